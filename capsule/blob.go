@@ -44,7 +44,7 @@ func (b *BlobReader) Read(p []byte) (int, error) {
 		return 0, b.err
 	}
 	// One byte more than allowed is enough to see that there is more.
-	if int64(len(p)) > b.left+1 {
+	if int64(len(p))-1 > b.left {
 		p = p[:b.left+1]
 	}
 	n, err := b.r.Read(p)

@@ -1,4 +1,9 @@
-// Command kwnode runs a node of the mesh and the tools around it.
+// Command kwnode is a node of the mesh and the tools around it. It only parses, calls and prints: what a
+// command does stands in the package that it calls.
 package main
 
-func main() {}
+import "os"
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
