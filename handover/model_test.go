@@ -54,9 +54,9 @@ type world struct {
 type rules struct {
 	maxClock uint8
 	hops     int
-	answer   func(s Source, hop uint64, v Verdict) (Source, error)
-	offer    func(t Target, hop, expires, now uint64, fit bool) (Target, Verdict, bool)
-	cancel   func(t Target, hop, expires, now uint64) (Target, Verdict)
+	answer   func(s Source, hop uint32, v Verdict) (Source, error)
+	offer    func(t Target, hop uint32, expires, now uint64, fit bool) (Target, Verdict, bool)
+	cancel   func(t Target, hop uint32, expires, now uint64) (Target, Verdict)
 	forget   func(t Target, now uint64) Target
 	// impatient lets a source that waits go on without an answer.
 	impatient bool
@@ -74,7 +74,7 @@ func realRules() rules {
 }
 
 func (w *world) source(z int) Source {
-	s := Source{Phase: w.src[z].phase, Hop: uint64(w.src[z].hop)}
+	s := Source{Phase: w.src[z].phase, Hop: uint32(w.src[z].hop)}
 	if s.Phase > Running && int(s.Hop) < modelHops {
 		s.Expires = uint64(w.hops[s.Hop].expires)
 	}
@@ -84,10 +84,10 @@ func (w *world) source(z int) Source {
 func (w *world) setSource(z int, s Source) { w.src[z].phase, w.src[z].hop = s.Phase, uint8(s.Hop) }
 
 func (w *world) target(z int) Target {
-	t := Target{Next: uint64(w.tgt[z].next), Until: uint64(w.tgt[z].until)}
+	t := Target{Next: uint32(w.tgt[z].next), Until: uint64(w.tgt[z].until)}
 	for h, state := range w.tgt[z].taken {
 		if state != 0 {
-			t.Taken = append(t.Taken, Taken{Hop: uint64(h), Expires: uint64(w.hops[h].expires), Closed: state == 2})
+			t.Taken = append(t.Taken, Taken{Hop: uint32(h), Expires: uint64(w.hops[h].expires), Closed: state == 2})
 		}
 	}
 	return t
@@ -105,7 +105,7 @@ func (w *world) setTarget(z int, t Target) {
 }
 
 // run makes z the executor of hop.
-func (w *world) run(z int, hop uint64) error {
+func (w *world) run(z int, hop uint32) error {
 	if w.ran&(1<<hop) != 0 {
 		return fmt.Errorf("hop %d begins a second time, in zone %d", hop, z)
 	}
@@ -209,12 +209,12 @@ func (w world) steps(r *rules, out []step) []step {
 		add(fmt.Sprintf("%d forgets", z), n, nil)
 	}
 	for h := range r.hops {
-		w.deliveries(r, uint64(h), add)
+		w.deliveries(r, uint32(h), add)
 	}
 	return out
 }
 
-func (w world) deliveries(r *rules, h uint64, add func(string, world, error)) {
+func (w world) deliveries(r *rules, h uint32, add func(string, world, error)) {
 	m := w.hops[h]
 	to, from := int(m.to), int(m.from)
 	now, expires := uint64(w.clock[to]), uint64(m.expires)

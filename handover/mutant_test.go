@@ -15,13 +15,13 @@ func TestModelCatchesMutants(t *testing.T) {
 	}{
 		{"resume after a blind timeout", func(r *rules) { r.impatient = true }},
 		{"cancel answered but not committed", func(r *rules) {
-			r.cancel = func(t Target, hop, expires, now uint64) (Target, Verdict) {
+			r.cancel = func(t Target, hop uint32, expires, now uint64) (Target, Verdict) {
 				_, v := t.Cancel(hop, expires, now)
 				return t, v
 			}
 		}},
 		{"refusal answered but not committed", func(r *rules) {
-			r.offer = func(t Target, hop, expires, now uint64, fit bool) (Target, Verdict, bool) {
+			r.offer = func(t Target, hop uint32, expires, now uint64, fit bool) (Target, Verdict, bool) {
 				next, v, fresh := t.Offer(hop, expires, now, fit)
 				if v == Tombstone {
 					return t, v, fresh
@@ -30,7 +30,7 @@ func TestModelCatchesMutants(t *testing.T) {
 			}
 		}},
 		{"no high-water mark", func(r *rules) {
-			r.cancel = func(t Target, hop, expires, now uint64) (Target, Verdict) {
+			r.cancel = func(t Target, hop uint32, expires, now uint64) (Target, Verdict) {
 				t, v := t.Cancel(hop, expires, now)
 				t.Next = 0
 				return t, v
@@ -48,7 +48,7 @@ func TestModelCatchesMutants(t *testing.T) {
 			}
 		}},
 		{"use a hop number again", func(r *rules) {
-			r.answer = func(s Source, hop uint64, v Verdict) (Source, error) {
+			r.answer = func(s Source, hop uint32, v Verdict) (Source, error) {
 				next, err := s.Answer(hop, v)
 				if err == nil && next.Phase == Running {
 					next.Hop = s.Hop
@@ -59,14 +59,14 @@ func TestModelCatchesMutants(t *testing.T) {
 		{"forget by the last hop's expiry alone", func(r *rules) {
 			r.hops = 3
 			offer, cancel := r.offer, r.cancel
-			r.offer = func(t Target, hop, expires, now uint64, fit bool) (Target, Verdict, bool) {
+			r.offer = func(t Target, hop uint32, expires, now uint64, fit bool) (Target, Verdict, bool) {
 				next, v, fresh := offer(t, hop, expires, now, fit)
 				if next.Next != t.Next {
 					next.Until = expires
 				}
 				return next, v, fresh
 			}
-			r.cancel = func(t Target, hop, expires, now uint64) (Target, Verdict) {
+			r.cancel = func(t Target, hop uint32, expires, now uint64) (Target, Verdict) {
 				next, v := cancel(t, hop, expires, now)
 				if next.Next != t.Next {
 					next.Until = expires
@@ -75,15 +75,15 @@ func TestModelCatchesMutants(t *testing.T) {
 			}
 		}},
 		{"accept after expiry", func(r *rules) {
-			r.offer = func(t Target, hop, expires, _ uint64, fit bool) (Target, Verdict, bool) {
+			r.offer = func(t Target, hop uint32, expires, _ uint64, fit bool) (Target, Verdict, bool) {
 				return t.Offer(hop, expires, 0, fit)
 			}
 		}},
 		{"believe any answer", func(r *rules) {
-			r.answer = func(s Source, _ uint64, v Verdict) (Source, error) { return s.Answer(s.Hop, v) }
+			r.answer = func(s Source, _ uint32, v Verdict) (Source, error) { return s.Answer(s.Hop, v) }
 		}},
 		{"say accepted again as if it were new", func(r *rules) {
-			r.offer = func(t Target, hop, expires, now uint64, fit bool) (Target, Verdict, bool) {
+			r.offer = func(t Target, hop uint32, expires, now uint64, fit bool) (Target, Verdict, bool) {
 				next, v, _ := t.Offer(hop, expires, now, fit)
 				return next, v, v == Accepted
 			}

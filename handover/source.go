@@ -67,7 +67,7 @@ type Source struct {
 	Phase Phase
 	// Hop is the hop that this zone executes or has released. Whoever goes on
 	// does so at Hop+1, so that a number is never used twice.
-	Hop uint64
+	Hop uint32
 	// Expires is the released hop's expiry in the target's time.
 	//
 	// Invariant: zero exactly while Running.
@@ -110,7 +110,7 @@ func (s Source) Lose() (Source, error) {
 
 // Answer applies the target's certified verdict on hop. A verdict on another
 // hop, or one that arrives again, changes nothing and returns ErrStale.
-func (s Source) Answer(hop uint64, v Verdict) (Source, error) {
+func (s Source) Answer(hop uint32, v Verdict) (Source, error) {
 	if s.Phase == Running || s.Phase == Closed || hop != s.Hop {
 		return s, fmt.Errorf("%w: %v of hop %d while hop %d is %v", ErrStale, v, hop, s.Hop, s.Phase)
 	}

@@ -22,7 +22,7 @@ const MaxTaken = 256
 
 // Taken is a hop that this zone has accepted.
 type Taken struct {
-	Hop     uint64
+	Hop     uint32
 	Expires uint64
 	// Closed: the source has acknowledged the acceptance, so it will never
 	// ask about this hop again.
@@ -35,7 +35,7 @@ type Target struct {
 	// Next is one more than the highest hop decided here, zero when none was:
 	// the high-water mark. A hop below it that is not in Taken is refused for
 	// ever, which is how refusals cost no memory.
-	Next uint64
+	Next uint32
 	// Until is the latest expiry of every hop decided here, refusals included.
 	//
 	// Invariant: no hop decided here can be accepted at or after Until, with
@@ -53,7 +53,7 @@ type Target struct {
 // gas and attestations, none of which matter for a hop that is decided or
 // expired already. fresh is true only for the acceptance that makes this zone
 // the owner, and false each time it is merely said again.
-func (t Target) Offer(hop, expires, now uint64, fit bool) (next Target, v Verdict, fresh bool) {
+func (t Target) Offer(hop uint32, expires, now uint64, fit bool) (next Target, v Verdict, fresh bool) {
 	if v := t.standing(hop, expires, now); v != 0 {
 		return t, v, false
 	}
@@ -68,7 +68,7 @@ func (t Target) Offer(hop, expires, now uint64, fit bool) (next Target, v Verdic
 }
 
 // Cancel decides a hop whose source asks for a final answer.
-func (t Target) Cancel(hop, expires, now uint64) (Target, Verdict) {
+func (t Target) Cancel(hop uint32, expires, now uint64) (Target, Verdict) {
 	if v := t.standing(hop, expires, now); v != 0 {
 		return t, v
 	}
@@ -77,7 +77,7 @@ func (t Target) Cancel(hop, expires, now uint64) (Target, Verdict) {
 
 // standing returns the answer that hop has without deciding anything, or zero
 // when it is still open here.
-func (t Target) standing(hop, expires, now uint64) Verdict {
+func (t Target) standing(hop uint32, expires, now uint64) Verdict {
 	for _, h := range t.Taken {
 		if h.Hop == hop {
 			return Accepted
@@ -94,14 +94,14 @@ func (t Target) standing(hop, expires, now uint64) Verdict {
 	return 0
 }
 
-func (t Target) mark(hop, expires uint64) Target {
+func (t Target) mark(hop uint32, expires uint64) Target {
 	t.Next = max(t.Next, hop+1)
 	t.Until = max(t.Until, expires)
 	return t
 }
 
 // Close records the source's certificate that it knows of the acceptance.
-func (t Target) Close(hop uint64) (Target, error) {
+func (t Target) Close(hop uint32) (Target, error) {
 	for i, h := range t.Taken {
 		if h.Hop != hop {
 			continue
