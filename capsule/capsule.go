@@ -98,15 +98,13 @@ func decode(b []byte) (*Capsule, *Refusal) {
 		return nil, refuse(CodeSize, "%d bytes, at most %d", len(b), MaxEnvelope)
 	}
 	c := &Capsule{bytes: slices.Clone(b)}
-	if err := Unmarshal(b, &c.env); err != nil {
-		return nil, refuseEncoding("envelope", err)
+	d := decoder{b: c.bytes}
+	d.envelope(c)
+	if d.fail != nil {
+		return nil, refuseEncoding("capsule", d.fail)
 	}
 	if c.env.V != Version {
 		return nil, refuse(CodeVersion, "envelope version %d, know %d", c.env.V, Version)
-	}
-	// The envelope's scan has passed the manifest's bytes.
-	if err := unmarshalScanned(c.env.Manifest, &c.manifest); err != nil {
-		return nil, refuseEncoding("manifest", err)
 	}
 	if r := c.manifest.check(); r != nil {
 		return nil, r
@@ -160,10 +158,10 @@ func (m *Manifest) checkTime(now uint64) *Refusal { return checkPeriod(m.NotBefo
 
 func checkPeriod(notBefore, expires, now uint64) *Refusal {
 	if now >= expires {
-		return refuse(CodeExpired, "expired at %d ms, it is %d ms", expires, now)
+		return &Refusal{Code: CodeExpired, Chain: NoIndex, Link: NoIndex, bound: expires, now: now}
 	}
 	if now < notBefore {
-		return refuse(CodeNotYet, "valid from %d ms, it is %d ms", notBefore, now)
+		return &Refusal{Code: CodeNotYet, Chain: NoIndex, Link: NoIndex, bound: notBefore, now: now}
 	}
 	return nil
 }

@@ -70,11 +70,6 @@ func Unmarshal(b []byte, v any) error {
 	if fail := scan(b); fail != nil {
 		return fail
 	}
-	return unmarshalScanned(b, v)
-}
-
-// unmarshalScanned is Unmarshal for bytes that scan has passed.
-func unmarshalScanned(b []byte, v any) error {
 	if err := decMode.Unmarshal(b, v); err != nil {
 		return &EncodingError{Offset: 0, Reason: strings.TrimPrefix(err.Error(), "cbor: ")}
 	}

@@ -33,16 +33,12 @@ func StructCID(b []byte) CID { return CID{Codec: DagCBOR, Digest: Sum(b)} }
 func (c CID) IsZero() bool { return c == CID{} }
 
 // A link in CBOR: tag 42, a byte string of 37, the multibase identity prefix that dag-cbor demands,
-// CID version 1, the codec, and the sha2-256 multihash header. The digest follows.
+// CID version 1, the codec, and the head of a sha2-256 multihash. The digest follows.
 const (
 	linkCodecAt = 6
 	linkHead    = 9
 	linkSize    = linkHead + 32
 )
-
-func appendLinkHead(dst []byte, c Codec) []byte {
-	return append(dst, 0xd8, 0x2a, 0x58, 0x25, 0x00, 0x01, byte(c), 0x12, 0x20)
-}
 
 const cborNull = 0xf6
 
@@ -51,10 +47,16 @@ func (c CID) MarshalCBOR() ([]byte, error) {
 	if c.IsZero() {
 		return []byte{cborNull}, nil
 	}
-	if c.Codec != Raw && c.Codec != DagCBOR {
+	b := make([]byte, 0, linkSize)
+	switch c.Codec {
+	case Raw:
+		b = append(b, linkHeadRaw...)
+	case DagCBOR:
+		b = append(b, linkHeadDagCBOR...)
+	default:
 		return nil, fmt.Errorf("encode CID: codec 0x%02x is neither raw nor dag-cbor", uint8(c.Codec))
 	}
-	return append(appendLinkHead(make([]byte, 0, linkSize), c.Codec), c.Digest[:]...), nil
+	return append(b, c.Digest[:]...), nil
 }
 
 // UnmarshalCBOR implements cbor.Unmarshaler.
@@ -66,25 +68,30 @@ func (c *CID) UnmarshalCBOR(b []byte) error {
 	if reason := checkLink(b); reason != "" {
 		return errors.New(reason)
 	}
-	c.Codec = Codec(b[linkCodecAt])
-	copy(c.Digest[:], b[linkHead:])
+	*c = linkAt(b)
 	return nil
 }
 
-// checkLink says what is wrong with the link that b starts with, or nothing.
+// The only two heads of a link, as text to compare without allocating.
+const (
+	linkHeadRaw     = "\xd8\x2a\x58\x25\x00\x01\x55\x12\x20"
+	linkHeadDagCBOR = "\xd8\x2a\x58\x25\x00\x01\x71\x12\x20"
+)
+
+// checkLink says what is wrong with the link that b should start with, or nothing.
 func checkLink(b []byte) string {
 	if len(b) < linkSize {
-		return "a link is shorter than a CIDv1 with a sha2-256 digest"
+		return "want a link: CIDv1 with a sha2-256 digest, or null"
 	}
-	codec := Codec(b[linkCodecAt])
-	if codec != Raw && codec != DagCBOR {
-		return "a link's codec is neither raw nor dag-cbor"
-	}
-	var head [linkHead]byte
-	if string(appendLinkHead(head[:0], codec)) != string(b[:linkHead]) {
-		return "a link is not a CIDv1 with a sha2-256 digest"
+	if h := string(b[:linkHead]); h != linkHeadRaw && h != linkHeadDagCBOR {
+		return "want a link: CIDv1, raw or dag-cbor, with a sha2-256 digest"
 	}
 	return ""
+}
+
+// linkAt returns the link that b starts with; checkLink has passed it.
+func linkAt(b []byte) CID {
+	return CID{Codec: Codec(b[linkCodecAt]), Digest: Hash(b[linkHead:linkSize])}
 }
 
 // String returns the CIDv1 text in base32, or "" when absent.

@@ -240,8 +240,10 @@ func (s SignedGrant) Grant() (*Grant, error) {
 
 func (s SignedGrant) grant() (*Grant, *Refusal) {
 	g := new(Grant)
-	if err := Unmarshal(s.Payload, g); err != nil {
-		return nil, refuseEncoding("grant", err)
+	d := decoder{b: s.Payload}
+	d.grant(g)
+	if d.fail != nil {
+		return nil, refuseEncoding("grant", d.fail)
 	}
 	if r := g.check(); r != nil {
 		return nil, r

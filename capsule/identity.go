@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -67,22 +68,19 @@ var weakY = [...]string{
 	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // p + 1, read as 1
 }
 
-var weakKeys = func() map[Key]bool {
-	m := make(map[Key]bool, len(weakY))
-	for _, s := range weakY {
-		var k Key
-		if err := parseHex(k[:], s); err != nil {
+var weakKeys = func() (keys [len(weakY)]Key) {
+	for i, s := range weakY {
+		if err := parseHex(keys[i][:], s); err != nil {
 			panic(err) // the table above is wrong
 		}
-		m[k] = true
 	}
-	return m
+	return keys
 }()
 
 // Weak reports whether signatures of k mean nothing, because its point has a small order.
 func (k Key) Weak() bool {
 	k[31] &= 0x7f
-	return weakKeys[k]
+	return slices.Contains(weakKeys[:], k)
 }
 
 // Kind separates what a signature is for: a signature of one kind is never valid for another.

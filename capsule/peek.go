@@ -64,7 +64,7 @@ func peek(b []byte, now uint64) (h Header, r *Refusal) {
 			return h, refuseEncoding("manifest", fail)
 		}
 		if field == fieldNotBefore || field == fieldExpires {
-			major, arg, _, _ := readHead(b, off)
+			major, arg, _ := readHead(b, off)
 			if major != majorUint {
 				return h, refuseEncoding("manifest", &EncodingError{Offset: off, Reason: "a time is not an unsigned integer"})
 			}

@@ -75,6 +75,10 @@ type Refusal struct {
 	Detail      string
 	Chain, Link int   // of the grant at fault, or NoIndex
 	Err         error // cause, if there is one: *EncodingError
+
+	// Of the codes about time: refusing what expired happens a million times a second under a flood, so
+	// its text is made only when somebody reads it.
+	bound, now uint64
 }
 
 func (r *Refusal) Error() string {
@@ -88,7 +92,7 @@ func (r *Refusal) Error() string {
 	if r.Link != NoIndex {
 		fmt.Fprintf(&s, " at link %d", r.Link)
 	}
-	for _, part := range []string{r.Detail, errText(r.Err)} {
+	for _, part := range []string{r.Detail, r.timeText(), errText(r.Err)} {
 		if part != "" {
 			s.WriteString(": ")
 			s.WriteString(part)
@@ -99,6 +103,16 @@ func (r *Refusal) Error() string {
 		s.WriteString(next)
 	}
 	return s.String()
+}
+
+func (r *Refusal) timeText() string {
+	switch r.Code {
+	case CodeExpired:
+		return fmt.Sprintf("expired at %d ms, it is %d ms", r.bound, r.now)
+	case CodeNotYet:
+		return fmt.Sprintf("valid from %d ms, it is %d ms", r.bound, r.now)
+	}
+	return ""
 }
 
 func errText(err error) string {

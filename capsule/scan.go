@@ -1,6 +1,7 @@
 package capsule
 
 import (
+	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
 )
@@ -31,39 +32,53 @@ const (
 	majorSimple = 7
 )
 
-// readHead reads the first byte of the item at off and the argument behind it. The argument must be in
-// its shortest form. reason is empty unless the head is wrong.
-func readHead(b []byte, off int) (major byte, arg uint64, next int, reason string) {
+// readHead reads the first byte of the item at off and the argument behind it, and returns the offset
+// behind both; -1 if the head is torn, of no definite length or not in its shortest form, which
+// headReason then puts into words.
+func readHead(b []byte, off int) (major byte, arg uint64, next int) {
 	if off >= len(b) {
-		return 0, 0, off, "the input ends where an item should start"
+		return 0, 0, -1
 	}
 	major, info := b[off]>>5, b[off]&0x1f
-	off++
+	if info < 24 {
+		return major, uint64(info), off + 1
+	}
+	return readLongHead(b, off)
+}
+
+func readLongHead(b []byte, off int) (major byte, arg uint64, next int) {
+	major, info := b[off]>>5, b[off]&0x1f
+	b = b[off+1:]
+	// Each size has a smallest argument that needs it: 24, 2^8, 2^16, 2^32.
 	switch {
-	case info < 24:
-		return major, uint64(info), off, ""
+	case info == 24 && len(b) >= 1 && b[0] >= 24:
+		return major, uint64(b[0]), off + 2
+	case info == 25 && len(b) >= 2 && b[0] != 0:
+		return major, uint64(binary.BigEndian.Uint16(b)), off + 3
+	case info == 26 && len(b) >= 4 && (b[0]|b[1]) != 0:
+		return major, uint64(binary.BigEndian.Uint32(b)), off + 5
+	case info == 27 && len(b) >= 8 && (b[0]|b[1]|b[2]|b[3]) != 0:
+		return major, binary.BigEndian.Uint64(b), off + 9
+	}
+	return major, 0, -1
+}
+
+func headReason(b []byte, off int) string {
+	if off >= len(b) {
+		return "the input ends where an item should start"
+	}
+	info := b[off] & 0x1f
+	switch {
+	case info == 31:
+		return "indefinite length"
 	case info > 27:
-		if info == 31 {
-			return major, 0, off, "indefinite length"
-		}
-		return major, 0, off, "reserved additional information"
+		return "reserved additional information"
+	case b[off]>>5 == majorSimple:
+		return checkSimple(b[off], majorSimple)
+	case len(b)-off-1 < 1<<(info-24):
+		return "the input ends inside an item's head"
 	}
-	size := 1 << (info - 24)
-	if len(b)-off < size {
-		return major, 0, off, "the input ends inside an item's head"
-	}
-	for _, c := range b[off : off+size] {
-		arg = arg<<8 | uint64(c)
-	}
-	// The smallest argument that needs this many bytes: 24, 2^8, 2^16, 2^32.
-	least := uint64(24)
-	if size > 1 {
-		least = 1 << (4 * size)
-	}
-	if arg < least && major != majorSimple {
-		return major, arg, off, "a number or length is not in its shortest form"
-	}
-	return major, arg, off + size, ""
+	return "a number or length is not in its shortest form"
 }
 
 // scanItem walks the item at off without allocating and returns the offset behind it. It accepts exactly
@@ -73,16 +88,15 @@ func scanItem(b []byte, off int) (end int, fail *EncodingError) {
 	depth := 0
 	for {
 		at := off
-		major, arg, next, reason := readHead(b, off)
-		if reason != "" {
-			return 0, &EncodingError{Offset: at, Reason: reason}
+		major, arg, next := readHead(b, off)
+		if next < 0 {
+			return 0, &EncodingError{Offset: at, Reason: headReason(b, at)}
 		}
 		off = next
-		rest := uint64(len(b) - off)
 		switch major {
 		case majorUint, majorNegInt:
 		case majorBytes, majorText:
-			if arg > rest {
+			if arg > uint64(len(b)-off) {
 				return 0, &EncodingError{Offset: at, Reason: "a string is longer than the input"}
 			}
 			if major == majorText && !utf8.Valid(b[off:off+int(arg)]) {
@@ -90,7 +104,7 @@ func scanItem(b []byte, off int) (end int, fail *EncodingError) {
 			}
 			off += int(arg)
 		case majorArray:
-			if arg > rest { // each element takes at least one byte
+			if arg > uint64(len(b)-off) { // each element takes at least one byte
 				return 0, &EncodingError{Offset: at, Reason: "an array is longer than the input"}
 			}
 			if arg > 0 {
@@ -102,10 +116,11 @@ func scanItem(b []byte, off int) (end int, fail *EncodingError) {
 				continue
 			}
 		case majorTag:
-			if arg != 42 {
-				return 0, &EncodingError{Offset: at, Reason: "a tag other than 42 (link)"}
+			reason := "a tag other than 42 (link)"
+			if arg == 42 {
+				reason = checkLink(b[at:])
 			}
-			if reason := checkLink(b[at:]); reason != "" {
+			if reason != "" {
 				return 0, &EncodingError{Offset: at, Reason: reason}
 			}
 			off = at + linkSize
