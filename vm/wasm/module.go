@@ -42,7 +42,10 @@ type Module struct {
 
 	NumImportedFuncs, NumImportedTables, NumImportedMems, NumImportedGlobals uint32
 
-	names nameIndex
+	dataCount    uint32
+	hasDataCount bool
+	slotTypes    []FuncType // Types slot by slot, a v128 twice; Types itself if there are none
+	names        nameIndex
 }
 
 // Import is one import. Index is its place in its own index space; for a function that is also the

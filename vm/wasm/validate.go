@@ -1,0 +1,453 @@
+package wasm
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// bottom is the type of an operand that only unreachable code can have: it matches every type.
+const bottom ValType = 0
+
+// ctrl is an open block. The operand stack of its body begins at height.
+type ctrl struct {
+	height  uint32
+	block   BlockType // of the function's own block: its type index
+	checked uint32    // serial number of the last br_table that checked this label
+	op      Op        // block, loop, if, else, or opFunc
+	flags   uint8
+}
+
+// opFunc marks the outermost block, which is not opened by any instruction.
+const opFunc Op = OpUnreachable
+
+const (
+	ctrlPolymorphic uint8 = 1 << iota // the rest of the block is unreachable by the rules of validation
+	ctrlEntryDead                     // no execution enters the block
+	ctrlTargeted                      // a live branch leads to its end
+)
+
+// fastLocals is how many local types are kept in an array; the others are found by their groups.
+const fastLocals = 256
+
+// group is a run of locals that ends before index end.
+type group struct {
+	end uint32
+	t   ValType
+}
+
+// validator checks function bodies, one after the other. Its operand stack is kept by frame slots, so
+// that a v128 stands in it as two entries and the height is the number of slots.
+//
+// Invariant between instructions: base is the height of the innermost block, height the number of
+// operand slots, height <= limit < len(stack).
+type validator struct {
+	m        *Module
+	declared []bool // nil when code is validated again
+	fn       uint32
+	b        []byte // the module up to the end of the body
+	pos      int
+	height   int
+	base     int
+	limit    int  // operand slots that the frame has room for
+	highest  int  // most operand slots so far
+	dead     bool // no execution reaches the next instruction
+	start    int  // where the last gas block began, as far as control flow begins one
+	serial   uint32
+	typ      *FuncType // of the function, by slots
+	blocks   []ctrl
+	groups   []group
+	nlocals  uint32
+	in       instruction
+	local    [fastLocals]ValType
+	stack    [1 << 16]ValType
+}
+
+// validators recycles the validator, whose stack is the largest thing that decoding a small module allocates.
+var validators = sync.Pool{New: func() any { return new(validator) }}
+
+func newValidator(m *Module, declared []bool) *validator {
+	v := validators.Get().(*validator)
+	v.m, v.declared = m, declared
+	return v
+}
+
+func (v *validator) release() {
+	v.m, v.declared, v.b, v.typ = nil, nil, nil, nil
+	if cap(v.groups) > 1<<12 {
+		v.groups = nil
+	}
+	if cap(v.blocks) > 1<<12 {
+		v.blocks = nil
+	}
+	validators.Put(v)
+}
+
+func (v *validator) fail(kind ErrorKind, off int, format string, args ...any) *Error {
+	return &Error{Kind: kind, Offset: uint32(off), Func: int(v.fn), Rule: fmt.Sprintf(format, args...)}
+}
+
+// function validates the body of function fn, which stands at bytes [off, end), and fills in body.
+func (v *validator) function(fn uint32, body *Body, off, end int) *Error {
+	if err := v.begin(fn, body, off, end); err != nil {
+		return err
+	}
+	if err := v.run(end); err != nil {
+		return err
+	}
+	if len(v.blocks) != 0 {
+		return v.fail(Malformed, end, "END opcode expected")
+	}
+	body.FrameSlots = body.LocalSlots + uint32(v.highest)
+	return nil
+}
+
+// begin reads the local declarations and opens the function's own block.
+func (v *validator) begin(fn uint32, body *Body, off, end int) *Error {
+	v.fn = fn
+	v.b = v.m.Bytes[:end]
+	v.pos = off
+	v.typ = &v.m.slotTypes[v.m.FuncTypes[fn]]
+	body.localsOff = uint32(off)
+	slots, err := v.locals(v.m.Types[v.m.FuncTypes[fn]].Params)
+	if err != nil {
+		return err
+	}
+	if slots > MaxFrameSlots {
+		return v.fail(Limit, off, "locals take %d slots, the most are %d", slots, MaxFrameSlots)
+	}
+	body.Off, body.End = uint32(v.pos), uint32(end)
+	body.NumLocals = v.nlocals - uint32(len(v.m.Types[v.m.FuncTypes[fn]].Params))
+	body.LocalSlots = uint32(slots)
+	v.limit = MaxFrameSlots - slots
+	v.height, v.base, v.highest, v.dead, v.start = 0, 0, 0, false, v.pos
+	v.blocks = append(v.blocks[:0], ctrl{op: opFunc, block: BlockType(v.m.FuncTypes[fn])})
+	return nil
+}
+
+// locals fills the tables of local types and returns the slots of all locals.
+func (v *validator) locals(params []ValType) (slots int, err *Error) {
+	v.groups = v.groups[:0]
+	v.nlocals = 0
+	for _, t := range params {
+		v.addLocals(1, t)
+	}
+	slots = SlotsOf(params)
+	at := v.pos
+	n, next := readU32(v.b, v.pos)
+	if next < 0 {
+		return 0, v.fail(Malformed, at, "%s", lebRule(next))
+	}
+	var total uint64
+	for ; n > 0; n-- {
+		at = next
+		var count uint32
+		if count, next = readU32(v.b, next); next < 0 {
+			return 0, v.fail(Malformed, at, "%s", lebRule(next))
+		}
+		if next >= len(v.b) {
+			return 0, v.fail(Malformed, next, "unexpected end of section or function")
+		}
+		t := ValType(v.b[next])
+		if !t.valid() {
+			return 0, v.fail(Malformed, next, "malformed value type")
+		}
+		next++
+		if total += uint64(count); total > 1<<32-1 {
+			return 0, v.fail(Malformed, at, "too many locals")
+		}
+		if total+uint64(len(params)) > MaxLocals {
+			return 0, v.fail(Limit, at, "%d locals, the most are %d", total+uint64(len(params)), MaxLocals)
+		}
+		slots += int(count) * t.Slots()
+		v.addLocals(count, t)
+	}
+	v.pos = next
+	return slots, nil
+}
+
+func (v *validator) addLocals(n uint32, t ValType) {
+	if n == 0 {
+		return
+	}
+	for i := v.nlocals; i < min(v.nlocals+n, fastLocals); i++ {
+		v.local[i] = t
+	}
+	v.nlocals += n
+	if k := len(v.groups) - 1; k >= 0 && v.groups[k].t == t {
+		v.groups[k].end = v.nlocals
+		return
+	}
+	v.groups = append(v.groups, group{end: v.nlocals, t: t})
+}
+
+// localType returns the type of a local that exists.
+func (v *validator) localType(x uint32) ValType {
+	if x < fastLocals {
+		return v.local[x]
+	}
+	i, _ := slices.BinarySearchFunc(v.groups, x, func(g group, x uint32) int {
+		if g.end <= x {
+			return -1
+		}
+		return 1
+	})
+	return v.groups[i].t
+}
+
+// fastOp is what run needs of an opcode's row.
+type fastOp struct {
+	kind    fastKind
+	in, out ValType
+	align   uint8 // largest alignment of a memory access
+}
+
+type fastKind uint8
+
+// The shapes of the opcodes that run handles by itself.
+const (
+	fastNone fastKind = iota
+	fastUnary
+	fastBinary
+	fastLocalGet
+	fastLocalSet
+	fastLocalTee
+	fastConstLEB
+	fastConst4
+	fastConst8
+	fastLoad
+	fastStore
+)
+
+var fastOps = func() (all [256]fastOp) {
+	for op := range all {
+		in, e := opTable[op], effects[op]
+		if !e.fixed {
+			continue
+		}
+		f := fastOp{in: e.types[0], out: e.types[e.in]}
+		switch {
+		case in.Imm == ImmNone && e.in == 1 && e.out == 1:
+			f.kind = fastUnary
+		case in.Imm == ImmNone && e.in == 2 && e.out == 1 && e.types[0] == e.types[1]:
+			f.kind = fastBinary
+		case in.Imm == ImmI32 || in.Imm == ImmI64:
+			f.kind = fastConstLEB
+		case in.Imm == ImmF32:
+			f.kind = fastConst4
+		case in.Imm == ImmF64:
+			f.kind = fastConst8
+		case in.Class == ClassLoad:
+			f.kind = fastLoad
+		case in.Class == ClassStore:
+			f.kind, f.in = fastStore, e.types[1]
+		default:
+			continue
+		}
+		f.align, _ = in.Imm.AccessLog2()
+		all[op] = f
+	}
+	all[OpLocalGet].kind = fastLocalGet
+	all[OpLocalSet].kind = fastLocalSet
+	all[OpLocalTee].kind = fastLocalTee
+	return all
+}()
+
+// run validates instructions until one would begin at or behind stop.
+//
+// The switch is a shortcut for frequent instructions in their usual form: a case that finds all in
+// order continues, and anything else goes to step, which has the whole rule. No case may accept what
+// step would refuse; a test compares the two.
+func (v *validator) run(stop int) *Error {
+	b, pos, height, base := v.b, v.pos, v.height, v.base
+	stack := &v.stack
+	nlocals := min(v.nlocals, 0x80) // those whose index takes one byte
+	noMem := len(v.m.Mems) == 0
+	for pos < stop {
+		op := b[pos]
+		f := &fastOps[op]
+		switch f.kind {
+		case fastUnary:
+			if height > base && stack[uint16(height-1)] == f.in {
+				stack[uint16(height-1)] = f.out
+				pos++
+				continue
+			}
+		case fastBinary:
+			if height-1 > base && stack[uint16(height-1)] == f.in && stack[uint16(height-2)] == f.in {
+				height--
+				stack[uint16(height-1)] = f.out
+				pos++
+				continue
+			}
+		case fastLocalGet:
+			if pos+1 < len(b) && uint32(b[pos+1]) < nlocals && height < v.highest {
+				if t := v.local[b[pos+1]]; t != V128 {
+					stack[uint16(height)] = t
+					height++
+					pos += 2
+					continue
+				}
+			}
+		case fastLocalSet:
+			if pos+1 < len(b) && uint32(b[pos+1]) < nlocals && height > base {
+				if t := v.local[b[pos+1]]; t != V128 && t == stack[uint16(height-1)] {
+					height--
+					pos += 2
+					continue
+				}
+			}
+		case fastLocalTee:
+			if pos+1 < len(b) && uint32(b[pos+1]) < nlocals && height > base {
+				if t := v.local[b[pos+1]]; t != V128 && t == stack[uint16(height-1)] {
+					pos += 2
+					continue
+				}
+			}
+		case fastConstLEB:
+			if height < v.highest {
+				// At most 4 bytes: neither type has anything to check in them.
+				if n := lebLen(b, pos+1); n > 0 {
+					stack[uint16(height)] = f.out
+					height++
+					pos += 1 + n
+					continue
+				}
+			}
+		case fastConst4, fastConst8:
+			n := 5
+			if f.kind == fastConst8 {
+				n = 9
+			}
+			if height < v.highest && pos+n <= len(b) {
+				stack[uint16(height)] = f.out
+				height++
+				pos += n
+				continue
+			}
+		case fastLoad:
+			if height > base && stack[uint16(height-1)] == I32 && pos+1 < len(b) && b[pos+1] <= f.align && !noMem {
+				if n := lebLen(b, pos+2); n > 0 {
+					stack[uint16(height-1)] = f.out
+					pos += 2 + n
+					continue
+				}
+			}
+		case fastStore:
+			if height-1 > base && stack[uint16(height-1)] == f.in && stack[uint16(height-2)] == I32 &&
+				pos+1 < len(b) && b[pos+1] <= f.align && !noMem {
+				if n := lebLen(b, pos+2); n > 0 {
+					height -= 2
+					pos += 2 + n
+					continue
+				}
+			}
+		}
+		v.pos, v.height = pos, height
+		if err := v.step(); err != nil {
+			return err
+		}
+		pos, height, base = v.pos, v.height, v.base
+	}
+	v.pos, v.height = pos, height
+	return nil
+}
+
+// lebLen is the length of the LEB128 number at pos if that is at most 4 bytes, else 0.
+func lebLen(b []byte, pos int) int {
+	if pos+3 >= len(b) {
+		return 0
+	}
+	s := b[pos : pos+4 : pos+4]
+	switch {
+	case s[0] < 0x80:
+		return 1
+	case s[1] < 0x80:
+		return 2
+	case s[2] < 0x80:
+		return 3
+	case s[3] < 0x80:
+		return 4
+	}
+	return 0
+}
+
+// mismatch is the error for an operand that is missing or has another type.
+func (v *validator) mismatch(at int, want ValType) *Error {
+	found := "nothing"
+	if v.height > v.base {
+		found = v.stack[v.height-1].String()
+	}
+	return v.fail(Invalid, at, "type mismatch: %s needs %s, found %s", v.in.op, want, found)
+}
+
+// pop takes one value of type t, bottom for any, and returns the type that it found.
+func (v *validator) pop(t ValType) (ValType, bool) {
+	if v.height == v.base {
+		return t, v.blocks[len(v.blocks)-1].flags&ctrlPolymorphic != 0
+	}
+	top := v.stack[v.height-1]
+	if top != t && top != bottom && t != bottom {
+		return top, false
+	}
+	v.height--
+	if top == V128 {
+		v.height--
+	}
+	return top, true
+}
+
+// popAll takes values of the given types, which are listed by slots.
+func (v *validator) popAll(at int, ts []ValType) *Error {
+	n := len(ts)
+	if v.height-v.base >= n && string(asBytes(v.stack[v.height-n:v.height])) == string(asBytes(ts)) {
+		v.height -= n
+		return nil
+	}
+	for n > 0 {
+		n--
+		t := ts[n]
+		if t == V128 {
+			n--
+		}
+		if _, ok := v.pop(t); !ok {
+			return v.mismatch(at, t)
+		}
+	}
+	return nil
+}
+
+// pushAll pushes values of the given types, which are listed by slots.
+func (v *validator) pushAll(at int, ts []ValType) *Error {
+	h := v.height + len(ts)
+	if h > v.highest {
+		if h > v.limit {
+			return v.fail(Limit, at, "locals and operands take more than %d slots", MaxFrameSlots)
+		}
+		v.highest = h
+	}
+	copy(v.stack[v.height:], ts)
+	v.height = h
+	return nil
+}
+
+func (v *validator) push(at int, t ValType) *Error {
+	if t == V128 {
+		return v.pushAll(at, vectorSlots[:])
+	}
+	return v.pushAll(at, singleTypes[t:t+1])
+}
+
+var vectorSlots = [2]ValType{V128, V128}
+
+// blockType resolves a block's type by slots.
+func (v *validator) blockType(bt BlockType) (params, results []ValType) {
+	if bt >= 0 {
+		t := &v.m.slotTypes[bt]
+		return t.Params, t.Results
+	}
+	if bt == BlockType(V128)-0x80 {
+		return nil, vectorSlots[:]
+	}
+	return v.m.BlockType(bt)
+}
