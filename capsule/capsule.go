@@ -169,8 +169,8 @@ func checkPeriod(notBefore, expires, now uint64) *Refusal {
 // verify checks what is true of the bytes for ever.
 func (c *Capsule) verify(cache *ChainCache) *Refusal {
 	m := &c.manifest
-	if len(c.env.Chains) != len(m.Grants) {
-		return refuse(CodeChain, "%d chains attached, the manifest names %d", len(c.env.Chains), len(m.Grants))
+	if r := c.checkAttached(); r != nil {
+		return r
 	}
 	// The author's signature before the chains: only a signed envelope can ask for more verifications.
 	if !VerifySig(m.Author, KindManifest, c.env.Manifest, c.env.Sig) {
@@ -181,8 +181,6 @@ func (c *Capsule) verify(cache *ChainCache) *Refusal {
 		v, r := chain.verifyLinks(cache)
 		switch {
 		case r != nil:
-		case v.hashes[len(v.hashes)-1] != m.Grants[i]:
-			r = refuse(CodeChain, "the manifest names another chain at this place")
 		case v.Audience() != m.Author:
 			r = refuse(CodeAudience, "granted to %s, the author is %s", v.Audience(), m.Author)
 		case v.Gas() < m.Gas:
@@ -196,6 +194,23 @@ func (c *Capsule) verify(cache *ChainCache) *Refusal {
 	}
 	c.verified = verified
 	return c.checkGranted()
+}
+
+// checkAttached requires exactly the chains that the manifest names. It costs a hash, so it comes before
+// any signature.
+func (c *Capsule) checkAttached() *Refusal {
+	named := c.manifest.Grants
+	if len(c.env.Chains) != len(named) {
+		return refuse(CodeChain, "%d chains attached, the manifest names %d", len(c.env.Chains), len(named))
+	}
+	for i, chain := range c.env.Chains {
+		if chain.Hash() != named[i] {
+			r := refuse(CodeChain, "the manifest names another chain at this place")
+			r.Chain = i
+			return r
+		}
+	}
+	return nil
 }
 
 // checkGranted requires one chain for every need, and the payer's consent.

@@ -85,8 +85,8 @@ const ResourceAccount = "account"
 // Cap permits abilities on one resource, or on everything below it when it ends in "/*".
 type Cap struct {
 	_        struct{} `cbor:",toarray"`
-	Resource string
-	Ability  Ability
+	Resource string   `json:"resource"`
+	Ability  Ability  `json:"ability"`
 }
 
 // checkResource says what is wrong with a resource path: segments of [a-z0-9._-] joined by "/", at most
@@ -142,17 +142,17 @@ func granted(caps []Cap, resource string) Ability {
 // Grant is a delegation: issuer lets audience use, or pass on, part of what issuer itself may do.
 type Grant struct {
 	_         struct{} `cbor:",toarray"`
-	V         uint8
-	Issuer    Key
-	Audience  Key    // may use the grant, or delegate further if Depth allows
-	Subject   ZoneID // whose resources
-	Caps      []Cap  // Invariant: sorted by resource, each resource once
-	Gas       uint64 // ceiling for one capsule, units
-	NotBefore uint64 // zone time, ms, inclusive
-	Expires   uint64 // zone time, ms, exclusive
-	Depth     uint8  // further delegations allowed
-	Nonce     [16]byte
-	Parent    Hash // of the parent grant's payload, zero at the root
+	V         uint8    `json:"v"`
+	Issuer    Key      `json:"issuer"`
+	Audience  Key      `json:"audience"`   // may use the grant, or delegate further if Depth allows
+	Subject   ZoneID   `json:"subject"`    // whose resources
+	Caps      []Cap    `json:"caps"`       // Invariant: sorted by resource, each resource once
+	Gas       uint64   `json:"gas"`        // ceiling for one capsule, units
+	NotBefore uint64   `json:"not_before"` // zone time, ms, inclusive
+	Expires   uint64   `json:"expires"`    // zone time, ms, exclusive
+	Depth     uint8    `json:"depth"`      // further delegations allowed
+	Nonce     Nonce    `json:"nonce"`
+	Parent    Hash     `json:"parent"` // of the parent grant's payload, zero at the root
 }
 
 // check applies the rules that a grant keeps whatever stands before it.
@@ -271,9 +271,9 @@ func (id *Identity) Delegate(parent Chain, g Grant) (Chain, error) {
 // one, with kind KindRevoke.
 type Revoke struct {
 	_     struct{} `cbor:",toarray"`
-	V     uint8
-	Zone  ZoneID // the grant's subject, which keeps the revocation until the grant would have expired
-	Grant Hash   // of the revoked grant's payload
+	V     uint8    `json:"v"`
+	Zone  ZoneID   `json:"zone"`  // the grant's subject, which keeps the revocation until the grant would have expired
+	Grant Hash     `json:"grant"` // of the revoked grant's payload
 }
 
 // compareNeeds is the canonical order of needs.

@@ -57,6 +57,25 @@ func (s *Sig) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// Nonce tells apart what is otherwise equal. Nothing secret follows from it.
+type Nonce [16]byte
+
+// String returns 32 lower-case hexadecimal digits.
+func (n Nonce) String() string { return hex.EncodeToString(n[:]) }
+
+// MarshalText makes JSON show a Nonce as String does.
+func (n Nonce) MarshalText() ([]byte, error) { return []byte(n.String()), nil }
+
+// UnmarshalText reads what MarshalText writes.
+func (n *Nonce) UnmarshalText(b []byte) error {
+	var v Nonce
+	if err := parseHex(v[:], string(b)); err != nil {
+		return fmt.Errorf("parse nonce: %w", err)
+	}
+	*n = v
+	return nil
+}
+
 // ZoneID names a zone for ever: the SHA-256 of the canonical bytes of its genesis.
 type ZoneID Hash
 

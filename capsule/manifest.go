@@ -2,32 +2,33 @@ package capsule
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // Stop gives a zone the name by which the code inside the capsule calls it.
 type Stop struct {
 	_    struct{} `cbor:",toarray"`
-	Name string
-	Zone ZoneID
+	Name string   `json:"name"`
+	Zone ZoneID   `json:"zone"`
 }
 
 // Need is something that the capsule will do: the zone checks it against the grants before admission.
 type Need struct {
 	_        struct{} `cbor:",toarray"`
-	Zone     ZoneID
-	Resource string
-	Ability  Ability
+	Zone     ZoneID   `json:"zone"`
+	Resource string   `json:"resource"`
+	Ability  Ability  `json:"ability"`
 }
 
 // Limits bound what an execution can make any machine hold, so they belong to the capsule and not to
 // the machine.
 type Limits struct {
 	_           struct{} `cbor:",toarray"`
-	MemoryPages uint32   // 64 KiB each, all memories together
-	TableElems  uint32   // all tables together
-	Depth       uint32   // calls
-	StateBytes  uint64   // live state at any boundary, uncompressed: what storage rent is computed from
+	MemoryPages uint32   `json:"memory_pages"` // 64 KiB each, all memories together
+	TableElems  uint32   `json:"table_elems"`  // all tables together
+	Depth       uint32   `json:"depth"`        // calls
+	StateBytes  uint64   `json:"state_bytes"`  // live state at any boundary, uncompressed: what storage rent is computed from
 }
 
 // Silence is what the owner does about a handover whose other side never answers.
@@ -39,15 +40,12 @@ const (
 	Fork                   // start a copy under a new ID: at least once, explicitly
 )
 
+var silenceNames = [...]string{Hold: "hold", Abandon: "abandon", Fork: "fork"}
+
 // String returns "hold", "abandon" or "fork".
 func (s Silence) String() string {
-	switch s {
-	case Hold:
-		return "hold"
-	case Abandon:
-		return "abandon"
-	case Fork:
-		return "fork"
+	if int(s) < len(silenceNames) {
+		return silenceNames[s]
 	}
 	return fmt.Sprintf("silence(%d)", uint8(s))
 }
@@ -55,33 +53,43 @@ func (s Silence) String() string {
 // MarshalText makes JSON show a Silence as String does.
 func (s Silence) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what MarshalText writes.
+func (s *Silence) UnmarshalText(b []byte) error {
+	i := slices.Index(silenceNames[:], string(b))
+	if i < 0 {
+		return fmt.Errorf("unknown silence %q; know %s", clip(string(b)), strings.Join(silenceNames[:], ", "))
+	}
+	*s = Silence(i)
+	return nil
+}
+
 // Manifest is what an author signs: which logic, from which state, where, with which rights and at which
 // cost. All times are milliseconds of the home zone; gas is in units, prices in credits a unit.
 type Manifest struct {
 	_            struct{} `cbor:",toarray"`
-	V            uint8
-	Author       Key
-	Home         ZoneID // admits the capsule, once for each nonce
-	Code         CID    // the WebAssembly module
-	Base         CID    // memory image that State differs from, or absent
-	State        CID    // continuation, or absent: a fresh start
-	StateHash    Hash   // of the logical state. Invariant: zero if and only if State is absent
-	Entry        string // exported function of a fresh start
-	Input        []byte // of a fresh start. Invariant: empty if State is present, which holds its input
-	Itinerary    []Stop // Invariant: sorted by name, each name once
-	Needs        []Need // Invariant: sorted by zone and resource, in zones that are home or a stop
-	Limits       Limits
-	Gas          uint64 // limit for the whole journey
-	MaxPrice     uint64 // beyond it, a zone must refuse rather than run
-	MinUnits     uint64 // fewer than these after conversion, and a target zone must refuse the hop
-	Payer        Key    // whose account is charged; if not the author's, a chain from the payer permits it
-	Silence      Silence
-	NotBefore    uint64 // inclusive
-	Expires      uint64 // exclusive
-	Grants       []Hash // leaf payloads of the attached chains, in their order
-	Seed         Hash   // of the randomness that the execution so far has used
-	Nonce        [16]byte
-	MeterVersion uint16 // of the table that gas is counted by
+	V            uint8    `json:"v"`
+	Author       Key      `json:"author"`
+	Home         ZoneID   `json:"home"`       // admits the capsule, once for each nonce
+	Code         CID      `json:"code"`       // the WebAssembly module
+	Base         CID      `json:"base"`       // memory image that State differs from, or absent
+	State        CID      `json:"state"`      // continuation, or absent: a fresh start
+	StateHash    Hash     `json:"state_hash"` // of the logical state. Invariant: zero if and only if State is absent
+	Entry        string   `json:"entry"`      // exported function of a fresh start
+	Input        []byte   `json:"input"`      // of a fresh start. Invariant: empty if State is present, which holds its input
+	Itinerary    []Stop   `json:"itinerary"`  // Invariant: sorted by name, each name once
+	Needs        []Need   `json:"needs"`      // Invariant: sorted by zone and resource, in zones that are home or a stop
+	Limits       Limits   `json:"limits"`
+	Gas          uint64   `json:"gas"`       // limit for the whole journey
+	MaxPrice     uint64   `json:"max_price"` // beyond it, a zone must refuse rather than run
+	MinUnits     uint64   `json:"min_units"` // fewer than these after conversion, and a target zone must refuse the hop
+	Payer        Key      `json:"payer"`     // whose account is charged; if not the author's, a chain from the payer permits it
+	Silence      Silence  `json:"silence"`
+	NotBefore    uint64   `json:"not_before"` // inclusive
+	Expires      uint64   `json:"expires"`    // exclusive
+	Grants       []Hash   `json:"grants"`     // leaf payloads of the attached chains, in their order
+	Seed         Hash     `json:"seed"`       // of the randomness that the execution so far has used
+	Nonce        Nonce    `json:"nonce"`
+	MeterVersion uint16   `json:"meter_version"` // of the table that gas is counted by
 }
 
 // Fresh reports whether the capsule starts from its entry rather than from a continuation.

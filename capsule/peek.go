@@ -14,7 +14,7 @@ type Header struct {
 // Fields of the manifest that Peek reads, by position. TestPeekFields keeps them true to Manifest.
 const (
 	fieldNotBefore = 17
-	fieldExpires   = 18
+	fieldExpires   = fieldNotBefore + 1
 	manifestFields = 23
 )
 
@@ -57,24 +57,18 @@ func peek(b []byte, now uint64) (h Header, r *Refusal) {
 		return h, refuse(CodeVersion, "envelope and manifest of other versions than %d", Version)
 	}
 	h.Size, h.Author, h.Home = len(b), Key(b[authorAt:homeAt-2]), ZoneID(b[homeAt:codeAt])
-	off := codeAt
-	for field := codeField; field < manifestFields; field++ {
-		end, fail := scanItem(b, off)
-		if fail != nil {
-			return h, refuseEncoding("manifest", fail)
-		}
-		if field == fieldNotBefore || field == fieldExpires {
-			major, arg, _ := readHead(b, off)
-			if major != majorUint {
-				return h, refuseEncoding("manifest", &EncodingError{Offset: off, Reason: "a time is not an unsigned integer"})
-			}
-			if field == fieldNotBefore {
-				h.NotBefore = arg
-			} else {
-				h.Expires = arg
-			}
-		}
-		off = end
+	off, fail := scanItems(b, codeAt, fieldNotBefore-codeField)
+	if fail == nil {
+		h.NotBefore, off, fail = peekTime(b, off)
+	}
+	if fail == nil {
+		h.Expires, off, fail = peekTime(b, off)
+	}
+	if fail == nil {
+		off, fail = scanItems(b, off, manifestFields-fieldExpires-1)
+	}
+	if fail != nil {
+		return h, refuseEncoding("manifest", fail)
 	}
 	// Settle the period before the work that grows with the rest of the envelope.
 	if r := checkPeriod(h.NotBefore, h.Expires, now); r != nil {
@@ -85,6 +79,14 @@ func peek(b []byte, now uint64) (h Header, r *Refusal) {
 	}
 	h.ID = ID(Sum(b[manifestAt:off]))
 	return h, nil
+}
+
+func peekTime(b []byte, off int) (ms uint64, end int, fail *EncodingError) {
+	major, ms, end := readHead(b, off)
+	if end < 0 || major != majorUint {
+		return 0, 0, &EncodingError{Offset: off, Reason: "a time is not an unsigned integer in its shortest form"}
+	}
+	return ms, end, nil
 }
 
 // peekTail checks the signature's form and the chains', which must be an array and end the envelope.

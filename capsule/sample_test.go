@@ -48,7 +48,7 @@ func testGrant(zone ZoneID, i int, audience Key) Grant {
 			{Resource: resource, Ability: AllAbilities>>i&(Read|Write|Log|Emit|Spend) | Read},
 		},
 		Gas: 1_000_000 - uint64(i), NotBefore: testGrantIn + uint64(i), Expires: testNow + testHour - uint64(i),
-		Depth: uint8(MaxLinks - 1 - i), Nonce: [16]byte{byte(i)},
+		Depth: uint8(MaxLinks - 1 - i), Nonce: Nonce{byte(i)},
 	}
 }
 
@@ -61,7 +61,7 @@ func testManifest() *Manifest {
 		Needs:     []Need{{Zone: home, Resource: "kv/orders/eu/17", Ability: Read}},
 		Limits:    Limits{MemoryPages: 64, TableElems: 1000, Depth: 1000, StateBytes: 1 << 20},
 		Gas:       500_000, MaxPrice: 3, MinUnits: 1000, Expires: testNow + testHour, NotBefore: testNow - testHour,
-		Seed: Sum([]byte("seed")), Nonce: [16]byte{1, 2, 3}, MeterVersion: 1,
+		Seed: Sum([]byte("seed")), Nonce: Nonce{1, 2, 3}, MeterVersion: 1,
 	}
 }
 
