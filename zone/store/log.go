@@ -13,6 +13,7 @@ import (
 	hraft "github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 )
 
 // pageSize of the log file is fixed, so that a data directory can move between machines of different page sizes.
@@ -83,7 +84,7 @@ func OpenLog(path string, opts LogOptions) (*Log, error) {
 		return err
 	})
 	if err != nil {
-		if errors.Is(err, bbolt.ErrTimeout) {
+		if errors.Is(err, berrors.ErrTimeout) {
 			return nil, fmt.Errorf("log %s is in use by another process: stop it first", path)
 		}
 		return nil, fmt.Errorf("open log %s: %w", path, err)

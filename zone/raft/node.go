@@ -1,0 +1,430 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/store"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotLeader says that another voter orders entries now. What was proposed was not appended.
+	ErrNotLeader = errors.New("this voter does not lead the zone")
+	// ErrUnknown says that an entry may or may not have been committed. It is safe to propose again what carries an
+	// idempotency key.
+	ErrUnknown = errors.New("outcome of the proposal is unknown: repeat it")
+	// ErrStopped says that the voter was closed or stopped itself; Node.Err has the reason.
+	ErrStopped = errors.New("voter is stopped")
+)
+
+// StateMachine is what the log drives. Its methods are called from one goroutine, except the Snapshot's.
+type StateMachine interface {
+	// Applied returns the last entry that the durable state reflects, at the start.
+	Applied() uint64
+	// Apply applies one entry above Applied. An error means that the replica must not go on.
+	Apply(index uint64, entry []byte) (any, error)
+	Snapshot() (Snapshot, error)
+	// Restore replaces the state. An error leaves the old one.
+	Restore(io.Reader) error
+}
+
+// Snapshot is a state pinned for writing, which goes on while entries are applied.
+type Snapshot interface {
+	Persist(ctx context.Context, w io.Writer) error
+	Release()
+}
+
+// Config describes one voter of one zone.
+type Config struct {
+	Self      capsule.Key
+	Protocol  string // stream protocol ID of this zone's consensus
+	Transport Transport
+	Machine   StateMachine
+	Log       *store.Log
+	Snapshots *store.Snapshots
+	Contacts  []capsule.Key // members to accept before this voter has seen a configuration: how a new member learns the zone
+	Timing    Timing
+	Logger    *slog.Logger
+	// Failed is called once, on its own goroutine, when the voter stops itself.
+	Failed func(error)
+}
+
+// Timing are consensus's clocks. The zero value suits a zone whose voters are up to 150 ms apart.
+type Timing struct {
+	Heartbeat     time.Duration // a follower that heard nothing that long asks for an election; default 1 s
+	Commit        time.Duration // an idle leader repeats the commit index; default 750 ms, long because of the nudge
+	RPC           time.Duration // one exchange between voters; default 10 s
+	SnapshotEvery time.Duration // default 2 min
+	SnapshotAfter uint64        // entries; default 8192
+	TrailingLogs  uint64        // entries kept behind a snapshot; default 32768
+}
+
+func (t *Timing) fill() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&t.Heartbeat, time.Second)
+	def(&t.Commit, 750*time.Millisecond)
+	def(&t.RPC, 10*time.Second)
+	def(&t.SnapshotEvery, 2*time.Minute)
+	if t.SnapshotAfter == 0 {
+		t.SnapshotAfter = 8192
+	}
+	if t.TrailingLogs == 0 {
+		t.TrailingLogs = 32768
+	}
+}
+
+// Node is one voter's consensus.
+type Node struct {
+	cfg    Config
+	log    *store.Log
+	layer  *streamLayer
+	trans  *hraft.NetworkTransport
+	raft   *hraft.Raft
+	ctx    context.Context // ends with the node; hashicorp/raft's callbacks carry none
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	peers     atomic.Pointer[map[capsule.Key]bool] // members by the committed configuration; true for voters
+	peersFrom uint64                               // the entry it came from; after Open only the state machine's goroutine uses it
+
+	mu      sync.Mutex // guards what follows
+	seen    uint64     // last entry given to the state machine
+	waiters map[chan struct{}]uint64
+	lead    leadership
+	err     error
+
+	open     atomic.Int64 // proposals whose outcome is awaited
+	verifier verifier
+	leaderCh chan struct{} // signalled when leadership changes
+}
+
+// leadership is this voter's own view. Invariant: ready implies that all entries of earlier terms are applied here.
+type leadership struct {
+	term  uint64
+	ready bool
+}
+
+// Bootstrap writes the first configuration of a new zone. Every founding voter writes the same. It returns without effect
+// if the voter already has a history.
+func Bootstrap(self capsule.Key, voters []capsule.Key, log *store.Log, snaps *store.Snapshots) error {
+	has, err := hraft.HasExistingState(log, log, snaps)
+	if err != nil || has {
+		return err
+	}
+	var conf hraft.Configuration
+	for _, v := range voters {
+		conf.Servers = append(conf.Servers, hraft.Server{Suffrage: hraft.Voter, ID: serverID(v), Address: serverAddr(v)})
+	}
+	// The term and the configuration as BootstrapCluster writes them, which wants a transport for nothing.
+	if err := log.SetUint64([]byte("CurrentTerm"), 1); err != nil {
+		return err
+	}
+	e := &hraft.Log{Index: 1, Term: 1, Type: hraft.LogConfiguration, Data: hraft.EncodeConfiguration(conf)}
+	return log.StoreLog(e)
+}
+
+// Open starts the voter. The log must have been opened with the state machine's Applied, and with a Fatal that
+// leads to Fail.
+func Open(cfg Config) (*Node, error) {
+	cfg.Timing.fill()
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: cfg, log: cfg.Log, waiters: map[chan struct{}]uint64{}, leaderCh: make(chan struct{}, 1)}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.seen = cfg.Machine.Applied()
+	n.setPeers(nil, cfg.Contacts)
+	if err := n.catchUp(); err != nil {
+		n.cancel()
+		return nil, err
+	}
+	var err error
+	if n.layer, err = newStreamLayer(cfg.Self, cfg.Protocol, cfg.Transport, n.Member); err != nil {
+		n.cancel()
+		return nil, fmt.Errorf("listen for consensus: %w", err)
+	}
+	logger := newLogger(cfg.Logger)
+	n.trans = hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
+		Logger: logger, Stream: n.layer, MaxPool: 3, Timeout: cfg.Timing.RPC, MsgpackUseNewTimeFormat: true,
+	})
+	notify := make(chan bool, 16)
+	c := hraft.DefaultConfig()
+	c.LocalID = serverID(cfg.Self)
+	c.Logger = logger
+	c.HeartbeatTimeout, c.ElectionTimeout = cfg.Timing.Heartbeat, cfg.Timing.Heartbeat
+	c.LeaderLeaseTimeout = cfg.Timing.Heartbeat / 2
+	c.CommitTimeout = cfg.Timing.Commit
+	c.SnapshotInterval, c.SnapshotThreshold = cfg.Timing.SnapshotEvery, cfg.Timing.SnapshotAfter
+	c.TrailingLogs = cfg.Timing.TrailingLogs
+	c.BatchApplyCh = true
+	c.NoSnapshotRestoreOnStart = true // the state is durable by itself; catchUp covers the rest
+	c.NoLegacyTelemetry = true
+	c.NotifyCh = notify
+	if n.raft, err = hraft.NewRaft(c, &fsm{n}, cfg.Log, cfg.Log, cfg.Snapshots, n.trans); err != nil {
+		n.cancel()
+		n.trans.Close()
+		return nil, fmt.Errorf("start consensus: %w", err)
+	}
+	cfg.Log.Serve()
+	if f := n.raft.GetConfiguration(); f.Error() == nil && len(f.Configuration().Servers) > 0 {
+		n.peersFrom = f.Index()
+		n.setPeers(f.Configuration().Servers, nil)
+	}
+	n.wg.Add(1)
+	go n.watchLeadership(notify)
+	return n, nil
+}
+
+// catchUp restores the newest snapshot when the state is older: a crash came between receiving and restoring it, or took
+// the newest of the state with it.
+func (n *Node) catchUp() error {
+	list, err := n.cfg.Snapshots.List()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	first, err := n.log.FirstIndex()
+	if err != nil {
+		return err
+	}
+	// The log serves the state from applied+1 if it starts no later and has no gap there; a gap lies below the snapshot.
+	applied := n.cfg.Machine.Applied()
+	if applied >= list[0].Index {
+		return nil
+	}
+	if first != 0 && applied+1 >= first && n.contiguous(applied+1, list[0].Index) {
+		return n.replay(applied+1, list[0].Index)
+	}
+	_, r, err := n.cfg.Snapshots.Open(list[0].ID)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := n.cfg.Machine.Restore(r); err != nil {
+		return fmt.Errorf("restore snapshot at entry %d: %w", list[0].Index, err)
+	}
+	n.seen = list[0].Index
+	return nil
+}
+
+func (n *Node) contiguous(from, to uint64) bool {
+	var e hraft.Log
+	for i := from; i <= to; i++ {
+		if n.log.GetLog(i, &e) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// replay applies entries that a snapshot proves to be committed, but which the state lost; hashicorp/raft starts behind
+// the snapshot.
+func (n *Node) replay(from, to uint64) error {
+	var e hraft.Log
+	for i := from; i <= to; i++ {
+		if err := n.log.GetLog(i, &e); err != nil {
+			return err
+		}
+		if e.Type == hraft.LogCommand && len(e.Data) > 0 {
+			if _, err := n.cfg.Machine.Apply(i, e.Data); err != nil {
+				return err
+			}
+		}
+	}
+	n.seen = to
+	return nil
+}
+
+// Close stops the voter and waits for its goroutines. The log stays open.
+func (n *Node) Close() error {
+	n.cancel()
+	// No round of VerifyLeader starts from here on.
+	n.verifier.mu.Lock()
+	n.verifier.closed = true
+	n.verifier.mu.Unlock()
+	n.log.Abandon()
+	err := n.raft.Shutdown().Error()
+	n.trans.Close()
+	n.trans.CloseStreams()
+	n.wg.Wait()
+	return err
+}
+
+// Fail stops the voter for good: it keeps its data as evidence and takes no further part.
+func (n *Node) Fail(err error) {
+	n.mu.Lock()
+	first := n.err == nil
+	if first {
+		n.err = err
+	}
+	n.mu.Unlock()
+	if !first {
+		return
+	}
+	n.cancel()
+	go func() {
+		n.log.Abandon()
+		n.raft.Shutdown()
+		if n.cfg.Failed != nil {
+			n.cfg.Failed(err)
+		}
+	}()
+}
+
+// Err returns why the voter stopped itself, or nil.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
+
+// Done is closed when the voter stops.
+func (n *Node) Done() <-chan struct{} { return n.ctx.Done() }
+
+func (n *Node) setPeers(servers []hraft.Server, more []capsule.Key) {
+	m := map[capsule.Key]bool{}
+	for _, s := range servers {
+		if k, err := capsule.ParseKey(string(s.ID)); err == nil {
+			m[k] = s.Suffrage == hraft.Voter
+		}
+	}
+	for _, k := range more {
+		m[k] = true
+	}
+	n.peers.Store(&m)
+	if n.layer != nil {
+		n.layer.regate()
+	}
+}
+
+// Member reports whether the committed configuration has the peer, as voter or as member that waits to become one.
+func (n *Node) Member(k capsule.Key) bool {
+	_, ok := (*n.peers.Load())[k]
+	return ok
+}
+
+// Members returns the committed configuration: true for voters.
+func (n *Node) Members() map[capsule.Key]bool { return maps.Clone(*n.peers.Load()) }
+
+// fsm is hashicorp/raft's view of the state machine.
+type fsm struct{ n *Node }
+
+// Apply returns the state machine's answer, or an error if the replica stopped.
+func (f *fsm) Apply(l *hraft.Log) any {
+	n := f.n
+	if err := n.Err(); err != nil {
+		return err
+	}
+	var out any
+	if len(l.Data) > 0 && l.Index > n.cfg.Machine.Applied() {
+		var err error
+		if out, err = n.cfg.Machine.Apply(l.Index, l.Data); err != nil {
+			err = fmt.Errorf("apply entry %d: %w", l.Index, err)
+			n.Fail(err)
+			return err
+		}
+	}
+	n.advance(l.Index)
+	return out
+}
+
+// StoreConfiguration learns a committed membership.
+func (f *fsm) StoreConfiguration(index uint64, c hraft.Configuration) {
+	// A restarted voter is told of old configurations again.
+	if index >= f.n.peersFrom {
+		f.n.peersFrom = index
+		f.n.setPeers(c.Servers, nil)
+	}
+	f.n.advance(index)
+}
+
+func (f *fsm) Snapshot() (hraft.FSMSnapshot, error) {
+	if err := f.n.Err(); err != nil {
+		return nil, err
+	}
+	s, err := f.n.cfg.Machine.Snapshot()
+	if err != nil {
+		return nil, err
+	}
+	return &fsmSnapshot{n: f.n, s: s}, nil
+}
+
+func (f *fsm) Restore(r io.ReadCloser) error {
+	defer r.Close()
+	if err := f.n.cfg.Machine.Restore(r); err != nil {
+		// Raft would go on with a log that does not reach down to this state.
+		f.n.Fail(err)
+		return err
+	}
+	f.n.advance(f.n.cfg.Machine.Applied())
+	return nil
+}
+
+type fsmSnapshot struct {
+	n *Node
+	s Snapshot
+}
+
+func (s *fsmSnapshot) Persist(sink hraft.SnapshotSink) error {
+	if err := s.s.Persist(s.n.ctx, sink); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	return sink.Close()
+}
+
+func (s *fsmSnapshot) Release() { s.s.Release() }
+
+// advance records that the state machine has seen the entry, and wakes who waits for it.
+func (n *Node) advance(index uint64) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if index <= n.seen {
+		return
+	}
+	n.seen = index
+	for ch, want := range n.waiters {
+		if want <= index {
+			close(ch)
+			delete(n.waiters, ch)
+		}
+	}
+}
+
+// WaitApplied returns when the state machine has seen the entry.
+func (n *Node) WaitApplied(ctx context.Context, index uint64) error {
+	n.mu.Lock()
+	if n.seen >= index {
+		n.mu.Unlock()
+		return nil
+	}
+	ch := make(chan struct{})
+	n.waiters[ch] = index
+	n.mu.Unlock()
+	var err error
+	select {
+	case <-ch:
+		return nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-n.ctx.Done():
+		err = ErrStopped
+	}
+	n.mu.Lock()
+	delete(n.waiters, ch)
+	n.mu.Unlock()
+	return err
+}

@@ -1,0 +1,123 @@
+// Package raft runs consensus on a zone's log: hashicorp/raft over streams that somebody else opens, with a peer gate, the
+// nudge that makes followers apply at once, and reads that are linearizable. It must never know what an entry means, what
+// a certificate is, or how a peer is reached.
+package raft
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"time"
+
+	hraft "github.com/hashicorp/raft"
+
+	"github.com/kitwork/kwnode/capsule"
+)
+
+// Transport opens and accepts streams whose other end is authenticated to be the peer's key.
+type Transport interface {
+	Dial(ctx context.Context, peer capsule.Key, proto string) (net.Conn, error)
+	// Listen serves a protocol until the Listener is closed. Streams of peers that accept refuses are reset unread.
+	Listen(proto string, accept func(peer capsule.Key) bool) (Listener, error)
+}
+
+// Listener yields accepted streams.
+type Listener interface {
+	Accept() (net.Conn, capsule.Key, error)
+	Close() error
+}
+
+// keyAddr is a voter's key as network address: consensus knows its peers by nothing else.
+type keyAddr string
+
+func (keyAddr) Network() string  { return "kitwork" }
+func (a keyAddr) String() string { return string(a) }
+
+func serverID(k capsule.Key) hraft.ServerID        { return hraft.ServerID(k.String()) }
+func serverAddr(k capsule.Key) hraft.ServerAddress { return hraft.ServerAddress(k.String()) }
+
+// streamLayer is hashicorp/raft's view of a Transport, for one protocol of one zone.
+type streamLayer struct {
+	self  capsule.Key
+	proto string
+	t     Transport
+	l     Listener
+	allow func(capsule.Key) bool
+
+	mu    sync.Mutex // guards conns
+	conns map[*gatedConn]capsule.Key
+}
+
+func newStreamLayer(self capsule.Key, proto string, t Transport, allow func(capsule.Key) bool) (*streamLayer, error) {
+	l, err := t.Listen(proto, allow)
+	if err != nil {
+		return nil, err
+	}
+	return &streamLayer{self: self, proto: proto, t: t, l: l, allow: allow, conns: map[*gatedConn]capsule.Key{}}, nil
+}
+
+// Accept waits for the next stream of a peer in the committed configuration.
+func (s *streamLayer) Accept() (net.Conn, error) {
+	for {
+		c, peer, err := s.l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		// Asked again: the configuration may have changed since the transport asked.
+		if !s.allow(peer) {
+			c.Close()
+			continue
+		}
+		g := &gatedConn{Conn: c, s: s}
+		s.mu.Lock()
+		s.conns[g] = peer
+		s.mu.Unlock()
+		return g, nil
+	}
+}
+
+// regate closes the streams of peers that are no longer allowed.
+func (s *streamLayer) regate() {
+	var out []*gatedConn
+	s.mu.Lock()
+	for c, peer := range s.conns {
+		if !s.allow(peer) {
+			out = append(out, c)
+		}
+	}
+	s.mu.Unlock()
+	for _, c := range out {
+		c.Close()
+	}
+}
+
+func (s *streamLayer) Close() error   { return s.l.Close() }
+func (s *streamLayer) Addr() net.Addr { return keyAddr(s.self.String()) }
+
+// Dial opens a stream to the voter whose key is the address.
+func (s *streamLayer) Dial(addr hraft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	peer, err := capsule.ParseKey(string(addr))
+	if err != nil {
+		return nil, err
+	}
+	if !s.allow(peer) {
+		return nil, errors.New("not a member of the zone: " + string(addr))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return s.t.Dial(ctx, peer, s.proto)
+}
+
+// gatedConn is an accepted stream that the layer can close when its peer is removed.
+type gatedConn struct {
+	net.Conn
+	s *streamLayer
+}
+
+func (c *gatedConn) Close() error {
+	c.s.mu.Lock()
+	delete(c.s.conns, c)
+	c.s.mu.Unlock()
+	return c.Conn.Close()
+}
