@@ -1,0 +1,133 @@
+package p2p
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/x/rate"
+)
+
+// Limits bounds what strangers can make a host hold. A zero field takes its default.
+type Limits struct {
+	// LowPeers and HighPeers: above HighPeers connections the connection manager closes the least useful unprotected
+	// ones until LowPeers remain.
+	// Invariant: LowPeers ≤ HighPeers, and 2×HighPeers inbound connections are admitted, so that a trim always comes
+	// before a refusal and a newcomer can get in.
+	LowPeers, HighPeers int
+	// Memory is what libp2p may reserve for stream windows and protocol buffers, in bytes.
+	Memory int64
+	// ConnsPerIP bounds the connections at once from one IPv4 address or IPv6 /56; loopback is exempt.
+	ConnsPerIP int
+	// ConnsPerSec bounds the new connections a second from one such address after a burst of 4×ConnsPerIP.
+	ConnsPerSec float64
+}
+
+func (l Limits) withDefaults() (Limits, error) {
+	def := Limits{LowPeers: 96, HighPeers: 128, Memory: 64 << 20, ConnsPerIP: 16, ConnsPerSec: 2}
+	if l.HighPeers == 0 {
+		l.HighPeers = max(def.HighPeers, l.LowPeers)
+	}
+	if l.LowPeers == 0 {
+		l.LowPeers = min(def.LowPeers, l.HighPeers)
+	}
+	if l.Memory == 0 {
+		l.Memory = def.Memory
+	}
+	if l.ConnsPerIP == 0 {
+		l.ConnsPerIP = def.ConnsPerIP
+	}
+	if l.ConnsPerSec == 0 {
+		l.ConnsPerSec = def.ConnsPerSec
+	}
+	if l.LowPeers < 0 || l.LowPeers > l.HighPeers || l.HighPeers > 1<<16 {
+		return l, fmt.Errorf("p2p: limits: low %d and high %d peers: want 0 ≤ low ≤ high ≤ 65536", l.LowPeers, l.HighPeers)
+	}
+	if l.Memory < 8<<20 {
+		return l, fmt.Errorf("p2p: limits: memory of %d bytes is under the 8 MiB that a host needs", l.Memory)
+	}
+	return l, nil
+}
+
+// maxWindow is the largest receive window of one stream. A window doubles while the reader keeps up and the memory
+// limits allow; 4 MiB carries 40 MB/s over a round trip of 100 ms.
+const maxWindow = 4 << 20
+
+// streamMuxer returns yamux with our window bound. Its stream count is left to the resource manager.
+func streamMuxer() *yamux.Transport {
+	t := *yamux.DefaultTransport
+	t.MaxStreamWindowSize = maxWindow
+	return &t
+}
+
+// resourceManager builds the accounting that every connection and stream passes. Nothing is derived from the machine:
+// two hosts with the same Limits refuse at the same point.
+func resourceManager(l Limits) (network.ResourceManager, error) {
+	scaling := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&scaling)
+	base := scaling.Scale(0, 0)
+
+	conns := rcmgr.LimitVal(l.HighPeers)
+	system := rcmgr.ResourceLimits{
+		ConnsInbound: 2 * conns, ConnsOutbound: conns, Conns: 3 * conns, FD: 3 * conns,
+		StreamsInbound: 32 * conns, StreamsOutbound: 32 * conns, Streams: 64 * conns,
+		Memory: rcmgr.LimitVal64(l.Memory),
+	}
+	// Not yet authenticated connections, and streams that have named no protocol.
+	transient := rcmgr.ResourceLimits{
+		ConnsInbound: conns/2 + 8, ConnsOutbound: conns/2 + 8, Conns: conns + 16, FD: conns + 16,
+		StreamsInbound: 2*conns + 32, StreamsOutbound: 4*conns + 32, Streams: 6*conns + 64,
+		Memory: rcmgr.LimitVal64(l.Memory / 4),
+	}
+	perPeer := rcmgr.ResourceLimits{
+		ConnsInbound: 8, ConnsOutbound: 8, Conns: 12, FD: 12,
+		StreamsInbound: 256, StreamsOutbound: 512, Streams: 640,
+		Memory: rcmgr.LimitVal64(l.Memory / 4),
+	}
+	perProtocol := rcmgr.ResourceLimits{
+		StreamsInbound: 16 * conns, StreamsOutbound: 16 * conns, Streams: 32 * conns,
+		Memory: rcmgr.LimitVal64(l.Memory / 2),
+	}
+	perProtocolPeer := rcmgr.ResourceLimits{
+		StreamsInbound: 128, StreamsOutbound: 256, Streams: 320,
+		Memory: rcmgr.LimitVal64(l.Memory / 4),
+	}
+	limits := rcmgr.PartialLimitConfig{
+		System: system, Transient: transient, PeerDefault: perPeer,
+		ProtocolDefault: perProtocol, ProtocolPeerDefault: perProtocolPeer,
+		Conn:   rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 4), FD: 1},
+		Stream: rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 4)},
+	}.Build(base)
+
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
+		rcmgr.WithLimitPerSubnet(
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: l.ConnsPerIP}},
+			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: l.ConnsPerIP}, {PrefixLength: 48, ConnCount: 4 * l.ConnsPerIP}},
+		),
+		rcmgr.WithNetworkPrefixLimit(
+			[]rcmgr.NetworkPrefixLimit{{Network: loopback4, ConnCount: math.MaxInt}},
+			[]rcmgr.NetworkPrefixLimit{{Network: loopback6, ConnCount: math.MaxInt}},
+		),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			NetworkPrefixLimits: []rate.PrefixLimit{{Prefix: loopback4}, {Prefix: loopback6}},
+			SubnetRateLimiter: rate.SubnetLimiter{
+				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: connRate(l, 1)}},
+				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: connRate(l, 1)}, {PrefixLength: 48, Limit: connRate(l, 4)}},
+				GracePeriod:      time.Minute,
+			},
+		}))
+}
+
+var (
+	loopback4 = netip.MustParsePrefix("127.0.0.0/8")
+	loopback6 = netip.MustParsePrefix("::1/128")
+)
+
+func connRate(l Limits, wide int) rate.Limit {
+	return rate.Limit{RPS: l.ConnsPerSec * float64(wide), Burst: 4 * l.ConnsPerIP * wide}
+}
