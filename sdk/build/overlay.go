@@ -1,0 +1,110 @@
+package build
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// overlayFiles is what the go command is given in place of the user's files.
+type overlayFiles struct {
+	json   string            // the overlay's description
+	files  map[string]string // path in the tree -> file that holds its content
+	target string            // package to build, relative to the source's folder
+}
+
+// original puts the user's file names into the go command's messages.
+func (ov *overlayFiles) original(msg string) string {
+	for name, moved := range ov.files {
+		msg = strings.ReplaceAll(msg, moved, name)
+	}
+	return msg
+}
+
+const entryFile = "kitwork_entry.go"
+
+// overlay writes the pruned files of the package and the entry file to work.
+func overlay(ctx context.Context, tc *toolchain, src Source, work string) (*overlayFiles, error) {
+	p, err := parsePackage(src.Dir, "")
+	if err != nil {
+		return nil, fmt.Errorf("build %s: %w", src, err)
+	}
+	if err := p.nameImports(ctx, tc, src); err != nil {
+		return nil, err
+	}
+	all, found := p.reach(src.Func)
+	if !found {
+		return nil, &Refusal{src.String(), "no function of this name at package level, in the files that a WebAssembly build takes, in " + src.Dir,
+			"check the name and the files' build constraints"}
+	}
+	ov := &overlayFiles{files: map[string]string{}, target: "."}
+	add := func(name string, text []byte) error {
+		moved := filepath.Join(work, fmt.Sprintf("%d.go", len(ov.files)))
+		ov.files[name] = moved
+		return os.WriteFile(moved, text, 0o600)
+	}
+	for _, f := range p.files {
+		text := p.blank(f, all[f])
+		if bytes.Equal(text, f.text) {
+			continue
+		}
+		if err := add(f.name, text); err != nil {
+			return nil, err
+		}
+	}
+	pkgName := p.files[0].ast.Name.Name
+	entry := fmt.Sprintf("package %s\n\nimport kitworkkit %q\n\n//go:wasmexport %s\nfunc kitworkEntry() int32 { return kitworkkit.Serve(%s) }\n",
+		pkgName, kitModule+"/kit", Entry, src.Func)
+	if pkgName == "main" {
+		if !keepsMain(all) {
+			entry += "\nfunc main() {}\n"
+		}
+	} else {
+		ov.target = "./kitwork_main"
+		importPath, err := tc.importPath(ctx, src)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(filepath.Join(src.Dir, "kitwork_main", "main.go"), fmt.Appendf(nil, "package main\n\nimport _ %q\n\nfunc main() {}\n", importPath)); err != nil {
+			return nil, err
+		}
+	}
+	if err := add(filepath.Join(src.Dir, entryFile), []byte(entry)); err != nil {
+		return nil, err
+	}
+	desc, err := json.Marshal(struct{ Replace map[string]string }{ov.files})
+	if err != nil {
+		return nil, err
+	}
+	ov.json = filepath.Join(work, "overlay.json")
+	return ov, os.WriteFile(ov.json, desc, 0o600)
+}
+
+// keepsMain tells whether the capsule's own code calls main.
+func keepsMain(all map[*sourceFile][]*piece) bool {
+	for _, ps := range all {
+		for _, q := range ps {
+			if fd, ok := q.node.(*ast.FuncDecl); ok && q.keep && fd.Recv == nil && fd.Name.Name == "main" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// importPath is the path of the package in src.Dir, which must belong to a module whose source may be overlaid.
+func (tc *toolchain) importPath(ctx context.Context, src Source) (string, error) {
+	pkgs, err := tc.list(ctx, src, ".")
+	if err != nil {
+		return "", err
+	}
+	if len(pkgs) != 1 || pkgs[0].Module == nil || pkgs[0].Module.Version != "" {
+		return "", &Refusal{src.String(), "its package is a dependency", "write a function of your own that calls it"}
+	}
+	return pkgs[0].ImportPath, nil
+}
