@@ -456,7 +456,9 @@ func (d *decoder) exportSection() {
 	seen := make(map[string]struct{}, n)
 	for i := range m.Exports {
 		at := d.pos
-		ex := Export{Name: d.name(), Kind: ExternKind(d.byte()), Index: d.u32()}
+		ex := Export{Name: d.name()}
+		ex.nameOff = uint32(d.pos - len(ex.Name))
+		ex.Kind, ex.Index = ExternKind(d.byte()), d.u32()
 		if d.err != nil {
 			return
 		}

@@ -61,6 +61,8 @@ type Export struct {
 	Name  string
 	Kind  ExternKind
 	Index uint32
+
+	nameOff uint32 // where Name stands in Bytes
 }
 
 // Global is a global's type and, where the module defines it, its initial value.

@@ -173,8 +173,10 @@ var effects = func() (all [NumOps]effect) {
 	return all
 }()
 
+//go:generate go test -run ^TestOpcodesPage$ -update .
+
 // opTable is the table of all opcodes, one row each. Decoder, validator, Reader, printer, gas meter
-// and docs/OPCODES.md read it.
+// and docs/OPCODES.md read it. In its meanings, operands are counted from the first one pushed.
 var opTable = [NumOps]OpInfo{
 	OpUnreachable:        {"unreachable", ImmNone, "*", 1, ClassControl, 0, "traps"},
 	OpNop:                {"nop", ImmNone, ":", 0, ClassControl, 0, "does nothing"},

@@ -26,7 +26,8 @@ type Instr struct {
 func (in *Instr) Info() *OpInfo { return &opTable[in.Op] }
 
 // Reader iterates over the instructions of validated code without allocating. It trusts the bytes:
-// use it on a Module that Decode returned and on offsets that are instructions there.
+// use it on a Module that Decode returned and on offsets that are instructions there. Declare it before
+// the loop and not in it: a loop variable is copied at each turn, which takes longer than Next.
 type Reader struct {
 	b        []byte
 	pos, end int
@@ -57,25 +58,36 @@ func (r *Reader) Next(in *Instr) bool {
 	op := Op(c.b[c.pos])
 	in.Off = uint32(c.pos)
 	c.pos++
-	switch op {
-	case 0xfc:
-		op = PrefixMisc + Op(c.fastU32())
-	case 0xfd:
-		op = PrefixSIMD + Op(c.fastU32())
+	if op >= 0xfc {
+		op = (op-0xfb)<<8 | Op(c.fastU32())
 	}
 	in.Op = op
-	if imm := opTable[op].Imm; imm != ImmNone {
-		immediates(&c, imm, in)
+	switch imm := immKinds[op]; imm {
+	case ImmNone:
+	case ImmLocal, ImmLabel, ImmFunc, ImmGlobal, ImmTable, ImmElem, ImmData, ImmMemory:
+		in.X = c.fastU32()
+	case ImmI32, ImmI64:
+		in.Const = uint64(c.fastS64())
+	case ImmMem8, ImmMem16, ImmMem32, ImmMem64, ImmMem128:
+		memArg(&c, in)
+	default:
+		rareImmediates(&c, imm, in)
 	}
 	r.pos = c.pos
 	in.Next = uint32(c.pos)
 	return true
 }
 
-func immediates(c *cursor, imm ImmKind, in *Instr) {
+// immKinds is the table's column of immediates, packed since every Next reads it.
+var immKinds = func() (all [NumOps]ImmKind) {
+	for op := range all {
+		all[op] = opTable[op].Imm
+	}
+	return all
+}()
+
+func rareImmediates(c *cursor, imm ImmKind, in *Instr) {
 	switch imm {
-	case ImmLocal, ImmLabel, ImmFunc, ImmGlobal, ImmTable, ImmElem, ImmData, ImmMemory:
-		in.X = c.fastU32()
 	case ImmCallIndirect, ImmTableTable, ImmElemTable, ImmDataMem, ImmMemMem:
 		in.X = c.fastU32()
 		in.Y = c.fastU32()
@@ -87,8 +99,6 @@ func immediates(c *cursor, imm ImmKind, in *Instr) {
 		for n := uint64(in.X) + 1; n > 0; n-- {
 			c.fastU32()
 		}
-	case ImmI32, ImmI64:
-		in.Const = uint64(c.fastS64())
 	case ImmF32:
 		in.Const = uint64(binary.LittleEndian.Uint32(c.b[c.pos:]))
 		c.pos += 4
@@ -109,12 +119,10 @@ func immediates(c *cursor, imm ImmKind, in *Instr) {
 	case ImmLane2, ImmLane4, ImmLane8, ImmLane16:
 		in.Lane = c.b[c.pos]
 		c.pos++
-	default:
+	default: // ImmMemLane8 to ImmMemLane64
 		memArg(c, in)
-		if imm >= ImmMemLane8 && imm <= ImmMemLane64 {
-			in.Lane = c.b[c.pos]
-			c.pos++
-		}
+		in.Lane = c.b[c.pos]
+		c.pos++
 	}
 }
 
@@ -164,7 +172,10 @@ func (c *cursor) fastU32() uint32 {
 	if x < 0x80 {
 		return x
 	}
-	x &= 0x7f
+	return c.longU32(x & 0x7f)
+}
+
+func (c *cursor) longU32(x uint32) uint32 {
 	for shift := 7; ; shift += 7 {
 		y := uint32(c.b[c.pos])
 		c.pos++
@@ -177,6 +188,14 @@ func (c *cursor) fastU32() uint32 {
 
 // fastS64 reads a signed LEB128 number of any width that was validated.
 func (c *cursor) fastS64() int64 {
+	if y := c.b[c.pos]; y < 0x80 {
+		c.pos++
+		return int64(int8(y<<1)) >> 1
+	}
+	return c.longS64()
+}
+
+func (c *cursor) longS64() int64 {
 	var x uint64
 	for shift := 0; ; {
 		y := c.b[c.pos]

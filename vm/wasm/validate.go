@@ -217,6 +217,13 @@ const (
 	fastConst8
 	fastLoad
 	fastStore
+	fastGlobalGet
+	fastGlobalSet
+	fastBlock // block, loop, if
+	fastEnd
+	fastBr
+	fastBrIf
+	fastNop
 )
 
 var fastOps = func() (all [256]fastOp) {
@@ -250,6 +257,15 @@ var fastOps = func() (all [256]fastOp) {
 	all[OpLocalGet].kind = fastLocalGet
 	all[OpLocalSet].kind = fastLocalSet
 	all[OpLocalTee].kind = fastLocalTee
+	all[OpGlobalGet].kind = fastGlobalGet
+	all[OpGlobalSet].kind = fastGlobalSet
+	all[OpBlock].kind = fastBlock
+	all[OpLoop].kind = fastBlock
+	all[OpIf].kind = fastBlock
+	all[OpEnd].kind = fastEnd
+	all[OpBr].kind = fastBr
+	all[OpBrIf].kind = fastBrIf
+	all[OpNop].kind = fastNop
 	return all
 }()
 
@@ -262,6 +278,8 @@ func (v *validator) run(stop int) *Error {
 	b, pos, height, base := v.b, v.pos, v.height, v.base
 	stack := &v.stack
 	nlocals := min(v.nlocals, 0x80) // those whose index takes one byte
+	globals := v.m.Globals
+	nglobals := min(uint32(len(globals)), 0x80)
 	noMem := len(v.m.Mems) == 0
 	for pos < stop {
 		op := b[pos]
@@ -342,6 +360,62 @@ func (v *validator) run(stop int) *Error {
 					continue
 				}
 			}
+		case fastGlobalGet:
+			if pos+1 < len(b) && uint32(b[pos+1]) < nglobals && height < v.highest {
+				if t := globals[b[pos+1]].Type; t != V128 {
+					stack[uint16(height)] = t
+					height++
+					pos += 2
+					continue
+				}
+			}
+		case fastGlobalSet:
+			if pos+1 < len(b) && uint32(b[pos+1]) < nglobals && height > base {
+				if g := &globals[b[pos+1]]; g.Mutable && g.Type != V128 && g.Type == stack[uint16(height-1)] {
+					height--
+					pos += 2
+					continue
+				}
+			}
+		case fastBlock:
+			if pos+1 >= len(b) || b[pos+1] != 0x40 || len(v.blocks) >= MaxNesting {
+				break
+			}
+			if op == byte(OpIf) {
+				if height == base || stack[uint16(height-1)] != I32 {
+					break
+				}
+				height--
+			}
+			pos += 2
+			v.enter(Op(op), height, pos)
+			base = height
+			continue
+		case fastEnd:
+			if c := &v.blocks[len(v.blocks)-1]; c.block == BlockEmpty && height == base {
+				pos++
+				v.exit(pos)
+				base = v.base
+				continue
+			}
+		case fastBr:
+			if pos+1 < len(b) && v.jump(b[pos+1]) {
+				pos += 2
+				height = base
+				v.blocks[len(v.blocks)-1].flags |= ctrlPolymorphic
+				v.dead = true
+				continue
+			}
+		case fastBrIf:
+			if pos+1 < len(b) && height > base && stack[uint16(height-1)] == I32 && v.jump(b[pos+1]) {
+				pos += 2
+				height--
+				v.start = pos
+				continue
+			}
+		case fastNop:
+			pos++
+			continue
 		}
 		v.pos, v.height = pos, height
 		if err := v.step(); err != nil {

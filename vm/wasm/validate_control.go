@@ -137,25 +137,45 @@ func (v *validator) brTable(at int) *Error {
 	return nil
 }
 
+// jump notes a branch to a label that carries no values. It is false if the label is not of that sort.
+func (v *validator) jump(label byte) bool {
+	if label >= 0x80 || int(label) >= len(v.blocks) {
+		return false
+	}
+	c := &v.blocks[len(v.blocks)-1-int(label)]
+	if c.block != BlockEmpty {
+		return false
+	}
+	if !v.dead {
+		c.flags |= ctrlTargeted
+	}
+	return true
+}
+
 func (v *validator) open(at int, op Op) *Error {
 	if len(v.blocks) >= MaxNesting {
 		return v.fail(Limit, at, "more than %d blocks inside one another", MaxNesting)
 	}
-	c := ctrl{op: op, block: v.in.block}
-	params, _ := v.blockType(c.block)
+	params, _ := v.blockType(v.in.block)
 	if err := v.popAll(at, params); err != nil {
 		return err
 	}
+	v.enter(op, v.height, v.pos)
+	v.blocks[len(v.blocks)-1].block = v.in.block
+	return v.pushAll(at, params)
+}
+
+// enter opens a block of the empty type whose body begins at pos.
+func (v *validator) enter(op Op, height, pos int) {
+	c := ctrl{op: op, block: BlockEmpty, height: uint32(height)}
 	if v.dead {
 		c.flags = ctrlEntryDead
 	}
-	c.height = uint32(v.height)
-	v.base = v.height
-	v.blocks = append(v.blocks, c)
 	if op != OpBlock {
-		v.start = v.pos
+		v.start = pos
 	}
-	return v.pushAll(at, params)
+	v.base = height
+	v.blocks = append(v.blocks, c)
 }
 
 // leave checks that exactly the innermost block's results are on the stack, and drops them.
@@ -189,31 +209,36 @@ func (v *validator) otherwise(at int) *Error {
 }
 
 func (v *validator) close(at int) *Error {
-	c := v.blocks[len(v.blocks)-1]
+	c := &v.blocks[len(v.blocks)-1]
 	params, results := v.blockType(c.block)
 	if err := v.leave(at, results); err != nil {
 		return err
 	}
-	if c.op == OpIf {
-		if string(asBytes(params)) != string(asBytes(results)) {
-			return v.fail(Invalid, at, "type mismatch: if without else must give what it takes")
-		}
-		if c.flags&ctrlEntryDead == 0 {
-			c.flags |= ctrlTargeted
-		}
+	if c.op == OpIf && string(asBytes(params)) != string(asBytes(results)) {
+		return v.fail(Invalid, at, "type mismatch: if without else must give what it takes")
 	}
-	if c.op != OpLoop && c.flags&ctrlTargeted != 0 {
-		v.dead = false
-		v.start = v.pos
-	}
-	v.blocks = v.blocks[:len(v.blocks)-1]
-	if len(v.blocks) == 0 {
+	if len(v.blocks) == 1 {
 		if v.pos != len(v.b) {
 			return v.fail(Malformed, v.pos, "section size mismatch: code behind the function's end")
 		}
-		v.base, v.height = 0, 0
+		v.blocks = v.blocks[:0]
 		return nil
 	}
-	v.base = int(v.blocks[len(v.blocks)-1].height)
+	v.exit(v.pos)
 	return v.pushAll(at, results)
+}
+
+// exit closes the innermost block, behind whose end is pos.
+func (v *validator) exit(pos int) {
+	n := len(v.blocks) - 1
+	c := &v.blocks[n]
+	if c.op == OpIf && c.flags&ctrlEntryDead == 0 {
+		c.flags |= ctrlTargeted // the false side
+	}
+	if c.op != OpLoop && c.flags&ctrlTargeted != 0 {
+		v.dead = false
+		v.start = pos
+	}
+	v.blocks = v.blocks[:n]
+	v.base = int(v.blocks[n-1].height)
 }
