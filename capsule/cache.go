@@ -60,7 +60,7 @@ func (cc *ChainCache) get(k Hash) *VerifiedChain {
 }
 
 func (cc *ChainCache) put(k Hash, v *VerifiedChain) {
-	if cc == nil {
+	if cc == nil || v.bytes > cc.limit/2 {
 		return
 	}
 	cc.mu.Lock()
