@@ -1,0 +1,362 @@
+package api
+
+import (
+	"bytes"
+	"compress/flate"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"io"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+// messages has one of each, none of whose fields is zero, so that a decoder that drops one is seen.
+func messages() []any {
+	cid := capsule.RawCID([]byte("x"))
+	id, zone := capsule.ID{1}, capsule.ZoneID{2}
+	ref := LeaseRef{Capsule: id, Number: 3}
+	peer := Peer{Key: capsule.Key{4}, Addrs: []string{"/ip4/127.0.0.1/tcp/1"}}
+	b := []byte{5}
+	return []any{
+		&Response{V: 1, Refusal: Refusal{Code: "a", Detail: "b", Retry: 6}, Body: b},
+		&SubmitRequest{V: 1, Envelope: b, Contents: []Content{{CID: cid, Encoding: Deflate, Size: 7}}},
+		&SubmitReply{V: 1, Ack: b, Missing: []capsule.CID{cid}},
+		&SignedAck{Payload: b, Sig: capsule.Sig{8}},
+		&Ack{V: 1, Zone: zone, Generation: 9, Epoch: 10, Capsule: id, Voter: capsule.Key{11}, Time: 12},
+		&ResultRequest{V: 1, Zone: zone, Capsule: id, Generation: 13, Epoch: 14, Wait: 15},
+		&Outcome{V: 1, Certificate: b, Body: b, Epochs: [][]byte{b}},
+		&WatchRequest{V: 1, Zone: zone, Capsule: id, After: 16},
+		&WatchEvent{V: 1, Sequence: 17, Kind: EventLog, Time: 18, Segment: 19, N: 20, Text: "t", Data: b, Outcome: b, Final: true},
+		&CommandRequest{V: 1, Zone: zone, Command: b},
+		&CommandReply{V: 1, Index: 21, Repeated: true, Status: "done", N: 22},
+		&ZoneRequest{V: 1, Zone: zone, Generation: 23, Epoch: 24},
+		&Zones{V: 1, Zones: []ZoneInfo{{V: 1, Zone: zone, Genesis: b, Epochs: [][]byte{b}, Descriptor: b, Voters: []Peer{peer}, Gateways: []Peer{peer}}}},
+		&WorkRequest{V: 1, Zone: zone, Holds: []LeaseRef{ref}},
+		&Work{V: 1, Lease: ref, Stop: true, Grant: b},
+		&LeaseGrant{V: 1, Zone: zone, Envelope: b, Admission: b, Warrant: b, Body: b, Epochs: [][]byte{b}, Holders: []Peer{peer}, Number: 25, Index: 26, Expires: 27, Now: 28},
+		&ReadRequest{V: 1, Zone: zone, Lease: ref, Index: 29, Key: b, Scan: true, After: b, Rows: 30},
+		&ReadReply{V: 1, Rows: []Row{{Key: b, Value: b, Version: 31}}, More: true},
+	}
+}
+
+func TestMessages(t *testing.T) {
+	for _, m := range messages() {
+		var wire bytes.Buffer
+		if err := Write(&wire, m); err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		whole := bytes.Clone(wire.Bytes())
+		got := reflect.New(reflect.TypeOf(m).Elem()).Interface()
+		if err := Read(iotest.OneByteReader(&wire), got, MaxMessage); err != nil {
+			t.Fatalf("%T: %v", m, err)
+		}
+		if !reflect.DeepEqual(got, m) {
+			t.Errorf("%T came back as %+v, want %+v", m, got, m)
+		}
+		for cut := 1; cut < len(whole); cut++ {
+			if err := Read(bytes.NewReader(whole[:cut]), got, MaxMessage); !errors.Is(err, ErrMessage) {
+				t.Fatalf("%T cut at %d: %v", m, cut, err)
+			}
+		}
+	}
+}
+
+func TestFrameBounds(t *testing.T) {
+	var v Response
+	if err := Read(bytes.NewReader(nil), &v, 10); err != io.EOF {
+		t.Errorf("empty stream: %v", err)
+	}
+	huge := binary.BigEndian.AppendUint32(nil, 1<<31)
+	if err := Read(bytes.NewReader(huge), &v, MaxMessage); !errors.Is(err, ErrMessage) {
+		t.Errorf("2 GiB announced: %v", err)
+	}
+	// A length within bounds whose bytes never come must not be allocated.
+	lie := binary.BigEndian.AppendUint32(nil, MaxCommand)
+	if n := testing.AllocsPerRun(10, func() { _ = Read(bytes.NewReader(lie), &v, MaxCommand) }); n > 20 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+type pipe struct {
+	io.Reader
+	io.Writer
+}
+
+func TestRefusalComesBack(t *testing.T) {
+	var wire, sent bytes.Buffer
+	if err := Refuse(&wire, &Refusal{Code: CodeBusy, Detail: "over the quota", Retry: 50}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Ask[Outcome](pipe{&wire, &sent}, &ResultRequest{V: Version}, MaxMessage)
+	var r *Refusal
+	if !errors.As(err, &r) || r.Code != CodeBusy || r.Retry != 50 || !strings.Contains(err.Error(), "quota") {
+		t.Errorf("refusal came back as %v", err)
+	}
+}
+
+func TestSubmitContent(t *testing.T) {
+	code := bytes.Repeat([]byte("code is repetitive. "), 9000)
+	noise := make([]byte, 3000)
+	rand.Read(noise)
+	contents := map[capsule.CID][]byte{}
+	var order []capsule.CID
+	for _, b := range [][]byte{code, noise, {}} {
+		id := capsule.RawCID(b)
+		contents[id] = b
+		order = append(order, id)
+	}
+	var up, down bytes.Buffer
+	if err := Accept(&down, &SubmitReply{V: Version, Missing: order[:1]}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Submit(pipe{&down, &up}, []byte("envelope"), contents, order); err != nil {
+		t.Fatal(err)
+	}
+	if up.Len() > len(noise)+len(code)/10 {
+		t.Errorf("%d bytes on the wire for %d", up.Len(), len(code)+len(noise))
+	}
+	wire := bytes.Clone(up.Bytes())
+	receive := func(wire []byte) error {
+		r := bytes.NewReader(wire)
+		var req SubmitRequest
+		if err := Read(r, &req, MaxSubmit); err != nil {
+			t.Fatal(err)
+		}
+		if refusal := req.Check(); refusal != nil {
+			t.Fatal(refusal)
+		}
+		for i, c := range req.Contents {
+			var got bytes.Buffer
+			if err := Unpack(r, c, &got); err != nil {
+				return err
+			}
+			if !bytes.Equal(got.Bytes(), contents[order[i]]) {
+				t.Errorf("content %d differs", i)
+			}
+		}
+		if r.Len() != 0 {
+			t.Errorf("%d bytes left on the stream", r.Len())
+		}
+		return nil
+	}
+	if err := receive(wire); err != nil {
+		t.Fatal(err)
+	}
+	wire[len(wire)-1] ^= 1
+	var be *capsule.BlobError
+	if err := receive(wire); !errors.As(err, &be) {
+		t.Errorf("altered content: %v", err)
+	}
+	if _, err := Submit(pipe{&down, &up}, nil, nil, order); !errors.Is(err, errNoBytes) {
+		t.Errorf("announced without bytes: %v", err)
+	}
+}
+
+func TestUnpackBounds(t *testing.T) {
+	bomb := make([]byte, MaxContent+1)
+	var wire bytes.Buffer
+	w, _ := flate.NewWriter(&wire, flate.BestSpeed)
+	if _, err := w.Write(bomb); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	c := Content{CID: capsule.RawCID(bomb), Encoding: Deflate, Size: uint64(wire.Len())}
+	var be *capsule.BlobError
+	if err := Unpack(bytes.NewReader(wire.Bytes()), c, io.Discard); !errors.As(err, &be) || be.Max == 0 {
+		t.Errorf("%d bytes that unpack to %d: %v", wire.Len(), len(bomb), err)
+	}
+	if _, _, err := Pack(c.CID, bomb); err == nil {
+		t.Error("content above the limit was packed")
+	}
+	c.Size = MaxContent + 1
+	if err := Unpack(bytes.NewReader(nil), c, io.Discard); !errors.Is(err, ErrMessage) {
+		t.Errorf("announced above the limit: %v", err)
+	}
+	c = Content{CID: c.CID, Encoding: Deflate, Size: 3}
+	if err := Unpack(strings.NewReader("xyz"), c, io.Discard); err == nil {
+		t.Error("damaged data was taken")
+	}
+}
+
+// zone is a zone of four voters for tests.
+type zone struct {
+	id      capsule.ZoneID
+	voters  []*capsule.Identity // ascending by key
+	tracker *cert.Tracker
+}
+
+func newZone(t *testing.T) *zone {
+	t.Helper()
+	z := &zone{}
+	for range 4 {
+		id, err := capsule.NewIdentity(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z.voters = append(z.voters, id)
+	}
+	slices.SortFunc(z.voters, func(a, b *capsule.Identity) int {
+		ka, kb := a.Key(), b.Key()
+		return bytes.Compare(ka[:], kb[:])
+	})
+	g := &cert.Genesis{V: cert.Version, Roots: []capsule.Key{z.voters[0].Key()}, Thresholds: cert.Thresholds{Policy: 1, Mint: 1, Membership: 1, Recover: 1}, MeterVersion: 1}
+	for _, v := range z.voters {
+		g.Voters = append(g.Voters, v.Key())
+	}
+	b, err := g.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if z.tracker, err = cert.NewTracker(b); err != nil {
+		t.Fatal(err)
+	}
+	z.id = z.tracker.Zone()
+	return z
+}
+
+// certify has the first n voters sign one decision.
+func (z *zone) certify(t *testing.T, d cert.Decision, n int) []byte {
+	t.Helper()
+	d.V, d.Zone, d.Index, d.Time, d.Chain = cert.Version, z.id, 7, 1000, capsule.Sum([]byte("log"))
+	batch, err := cert.NewBatch([]cert.Decision{d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &cert.Quorate{Statement: cert.Statement{V: cert.Version, Zone: z.id, Index: d.Index, Time: d.Time, Chain: d.Chain, Root: batch.Root()}}
+	p, err := q.Statement.Payload()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range z.voters[:n] {
+		q.Sigs = append(q.Sigs, cert.IndexSig{Pos: uint8(i), Sig: v.Sign(cert.KindStatement, p)})
+	}
+	c, err := batch.Certificate(0, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestAck(t *testing.T) {
+	z := newZone(t)
+	id := capsule.ID{1}
+	good, err := SignAck(z.voters[2], Ack{Zone: z.id, Capsule: id, Time: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, err := VerifyAck(good, id, z.id, z.tracker.Set); err != nil || a.Voter != z.voters[2].Key() {
+		t.Fatalf("good acknowledgement: %v, %v", a, err)
+	}
+	if _, err := VerifyAck(good, capsule.ID{2}, z.id, z.tracker.Set); err == nil {
+		t.Error("acknowledgement of another capsule accepted")
+	}
+	if _, err := VerifyAck(good, id, capsule.ZoneID{9}, z.tracker.Set); err == nil {
+		t.Error("acknowledgement of another zone accepted")
+	}
+	stranger, _ := capsule.NewIdentity(rand.Reader)
+	forged, _ := SignAck(stranger, Ack{Zone: z.id, Capsule: id})
+	if _, err := VerifyAck(forged, id, z.id, z.tracker.Set); err == nil {
+		t.Error("a stranger's acknowledgement accepted")
+	}
+	later, _ := SignAck(z.voters[0], Ack{Zone: z.id, Capsule: id, Epoch: 3})
+	if _, err := VerifyAck(later, id, z.id, z.tracker.Set); !errors.Is(err, cert.ErrEpoch) {
+		t.Errorf("unknown epoch: %v", err)
+	}
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		if _, err := VerifyAck(bad, id, z.id, z.tracker.Set); err == nil {
+			t.Errorf("byte %d altered and accepted", i)
+		}
+	}
+}
+
+func TestOutcome(t *testing.T) {
+	z := newZone(t)
+	id := capsule.ID{1}
+	body := []byte("result and gas")
+	d := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseRun}, Verdict: cert.Finished, Body: capsule.Sum(body)}
+	o := Outcome{V: Version, Certificate: z.certify(t, d, 3), Body: body}
+	if got, err := o.Verify(z.tracker, id); err != nil || got.Verdict != cert.Finished {
+		t.Fatalf("good outcome: %v, %v", got, err)
+	}
+	if _, err := o.Verify(z.tracker, capsule.ID{2}); err == nil {
+		t.Error("outcome of another capsule accepted")
+	}
+	altered := o
+	altered.Body = []byte("another result")
+	if _, err := altered.Verify(z.tracker, id); err == nil {
+		t.Error("altered body accepted")
+	}
+	few := Outcome{V: Version, Certificate: z.certify(t, d, 2), Body: body}
+	if _, err := few.Verify(z.tracker, id); !errors.Is(err, cert.ErrSignatures) {
+		t.Errorf("two signatures of four voters: %v", err)
+	}
+	if _, err := o.Verify(newZone(t).tracker, id); err == nil {
+		t.Error("another zone's certificate accepted")
+	}
+}
+
+func TestLeaseGrant(t *testing.T) {
+	z := newZone(t)
+	id := capsule.ID{1}
+	body := []byte("seed and clock")
+	admitted := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseIn}, Verdict: cert.Admitted}
+	leased := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseLease}, Verdict: cert.Leased, Body: capsule.Sum(body)}
+	g := LeaseGrant{V: Version, Zone: z.id, Admission: z.certify(t, admitted, 3), Warrant: z.certify(t, leased, 3), Body: body}
+	if _, err := g.Check(id, z.tracker.Set); err != nil {
+		t.Fatalf("good grant: %v", err)
+	}
+	for name, bad := range map[string]LeaseGrant{
+		"refused capsule":   {Admission: z.certify(t, cert.Decision{Slot: admitted.Slot, Verdict: cert.Refused}, 3), Warrant: g.Warrant, Body: body},
+		"no lease":          {Admission: g.Admission, Warrant: g.Admission, Body: body},
+		"uncertified lease": {Admission: g.Admission, Warrant: z.certify(t, leased, 2), Body: body},
+		"other body":        {Admission: g.Admission, Warrant: g.Warrant, Body: []byte("x")},
+		"nothing":           {},
+	} {
+		bad.V, bad.Zone = Version, z.id
+		if _, err := bad.Check(id, z.tracker.Set); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if _, err := g.Check(capsule.ID{2}, z.tracker.Set); err == nil {
+		t.Error("grant of another capsule accepted")
+	}
+}
+
+// FuzzMessages holds that every message is refused or canonical, whatever arrives.
+func FuzzMessages(f *testing.F) {
+	for i, m := range messages() {
+		b, err := capsule.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint8(i), b)
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
+		all := messages()
+		v := reflect.New(reflect.TypeOf(all[int(kind)%len(all)]).Elem()).Interface()
+		frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(b))), b...)
+		if err := Read(bytes.NewReader(frame), v, MaxMessage); err != nil {
+			return
+		}
+		var again bytes.Buffer
+		if err := Write(&again, v); err != nil || !bytes.Equal(again.Bytes(), frame) {
+			t.Fatalf("%T has two encodings: %x, %x, %v", v, frame, again.Bytes(), err)
+		}
+		if r, ok := v.(*SubmitRequest); ok {
+			_ = r.Check()
+		}
+	})
+}
