@@ -53,15 +53,17 @@ func eventEmit(topic, data string) int32
 //go:wasmimport kitwork:host/log@0.1.0 write
 func logWrite(level uint32, msg string)
 
-// spare is a buffer that out-lists land in. Whoever uses it takes it away first: an allocation inside a decode may park
-// the goroutine, and another one must not find the buffer half read.
-var spare []byte
-
+// firstBuffer is the capacity that a call offers before it knows the length of the answer. The host charges by capacity,
+// so offering more would make every small read dearer.
 const firstBuffer = 4096
 
+// spare is a buffer of that size. Whoever uses it takes it away first: an allocation inside a decode may park the
+// goroutine, and another one must not find the buffer half read.
+var spare []byte
+
 func release(buf []byte) {
-	if cap(buf) > cap(spare) && cap(buf) <= 1<<20 {
-		spare = buf[:cap(buf)]
+	if cap(buf) == firstBuffer {
+		spare = buf[:firstBuffer]
 	}
 }
 
@@ -82,6 +84,7 @@ func outlist(call func(dst unsafe.Pointer, size uint32) int32) ([]byte, func(), 
 		if int(n) <= len(buf) {
 			return buf[:n], func() { release(buf) }, 0
 		}
+		release(buf)
 		buf = make([]byte, n)
 	}
 }

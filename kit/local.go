@@ -39,11 +39,16 @@ type Line struct {
 // LocalStart is the time, in nanoseconds since 1970, at which a new Local's clock stands: the start of 2026.
 const LocalStart uint64 = 1767225600e9
 
-// The limits of a Local, which are those that a zone has unless its policy says otherwise.
+// The host's limits of one call, in bytes. What is longer is [ErrTooLarge].
 const (
-	MaxKey   = 1 << 10
-	MaxValue = 1 << 20
+	MaxKey   = 256
+	MaxValue = 256 << 10 // a stored value, an input, a result
+	MaxTopic = 256
+	MaxEvent = 64 << 10
 )
+
+// maxSleep is the longest single sleep in nanoseconds.
+const maxSleep = 1 << 60
 
 // NewLocal makes a mesh whose first zone, the one capsules start in, is called home.
 func NewLocal(home string) *Local {
@@ -172,7 +177,7 @@ func (h host) check(store uint32, key string) Errno {
 	}
 	switch {
 	case store != 0:
-		return ErrUnsupported
+		return ErrDenied
 	case key == "":
 		return ErrInvalid
 	case len(key) > MaxKey:
@@ -227,7 +232,13 @@ func (h host) delete(store uint32, key string) Errno {
 const localPage = 16
 
 func (h host) scan(store uint32, prefix, after string) ([]byte, func(), Errno) {
-	if e := h.check(store, prefix+"x"); e != 0 {
+	switch {
+	case store != 0:
+		return nil, nil, ErrDenied
+	case len(prefix) > MaxKey || len(after) > MaxKey:
+		return nil, nil, ErrTooLarge
+	}
+	if e := h.allowed(prefix); e != 0 {
 		return nil, nil, e
 	}
 	zone := h.l.zones[h.name]
@@ -262,20 +273,29 @@ func (h host) scan(store uint32, prefix, after string) ([]byte, func(), Errno) {
 }
 
 func (h host) emit(topic string, data []byte) Errno {
-	if topic == "" {
+	switch {
+	case topic == "":
 		return ErrInvalid
+	case len(topic) > MaxTopic || len(data) > MaxEvent:
+		return ErrTooLarge
 	}
 	h.events = append(h.events, Event{h.name, topic, data})
 	return 0
 }
 
 func (h host) sleep(ns uint64) Errno {
+	if ns > maxSleep {
+		return ErrTooLarge
+	}
 	h.commit()
 	h.l.clock += ns
 	return 0
 }
 
 func (h host) goTo(zone string) Errno {
+	if zone == "" {
+		return ErrInvalid
+	}
 	h.commit()
 	if h.l.zones[zone] == nil {
 		return ErrUnreachable

@@ -139,7 +139,10 @@ func TestRefusals(t *testing.T) {
 			{Put(c, "", 1), ErrInvalid},
 			{Put(c, string(make([]byte, MaxKey+1)), 1), ErrTooLarge},
 			{Put(c, "k", make([]byte, MaxValue)), ErrTooLarge},
-			{Put(c.Store(4), "k", 1), ErrUnsupported},
+			{Put(c.Store(4), "k", 1), ErrDenied},
+			{Emit(c, "", 1), ErrInvalid},
+			{Goto(c, ""), ErrInvalid},
+			{Sleep(c, int64(maxSleep+1)), ErrTooLarge},
 			{Sleep(c, -1*Second), ErrInvalid},
 		} {
 			if !errors.Is(x.err, x.want) {
