@@ -115,12 +115,12 @@ func (p *printer) segments() {
 	}
 	for i := range m.Datas {
 		s := &m.Datas[i]
-		p.printf("data %d: %s, %d bytes", i, modeText(s.Mode), s.Len)
+		p.printf("data %d: %s", i, modeText(s.Mode))
 		if s.Mode == SegActive {
 			p.printf(", memory %d at ", s.Mem)
 			p.constExpr(s.Offset)
 		}
-		p.printf("\n")
+		p.printf(", %d bytes\n", s.Len)
 	}
 }
 
