@@ -25,7 +25,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
-	"github.com/multiformats/go-multistream"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
@@ -321,7 +320,7 @@ func (h *Host) Dial(ctx context.Context, k capsule.Key, id string) (*Stream, err
 	}
 	s, err := h.inner.NewStream(network.WithNoDial(ctx, "connected above"), p, protocol.ID(id))
 	if err != nil {
-		if errors.Is(err, multistream.ErrNotSupported[protocol.ID]{}) {
+		if unsupported(err) {
 			err = ErrUnsupported
 		}
 		return nil, fmt.Errorf("p2p: open %s to %s: %w", id, k, err)

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,28 +21,21 @@ import (
 	"github.com/kitwork/kwnode/p2p/sim"
 )
 
-// identity is the same for the same n, so that key order and peer IDs do not change between runs.
-func identity(n int) *capsule.Identity {
-	return capsule.IdentityFromSeed([32]byte{'p', '2', 'p', byte(n), byte(n >> 8)})
-}
-
-func addrOf(n int) netip.Addr { return netip.AddrFrom4([4]byte{4, byte(n >> 8), byte(n), 1}) }
-
 func simHost(t *testing.T, nw *sim.Net, n int, tweak ...func(*p2p.Config)) *p2p.Host {
 	t.Helper()
-	cfg := p2p.Config{
-		Identity: identity(n), Packets: nw.Packets(addrOf(n)),
-		Listen: []string{fmt.Sprintf("/ip4/%s/udp/4001/quic-v1", addrOf(n))},
-	}
-	for _, f := range tweak {
-		f(&cfg)
-	}
-	return newHost(t, cfg)
+	h, err := nw.Host(n, tweak...)
+	return closed(t, h, err)
 }
 
 func newHost(t *testing.T, cfg p2p.Config) *p2p.Host {
 	t.Helper()
 	h, err := p2p.New(cfg)
+	return closed(t, h, err)
+}
+
+// closed closes h when the test ends.
+func closed(t *testing.T, h *p2p.Host, err error) *p2p.Host {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +53,7 @@ func loopback(t *testing.T, n int, listen ...string) *p2p.Host {
 	if listen == nil {
 		listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
 	}
-	return newHost(t, p2p.Config{Identity: identity(n), Listen: listen})
+	return newHost(t, p2p.Config{Identity: sim.Identity(n), Listen: listen})
 }
 
 func connect(t *testing.T, a, b *p2p.Host) {
@@ -98,7 +89,7 @@ func roundTrip(ctx context.Context, h *p2p.Host, to capsule.Key, msg []byte) ([]
 }
 
 func TestPeerIDsAreTheKeys(t *testing.T) {
-	k := identity(1).Key()
+	k := sim.Identity(1).Key()
 	id := raw.PeerID(k)
 	if id.String() != k.PeerID() {
 		t.Fatalf("peer ID %s, capsule says %s", id, k.PeerID())
@@ -210,7 +201,7 @@ func TestRememberedPeersSurviveARestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := func() *p2p.Host {
-			h, err := p2p.New(p2p.Config{Identity: identity(1), Packets: nw.Packets(addrOf(1)), Dir: dir})
+			h, err := p2p.New(p2p.Config{Identity: sim.Identity(1), Packets: nw.Packets(sim.Address(1)), Dir: dir})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -66,7 +66,7 @@ type service struct {
 
 // protoCounts are the running totals of one protocol.
 type protoCounts struct {
-	in, out, denied, limited, busy, memory atomic.Uint64
+	in, denied, limited, busy, memory atomic.Uint64
 }
 
 func newService(id string, lim StreamLimits) *service {

@@ -1,11 +1,14 @@
 package p2p
 
 import (
+	"errors"
 	"net"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
 
 	"github.com/kitwork/kwnode/capsule"
 )
@@ -24,12 +27,29 @@ type Stream struct {
 	release func() // nil, or gives back what the protocol's limits counted
 }
 
-func (s *Stream) Read(b []byte) (int, error)         { return s.s.Read(b) }
 func (s *Stream) Write(b []byte) (int, error)        { return s.s.Write(b) }
 func (s *Stream) CloseWrite() error                  { return s.s.CloseWrite() }
 func (s *Stream) SetDeadline(t time.Time) error      { return s.s.SetDeadline(t) }
 func (s *Stream) SetReadDeadline(t time.Time) error  { return s.s.SetReadDeadline(t) }
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDeadline(t) }
+
+// Read reads what the peer sent. A peer that stopped serving the protocol since it announced it is noticed only here:
+// the error is then ErrUnsupported.
+func (s *Stream) Read(b []byte) (int, error) {
+	n, err := s.s.Read(b)
+	if err != nil && unsupported(err) {
+		err = ErrUnsupported
+	}
+	return n, err
+}
+
+// unsupported reports whether err is the peer's refusal of the protocol: said in the negotiation, or by the code of
+// the reset when the negotiation was left for the first bytes.
+func unsupported(err error) bool {
+	var reset *network.StreamError
+	return errors.Is(err, multistream.ErrNotSupported[protocol.ID]{}) ||
+		errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed
+}
 
 // Close ends both directions. Closing twice is harmless.
 func (s *Stream) Close() error {
