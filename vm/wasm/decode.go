@@ -3,6 +3,8 @@ package wasm
 import (
 	"crypto/sha256"
 	"fmt"
+	"hash/maphash"
+	"math/bits"
 	"unsafe"
 )
 
@@ -339,7 +341,7 @@ func (d *decoder) exportSection() {
 	}
 	m := d.m
 	m.Exports = make([]Export, n)
-	seen := make(map[string]struct{}, n)
+	seen := newNameSet(m.Exports)
 	for i := range m.Exports {
 		at := d.pos
 		ex := Export{Name: d.name()}
@@ -348,11 +350,6 @@ func (d *decoder) exportSection() {
 		if d.err != nil {
 			return
 		}
-		if _, dup := seen[ex.Name]; dup {
-			d.invalid(at, "duplicate export name %q", ex.Name)
-			return
-		}
-		seen[ex.Name] = struct{}{}
 		if ex.Kind > ExternGlobal {
 			d.malformed(at, "malformed export kind")
 			return
@@ -366,7 +363,36 @@ func (d *decoder) exportSection() {
 			d.declared[ex.Index] = true
 		}
 		m.Exports[i] = ex
+		if !seen.add(i) {
+			d.invalid(at, "duplicate export name %q", ex.Name)
+			return
+		}
 	}
+}
+
+// nameSet finds duplicate export names. It is a hash table of indices with open addressing, since a map
+// of 100,000 strings takes ten times the memory. The hash has a random seed against prepared collisions.
+type nameSet struct {
+	exports []Export
+	seed    maphash.Seed
+	slots   []uint32 // index of an export plus 1; at most half are in use
+}
+
+func newNameSet(exports []Export) nameSet {
+	return nameSet{exports: exports, seed: maphash.MakeSeed(), slots: make([]uint32, 2<<bits.Len(uint(len(exports))))}
+}
+
+// add enters export i and reports whether its name is new.
+func (s *nameSet) add(i int) bool {
+	mask := uint64(len(s.slots) - 1)
+	h := maphash.String(s.seed, s.exports[i].Name) & mask
+	for ; s.slots[h] != 0; h = (h + 1) & mask {
+		if s.exports[s.slots[h]-1].Name == s.exports[i].Name {
+			return false
+		}
+	}
+	s.slots[h] = uint32(i + 1)
+	return true
 }
 
 // spaceNames are the names that the specification's tests give to index spaces.

@@ -111,6 +111,36 @@ func TestBlocks(t *testing.T) {
 	checkPoints(t, m, 0)
 }
 
+// TestBlocksOfIf: the false side of an if without else leads to its end, and arms of a dead if stay dead.
+func TestBlocksOfIf(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		code []byte
+		want []uint32 // where blocks begin
+	}{
+		{"without else", []byte{byte(OpI32Const), 0, byte(OpIf), 0x40, byte(OpReturn), byte(OpEnd), byte(OpNop)}, []uint32{0, 4, 6}},
+		{"both arms leave", []byte{byte(OpI32Const), 0, byte(OpIf), 0x40, byte(OpReturn), byte(OpElse), byte(OpReturn), byte(OpEnd), byte(OpNop)}, []uint32{0, 4, 6}},
+		{"one arm leaves", []byte{byte(OpI32Const), 0, byte(OpIf), 0x40, byte(OpNop), byte(OpElse), byte(OpReturn), byte(OpEnd), byte(OpNop)}, []uint32{0, 4, 6, 8}},
+		{"dead", []byte{byte(OpReturn), byte(OpI32Const), 0, byte(OpIf), 0x40, byte(OpNop), byte(OpElse), byte(OpNop), byte(OpEnd), byte(OpNop)}, []uint32{0}},
+		{"dead loop and br_if", []byte{byte(OpReturn), byte(OpBlock), 0x40, byte(OpLoop), 0x40, byte(OpI32Const), 0, byte(OpBrIf), 1, byte(OpEnd), byte(OpEnd), byte(OpNop)}, []uint32{0}},
+		{"dead br_table", []byte{byte(OpBlock), 0x40, byte(OpReturn), byte(OpI32Const), 0, byte(OpBrTable), 0, 0, byte(OpEnd), byte(OpNop)}, []uint32{0}},
+		{"br_table", []byte{byte(OpBlock), 0x40, byte(OpBlock), 0x40, byte(OpI32Const), 0, byte(OpBrTable), 1, 1, 1, byte(OpEnd), byte(OpNop), byte(OpEnd), byte(OpNop)}, []uint32{0, 13}},
+		{"sized behind br_if", []byte{byte(OpI32Const), 0, byte(OpI32Const), 0, byte(OpBrIf), 0, byte(OpMemoryGrow), 0, byte(OpDrop)}, []uint32{0, 6}},
+		{"two sized", []byte{byte(OpI32Const), 0, byte(OpMemoryGrow), 0, byte(OpMemoryGrow), 0, byte(OpDrop)}, []uint32{0, 2, 4}},
+	} {
+		b := oneFunc("", "", nil, c.code...)
+		m := mustDecode(t, b, 0)
+		var got []uint32
+		for block := range m.Blocks(0) {
+			got = append(got, block.Off-m.Code[0].Off)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: blocks begin at %v, want %v", c.what, got, c.want)
+		}
+		checkPoints(t, m, 0)
+	}
+}
+
 func weights(ops ...Op) (sum uint64) {
 	for _, op := range ops {
 		sum += uint64(Info(op).Gas)
