@@ -1,0 +1,130 @@
+package cert
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/bits"
+
+	"github.com/kitwork/kwnode/capsule"
+)
+
+// The tree is RFC 6962's: leaves and nodes are hashed with different first bytes, so that no node passes
+// for a decision, and an unbalanced tree splits at the largest power of two.
+const (
+	leafPrefix = 0x00
+	nodePrefix = 0x01
+)
+
+func leafHash(payload []byte) capsule.Hash {
+	h := sha256.New()
+	h.Write([]byte{leafPrefix})
+	h.Write(payload)
+	return capsule.Hash(h.Sum(nil))
+}
+
+func nodeHash(l, r capsule.Hash) capsule.Hash {
+	var b [65]byte
+	b[0] = nodePrefix
+	copy(b[1:], l[:])
+	copy(b[33:], r[:])
+	return sha256.Sum256(b[:])
+}
+
+// split returns the size of the left subtree of n > 1 leaves.
+func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
+
+// Batch is the decisions of one log index with their tree.
+type Batch struct {
+	decisions []Decision
+	leaves    []capsule.Hash
+	root      capsule.Hash
+}
+
+// NewBatch builds the tree over ds, which all belong to one log index. No decisions give the zero root.
+func NewBatch(ds []Decision) (*Batch, error) {
+	if len(ds) > MaxBatch {
+		return nil, fmt.Errorf("%d decisions in a batch, at most %d", len(ds), MaxBatch)
+	}
+	b := &Batch{decisions: ds, leaves: make([]capsule.Hash, len(ds))}
+	for i := range ds {
+		p, err := capsule.Marshal(&ds[i])
+		if err != nil {
+			return nil, err
+		}
+		b.leaves[i] = leafHash(p)
+	}
+	if len(ds) > 0 {
+		b.root = treeRoot(b.leaves)
+	}
+	return b, nil
+}
+
+// Root returns the hash that a Statement carries for the batch.
+func (b *Batch) Root() capsule.Hash { return b.root }
+
+// Decisions returns the decisions in order. The caller does not change them.
+func (b *Batch) Decisions() []Decision { return b.decisions }
+
+func treeRoot(l []capsule.Hash) capsule.Hash {
+	if len(l) == 1 {
+		return l[0]
+	}
+	k := split(len(l))
+	return nodeHash(treeRoot(l[:k]), treeRoot(l[k:]))
+}
+
+// Path proves that a leaf stands under a root.
+type Path struct {
+	_     struct{} `cbor:",toarray"`
+	Leaf  uint32   // position
+	Count uint32   // leaves in the tree
+	Steps []capsule.Hash
+}
+
+// Path returns the proof for decision i. It panics if there is no such decision.
+func (b *Batch) Path(i int) Path {
+	p := Path{Leaf: uint32(i), Count: uint32(len(b.leaves)), Steps: []capsule.Hash{}}
+	l := b.leaves
+	for len(l) > 1 {
+		k := split(len(l))
+		if i < k {
+			p.Steps = append(p.Steps, treeRoot(l[k:]))
+			l = l[:k]
+		} else {
+			p.Steps = append(p.Steps, treeRoot(l[:k]))
+			l, i = l[k:], i-k
+		}
+	}
+	return p
+}
+
+// root returns the root that leaf and p lead to, or false when p has a wrong shape. Steps run from the
+// root down.
+func (p *Path) root(leaf capsule.Hash) (capsule.Hash, bool) {
+	if p.Count == 0 || p.Count > MaxBatch || p.Leaf >= p.Count {
+		return capsule.Hash{}, false
+	}
+	var right [32]bool // whether the leaf lies in the right subtree, at each step
+	i, n, depth := int(p.Leaf), int(p.Count), 0
+	for n > 1 {
+		k := split(n)
+		if i < k {
+			n = k
+		} else {
+			right[depth] = true
+			i, n = i-k, n-k
+		}
+		depth++
+	}
+	if depth != len(p.Steps) {
+		return capsule.Hash{}, false
+	}
+	for d := depth - 1; d >= 0; d-- {
+		if right[d] {
+			leaf = nodeHash(p.Steps[d], leaf)
+		} else {
+			leaf = nodeHash(leaf, p.Steps[d])
+		}
+	}
+	return leaf, true
+}

@@ -1,0 +1,245 @@
+package machine
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+// reservedCertificates is how many certified outcomes an admission pays for ahead: admission, end, and a
+// release with its close.
+const reservedCertificates = 4
+
+// AdmitBody is the content of an Admitted decision.
+type AdmitBody struct {
+	_             struct{} `cbor:",toarray"`
+	Expires       uint64
+	Gas           uint64
+	Price         Price
+	PolicyVersion uint64
+	Held, Reserve uint64
+}
+
+// LeaseBody is the content of a Leased decision, the worker's warrant: what the segment runs and with
+// which seed and time, whoever runs it.
+type LeaseBody struct {
+	_         struct{} `cbor:",toarray"`
+	Fresh     bool
+	State     capsule.CID
+	StateHash capsule.Hash
+	Seed      capsule.Hash
+	Clock     uint64
+	Units     uint64 // that may be spent
+	Resume    int32
+}
+
+func leaseBody(c *CapsuleRow) *LeaseBody {
+	return &LeaseBody{
+		Fresh: c.Run.Fresh, State: c.Run.Saved.State, StateHash: c.Run.Saved.StateHash,
+		Seed: c.Run.Seed, Clock: c.Run.Clock, Units: c.Gas.left(), Resume: c.Run.Resume,
+	}
+}
+
+// runAdmit decides whether a capsule may exist here. Nothing that a gateway or the leader found is taken
+// over: the envelope is verified from its bytes.
+func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
+	c := p.capsule
+	if c == nil {
+		var err error
+		if c, err = capsule.Verify(p.cmd.Body, a.time, a.m.chains); err != nil {
+			return Result{}, refusalOf(err)
+		}
+	}
+	m, id := c.Manifest(), c.ID()
+	if old, ok := a.capsule(id); ok {
+		return Result{Repeated: true, Capsule: id, Status: old.Status}, nil
+	}
+	if r := a.checkManifest(m); r != nil {
+		return Result{Capsule: id}, r
+	}
+	nonce := row(tabNonce, m.Author[:], m.Nonce[:])
+	if a.has(nonce) {
+		return Result{Capsule: id}, refuse(CodeReplay, "the author has used this nonce for another capsule, or cancelled it")
+	}
+	rights, r := a.rights(c)
+	if r != nil {
+		return Result{Capsule: id}, r
+	}
+	cr, r := a.newCapsule(m)
+	if r != nil {
+		return Result{Capsule: id}, r
+	}
+	a.setRaw(nonce, id[:])
+	a.setRaw(row(tabEnvelope, id[:]), c.Bytes())
+	save(a.state, row(tabRights, id[:]), rights)
+	for _, blob := range []capsule.CID{m.Code, m.Base, m.State} {
+		a.refBlob(blob)
+	}
+	a.count(func(n *Counts) { n.Live++; n.Admitted++ })
+	a.decide(cert.Slot{Capsule: id, Phase: cert.PhaseIn}, cert.Admitted, &AdmitBody{
+		Expires: m.Expires, Gas: m.Gas, Price: cr.Gas.Price, PolicyVersion: a.zoneRow().PolicyVersion,
+		Held: cr.Gas.Hold, Reserve: cr.Gas.Reserve,
+	})
+	a.requeue(id, &cr)
+	a.saveCapsule(id, cr)
+	return Result{Capsule: id, Status: cr.Status}, nil
+}
+
+func refusalOf(err error) *Refusal {
+	var r *capsule.Refusal
+	if errors.As(err, &r) {
+		return refuseCapsule(r)
+	}
+	return refuseErr(CodeEncoding, err)
+}
+
+// checkManifest checks what the zone's time, policy and room have to say.
+func (a *apply) checkManifest(m *capsule.Manifest) *Refusal {
+	pol, n := a.policy(), a.counts()
+	switch {
+	case m.Home != a.m.zone:
+		return refuse(CodeZone, "the capsule's home is %s, this is %s", m.Home, a.m.zone)
+	case a.time == 0:
+		return refuse(CodeTime, "the zone has no time yet; wait for its first tick")
+	case a.time < m.NotBefore:
+		return refuse(Code(capsule.CodeNotYet), "valid from %d ms, it is %d ms", m.NotBefore, a.time)
+	case a.time >= m.Expires:
+		return refuse(CodeExpired, "expired at %d ms, it is %d ms", m.Expires, a.time)
+	case m.Expires-a.time > pol.Times.MaxExpiry:
+		return refuse(CodeLimit, "expires in %d ms, at most %d", m.Expires-a.time, pol.Times.MaxExpiry)
+	case m.MeterVersion != a.genesis.MeterVersion:
+		return refuse(CodeMeter, "signed for gas table %d, this zone uses %d", m.MeterVersion, a.genesis.MeterVersion)
+	case pol.Price.Gas > m.MaxPrice:
+		return refuse(CodePrice, "a million units cost %d credits, the author pays at most %d", pol.Price.Gas, m.MaxPrice)
+	case m.Limits.MemoryPages > pol.Bounds.Pages:
+		return refuse(CodeLimit, "%d memory pages, at most %d", m.Limits.MemoryPages, pol.Bounds.Pages)
+	case m.Limits.StateBytes > pol.Bounds.StateBytes:
+		return refuse(CodeLimit, "%d bytes of live state, at most %d", m.Limits.StateBytes, pol.Bounds.StateBytes)
+	case n.Live >= pol.Bounds.Live:
+		return refuse(CodeCapacity, "%d capsules live here, at most %d", n.Live, pol.Bounds.Live)
+	case uint64(n.Queued) >= uint64(n.FreeSlots)+uint64(pol.Bounds.Queue):
+		return refuse(CodeCapacity, "all workers are busy and %d capsules wait, at most %d", n.Queued, pol.Bounds.Queue)
+	}
+	return nil
+}
+
+// newCapsule prices the capsule and holds the credits.
+func (a *apply) newCapsule(m *capsule.Manifest) (CapsuleRow, *Refusal) {
+	price := a.policy().Price
+	reserve := sum(mulDivUp(reservedCertificates, price.Certificate, 1), Rent(m.Limits.StateBytes, m.Expires-a.time, price.Storage))
+	held := sum(GasCost(m.Gas, price.Gas), reserve)
+	if held >= maxAmount {
+		return CapsuleRow{}, refuse(CodeFunds, "its gas and reserve cost more than any account holds")
+	}
+	if r := a.hold(m.Payer, held); r != nil {
+		return CapsuleRow{}, r
+	}
+	return CapsuleRow{
+		Author: m.Author, Payer: m.Payer, Nonce: m.Nonce, Since: a.time, Expires: m.Expires,
+		Pages: max(m.Limits.MemoryPages, 1), StateBytes: m.Limits.StateBytes,
+		Run: RunState{Fresh: m.Fresh(), Saved: SavedRow{State: m.State, StateHash: m.StateHash}},
+		Gas: GasState{Limit: m.Gas, Price: price, Hold: held, Reserve: reserve, Certificates: 1},
+	}, nil
+}
+
+// rights derives what the capsule may do here: each need, if a chain that is valid now, not revoked, and
+// rooted in somebody with authority over that very resource, covers it.
+func (a *apply) rights(c *capsule.Capsule) (Rights, *Refusal) {
+	m := c.Manifest()
+	r := Rights{Until: m.Expires, Seen: a.zoneRow().RevokedCount}
+	use := func(v *capsule.VerifiedChain) {
+		for i := range v.Len() {
+			if h := v.Hash(i); !slices.Contains(r.Grants, h) {
+				r.Grants = append(r.Grants, h)
+			}
+		}
+		r.Until = min(r.Until, v.Grant(v.Len()-1).Expires)
+	}
+	for _, n := range m.Needs {
+		if n.Zone != a.m.zone {
+			continue
+		}
+		v, ref := a.coveringChain(c, n.Resource, n.Ability, func(root capsule.Key) bool { return a.authority(root, n.Resource) })
+		if ref != nil {
+			return Rights{}, ref
+		}
+		use(v)
+		r.Caps = append(r.Caps, capsule.Cap{Resource: n.Resource, Ability: n.Ability})
+	}
+	if m.Payer != m.Author {
+		v, ref := a.coveringChain(c, capsule.ResourceAccount, capsule.Spend, func(root capsule.Key) bool { return root == m.Payer })
+		if ref != nil {
+			return Rights{}, ref
+		}
+		use(v)
+	}
+	return r, nil
+}
+
+// coveringChain finds a usable chain of the capsule for one resource.
+func (a *apply) coveringChain(c *capsule.Capsule, resource string, ab capsule.Ability, root func(capsule.Key) bool) (*capsule.VerifiedChain, *Refusal) {
+	why := refuse(CodeGrant, "no chain from a key with authority over it permits %s on %s", ab, resource)
+	for _, v := range c.Verified() {
+		switch {
+		case v.Subject() != a.m.zone || ab&^v.Permits(resource) != 0 || !root(v.Root()):
+			continue
+		case !v.Valid(a.time):
+			why = refuse(Code(capsule.CodeGrantTime), "the chain that permits %s on %s is not valid at %d ms", ab, resource, a.time)
+			continue
+		}
+		if r := a.checkRevoked(v); r != nil {
+			why = r
+			continue
+		}
+		return v, nil
+	}
+	return nil, why
+}
+
+func (a *apply) isRoot(k capsule.Key) bool { return slices.Contains(a.genesis.Roots, k) }
+
+// authority reports whether a chain about resource may start at k: at a root of the zone, or for a
+// namespace at its owner.
+func (a *apply) authority(k capsule.Key, resource string) bool {
+	if a.isRoot(k) {
+		return true
+	}
+	path, ok := strings.CutPrefix(resource, ResourceData)
+	if !ok {
+		return false
+	}
+	name, _, _ := strings.Cut(path, "/")
+	ns, ok := a.namespace(name)
+	return ok && ns.Owner == k
+}
+
+func (a *apply) checkRevoked(v *capsule.VerifiedChain) *Refusal {
+	if a.zoneRow().RevokedCount == 0 {
+		return nil
+	}
+	for i := range v.Len() {
+		if h := v.Hash(i); a.has(row(tabRevoked, h[:])) {
+			return refuse(CodeRevoked, "the grant %s was revoked", h)
+		}
+	}
+	return nil
+}
+
+// checkRights returns why rights that were valid at admission are not any more, or nothing.
+func (a *apply) checkRights(r *Rights) *Refusal {
+	if a.time >= r.Until {
+		return refuse(Code(capsule.CodeGrantTime), "a grant expired at %d ms", r.Until)
+	}
+	if a.zoneRow().RevokedCount == r.Seen {
+		return nil
+	}
+	for _, h := range r.Grants {
+		if a.has(row(tabRevoked, h[:])) {
+			return refuse(CodeRevoked, "the grant %s was revoked", h)
+		}
+	}
+	return nil
+}

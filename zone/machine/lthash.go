@@ -1,0 +1,92 @@
+package machine
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/kitwork/kwnode/capsule"
+)
+
+// A multiset hash in the manner of LtHash (Bellare and Micciancio 1997; Lewi and others, "Securing update
+// propagation with homomorphic hashing", 2019): every row is expanded to 1,024 lanes of 16 bits, and the
+// state is the lane-wise sum. Adding and removing a row costs the same whatever the state holds, and the
+// order does not matter. Finding two states with one sum is a short-integer-solution problem, estimated
+// at 200 bits for these parameters; a sum of plain 256-bit digests would fall to a generalised birthday
+// attack, and a XOR of them to linear algebra.
+//
+// The expansion is AES-256 in counter mode under the row's SHA-256 digest: 2 KiB in 0.6 µs where the
+// processor has AES, against 4.5 µs for SHAKE128. Keys are outputs of SHA-256, so related-key weaknesses
+// of AES have nothing to work on.
+const ltBytes = 2048
+
+type ltHash struct {
+	lanes [ltBytes / 8]uint64 // four lanes a word
+	buf   [ltBytes]byte
+}
+
+// low15 clears the top bit of every lane, so that the sums below carry into it and no further.
+const low15 = 0x7fff7fff7fff7fff
+
+// row expands one row. A length before the key keeps different splits of the same bytes apart.
+func (h *ltHash) row(key, val []byte) {
+	d := sha256.New()
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(key)))
+	d.Write(n[:])
+	d.Write(key)
+	d.Write(val)
+	var seed [32]byte
+	block, err := aes.NewCipher(d.Sum(seed[:0]))
+	if err != nil {
+		panic(err) // 32 bytes are a key
+	}
+	var iv [aes.BlockSize]byte
+	clear(h.buf[:])
+	cipher.NewCTR(block, iv[:]).XORKeyStream(h.buf[:], h.buf[:])
+}
+
+func (h *ltHash) add(key, val []byte) {
+	h.row(key, val)
+	for i := range h.lanes {
+		a, b := h.lanes[i], binary.LittleEndian.Uint64(h.buf[8*i:])
+		h.lanes[i] = (a&low15 + b&low15) ^ (a^b)&^low15
+	}
+}
+
+func (h *ltHash) remove(key, val []byte) {
+	h.row(key, val)
+	for i := range h.lanes {
+		a, b := h.lanes[i], binary.LittleEndian.Uint64(h.buf[8*i:])
+		h.lanes[i] = ((a | ^uint64(low15)) - b&low15) ^ (a^^b)&^low15
+	}
+}
+
+func (h *ltHash) bytes() []byte {
+	b := make([]byte, ltBytes)
+	for i, l := range h.lanes {
+		binary.LittleEndian.PutUint64(b[8*i:], l)
+	}
+	return b
+}
+
+func (h *ltHash) load(b []byte) error {
+	if len(b) == 0 {
+		h.lanes = [ltBytes / 8]uint64{}
+		return nil
+	}
+	if len(b) != ltBytes {
+		return fmt.Errorf("state hash row has %d bytes, want %d", len(b), ltBytes)
+	}
+	for i := range h.lanes {
+		h.lanes[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+	return nil
+}
+
+// digest returns the 32 bytes that are certified.
+func (h *ltHash) digest() capsule.Hash {
+	return capsule.Sum(append([]byte("kitwork/state/v1\x00"), h.bytes()...))
+}

@@ -1,0 +1,234 @@
+package machine
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+// prepared is a command with everything done that needs no state: decoding and signatures.
+type prepared struct {
+	hash    capsule.Hash // of the encoded command
+	size    int
+	cmd     Command
+	fatal   error    // this version cannot judge the command
+	refusal *Refusal // true of the bytes for ever
+
+	signer  capsule.Key
+	body    any // pointer to the kind's structure
+	capsule *capsule.Capsule
+	quorum  *Quorum
+	// signedBy is the voter set that the quorum was verified against, if it was.
+	signedBy *cert.VoterSet
+	admin    *cert.Admin
+	signed   *cert.SignedAdmin
+}
+
+// kind is one row of the table that says everything about a command.
+type kind struct {
+	level  uint32                                     // feature level from which it is allowed
+	decode func(*Machine, *prepared) *Refusal         // pure: no state
+	run    func(*apply, *prepared) (Result, *Refusal) // deterministic: state and prepared only
+}
+
+// kinds is the table of commands. Package handover's transitions get their rows in their own file.
+var kinds [kindEnd]kind
+
+// init, because the handlers lead back to the table.
+func init() {
+	kinds = [kindEnd]kind{
+		KindGenesis:    {decode: decodeRaw, run: runGenesis},
+		KindTick:       {decode: decodeQuorum[Tick], run: runTick},
+		KindAttest:     {decode: decodeQuorum[Attest], run: runAttest},
+		KindAdmin:      {decode: decodeAdmin, run: runAdmin},
+		KindRegister:   {decode: decodeSigned[Register], run: runRegister},
+		KindRenew:      {decode: decodeSigned[Renew], run: runRenew},
+		KindAdmit:      {decode: decodeAdmit, run: runAdmit},
+		KindCommit:     {decode: decodeSigned[Commit], run: runCommit},
+		KindCheckpoint: {decode: decodeSigned[Checkpoint], run: runCheckpoint},
+		KindCancel:     {decode: decodeSigned[Cancel], run: runCancel},
+		KindTopUp:      {decode: decodeSigned[TopUp], run: runTopUp},
+		KindData:       {decode: decodeSigned[Data], run: runData},
+		KindRevoke:     {decode: decodeSigned[RevokeGrant], run: runRevoke},
+		KindRestate:    {decode: decodeSlot, run: runRestate},
+		KindNamespace:  {decode: decodeSigned[Transfer], run: runTransfer},
+	}
+}
+
+// checker is a structure with rules of its own, checked when it is decoded.
+type checker interface{ check() error }
+
+func unmarshal(b []byte, v any) *Refusal {
+	if err := capsule.Unmarshal(b, v); err != nil {
+		return refuseErr(CodeEncoding, err)
+	}
+	if c, ok := v.(checker); ok {
+		if err := c.check(); err != nil {
+			return refuseErr(CodeEncoding, err)
+		}
+	}
+	return nil
+}
+
+func decodeRaw(*Machine, *prepared) *Refusal { return nil }
+
+func decodeSlot(_ *Machine, p *prepared) *Refusal {
+	p.body = new(cert.Slot)
+	return unmarshal(p.cmd.Body, p.body)
+}
+
+func decodeSigned[T any](_ *Machine, p *prepared) *Refusal {
+	var s Signed
+	if r := unmarshal(p.cmd.Body, &s); r != nil {
+		return r
+	}
+	p.body, p.signer = new(T), s.Signer
+	if r := unmarshal(s.Payload, p.body); r != nil {
+		return r
+	}
+	if !capsule.VerifySig(s.Signer, p.cmd.Kind.SigKind(), s.Payload, s.Sig) {
+		return refuse(CodeSignature, "not a signature of %s", s.Signer)
+	}
+	return nil
+}
+
+func decodeQuorum[T any](m *Machine, p *prepared) *Refusal {
+	p.quorum, p.body = new(Quorum), new(T)
+	if r := unmarshal(p.cmd.Body, p.quorum); r != nil {
+		return r
+	}
+	if r := unmarshal(p.quorum.Payload, p.body); r != nil {
+		return r
+	}
+	if v := m.view.Load(); v != nil && v.voters.VerifyQuorum(p.cmd.Kind.SigKind(), p.quorum.Payload, p.quorum.Sigs) == nil {
+		p.signedBy = &v.voters
+	}
+	return nil
+}
+
+func decodeAdmin(m *Machine, p *prepared) *Refusal {
+	p.signed = new(cert.SignedAdmin)
+	if r := unmarshal(p.cmd.Body, p.signed); r != nil {
+		return r
+	}
+	if v := m.view.Load(); v != nil {
+		return p.verifyAdmin(m.zone, v.genesis)
+	}
+	return nil
+}
+
+func (p *prepared) verifyAdmin(zone capsule.ZoneID, g *cert.Genesis) *Refusal {
+	var err error
+	p.admin, err = p.signed.Verify(g, zone)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, cert.ErrSignatures):
+		return refuseErr(CodeSignature, err)
+	default:
+		return refuseErr(CodeEncoding, err)
+	}
+}
+
+// decodeAdmit verifies the envelope as of the last known zone time. If it passes, all that depends on time
+// is checked again in Apply; if it doesn't, everything is.
+func decodeAdmit(m *Machine, p *prepared) *Refusal {
+	var now uint64
+	if v := m.view.Load(); v != nil {
+		now = v.time
+	}
+	if c, err := capsule.Verify(p.cmd.Body, now, m.chains); err == nil {
+		p.capsule = c
+	}
+	return nil
+}
+
+// Prepare does for a command, as it will stand in an entry, what needs no state, and keeps the result for
+// Apply. It may run in parallel with itself and with Apply, and be left out: Apply then does it. The error
+// is a *Refusal that Apply would give for certain, or ErrUnknownEntry.
+func (m *Machine) Prepare(command []byte) error {
+	p := m.prepare(command)
+	m.memo.put(p)
+	if p.fatal != nil {
+		return fmt.Errorf("%w: %v", ErrUnknownEntry, p.fatal)
+	}
+	if p.refusal != nil {
+		return p.refusal
+	}
+	return nil
+}
+
+// Commands splits an entry, so that its commands can be prepared in parallel.
+func Commands(entry []byte) ([][]byte, error) {
+	var e Entry
+	if r := decodeEntry(entry, &e); r != nil {
+		return nil, r
+	}
+	return e.Commands, nil
+}
+
+// prepared returns the kept result, or computes it.
+func (m *Machine) prepared(command []byte) *prepared {
+	if p := m.memo.take(capsule.Sum(command)); p != nil {
+		return p
+	}
+	return m.prepare(command)
+}
+
+func (m *Machine) prepare(command []byte) *prepared {
+	p := &prepared{hash: capsule.Sum(command), size: len(command)}
+	if err := capsule.Unmarshal(command, &p.cmd); err != nil {
+		p.refusal = refuseErr(CodeEncoding, err)
+		return p
+	}
+	if p.cmd.V != Version || p.cmd.Kind >= kindEnd || kinds[p.cmd.Kind].run == nil {
+		p.fatal = fmt.Errorf("command %s of version %d", p.cmd.Kind, p.cmd.V)
+		return p
+	}
+	p.refusal = kinds[p.cmd.Kind].decode(m, p)
+	return p
+}
+
+// memo keeps prepared commands between Prepare and Apply. A command that is never applied is pushed out
+// by later ones.
+type memo struct {
+	mu    sync.Mutex // owns what follows
+	young map[capsule.Hash]*prepared
+	old   map[capsule.Hash]*prepared
+	bytes int
+}
+
+// memoBytes bounds the commands of one generation of the memo, as encoded. Decoded they take about twice
+// as much.
+const memoBytes = 8 << 20
+
+func newMemo() memo { return memo{young: map[capsule.Hash]*prepared{}} }
+
+func (c *memo) put(p *prepared) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.bytes+p.size > memoBytes {
+		c.old, c.young, c.bytes = c.young, map[capsule.Hash]*prepared{}, 0
+	}
+	if c.young[p.hash] == nil {
+		c.young[p.hash] = p
+		c.bytes += p.size
+	}
+}
+
+// take removes the result: a command is applied once, and several machines' worth of log would not fit.
+func (c *memo) take(h capsule.Hash) *prepared {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.young[h]; p != nil {
+		delete(c.young, h)
+		c.bytes -= p.size
+		return p
+	}
+	p := c.old[h]
+	delete(c.old, h)
+	return p
+}

@@ -1,0 +1,88 @@
+package machine
+
+import (
+	"slices"
+	"sort"
+)
+
+// Tx is the ordered key-value store under the machine, seen as one transaction: the shell makes all writes
+// of one Apply durable together with the applied index, or none of them.
+type Tx interface {
+	// Get returns the value of key. The slice stays valid and unchanged after further calls.
+	Get(key []byte) (val []byte, ok bool, err error)
+	// Set and Delete are seen by later calls on the same Tx. The machine does not change key or val
+	// afterwards.
+	Set(key, val []byte) error
+	Delete(key []byte) error
+	// Scan calls fn with the rows whose key has prefix and is greater than after (nil: from the first),
+	// in ascending byte order, until fn returns false. The slices are valid only during the call. fn
+	// does not write.
+	Scan(prefix, after []byte, fn func(key, val []byte) bool) error
+}
+
+// MemTx is a Tx in memory, for tests and simulations. The zero value is empty.
+type MemTx struct {
+	keys []string // ascending
+	rows map[string][]byte
+}
+
+// Get implements Tx.
+func (t *MemTx) Get(key []byte) ([]byte, bool, error) {
+	v, ok := t.rows[string(key)]
+	return v, ok, nil
+}
+
+// Set implements Tx.
+func (t *MemTx) Set(key, val []byte) error {
+	if t.rows == nil {
+		t.rows = map[string][]byte{}
+	}
+	k := string(key)
+	if _, ok := t.rows[k]; !ok {
+		i := sort.SearchStrings(t.keys, k)
+		t.keys = slices.Insert(t.keys, i, k)
+	}
+	t.rows[k] = slices.Clone(val)
+	return nil
+}
+
+// Delete implements Tx.
+func (t *MemTx) Delete(key []byte) error {
+	k := string(key)
+	if _, ok := t.rows[k]; ok {
+		delete(t.rows, k)
+		i := sort.SearchStrings(t.keys, k)
+		t.keys = slices.Delete(t.keys, i, i+1)
+	}
+	return nil
+}
+
+// Scan implements Tx.
+func (t *MemTx) Scan(prefix, after []byte, fn func(key, val []byte) bool) error {
+	from := string(prefix)
+	if a := string(after); a >= from {
+		from = a + "\x00"
+	}
+	for i := sort.SearchStrings(t.keys, from); i < len(t.keys); i++ {
+		k := t.keys[i]
+		if len(k) < len(prefix) || k[:len(prefix)] != string(prefix) {
+			break
+		}
+		if !fn([]byte(k), t.rows[k]) {
+			break
+		}
+	}
+	return nil
+}
+
+// Clone returns an independent copy.
+func (t *MemTx) Clone() *MemTx {
+	c := &MemTx{keys: slices.Clone(t.keys), rows: make(map[string][]byte, len(t.rows))}
+	for k, v := range t.rows {
+		c.rows[k] = v // values are never changed in place
+	}
+	return c
+}
+
+// Len returns the number of rows.
+func (t *MemTx) Len() int { return len(t.keys) }

@@ -1,0 +1,332 @@
+package machine
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+const (
+	maxSlots  = 1 << 12
+	maxLeases = 1 << 12
+	// lookAt bounds the free workers, and the waiting capsules, that one placement looks at.
+	lookAt = 8
+)
+
+func (r *Register) check() error {
+	if r.Slots > maxSlots || r.Pages > 1<<30 {
+		return fmt.Errorf("a worker of %d slots and %d pages; at most %d and %d", r.Slots, r.Pages, maxSlots, 1<<30)
+	}
+	return nil
+}
+
+func (r *Renew) check() error {
+	if len(r.Keep) > maxLeases || len(r.Drop) > maxLeases {
+		return fmt.Errorf("more than %d leases in one command", maxLeases)
+	}
+	return nil
+}
+
+func (a *apply) worker(k capsule.Key) (WorkerRow, bool) {
+	return load[WorkerRow](a.state, row(tabWorker, k[:]))
+}
+
+// free returns the segments that w can take now.
+func (w *WorkerRow) free() uint32 {
+	if w.Drain || w.Suspect || w.Used >= w.Slots {
+		return 0
+	}
+	return w.Slots - w.Used
+}
+
+// saveWorker is the only way to change a worker: it keeps the index of free ones and their slots' number.
+func (a *apply) saveWorker(k capsule.Key, w WorkerRow) {
+	old, known := a.worker(k)
+	before, after := old.free(), w.free()
+	if before != after || !known {
+		a.count(func(c *Counts) {
+			c.FreeSlots += after - before
+			if !known {
+				c.Workers++
+			}
+		})
+	}
+	if free := row(tabFree, k[:]); before == 0 && after > 0 {
+		a.setRaw(free, nil)
+	} else if before > 0 && after == 0 {
+		a.delete(free)
+	}
+	save(a.state, row(tabWorker, k[:]), w)
+}
+
+func runRegister(a *apply, p *prepared) (Result, *Refusal) {
+	r := p.body.(*Register)
+	w, known := a.worker(p.signer)
+	if r.Sequence <= w.Sequence {
+		return Result{}, refuse(CodeSequence, "worker command %d, the last was %d", r.Sequence, w.Sequence)
+	}
+	if !known && a.counts().Workers >= a.policy().Bounds.Workers {
+		return Result{}, refuse(CodeCapacity, "the zone has %d workers, at most %d", a.counts().Workers, a.policy().Bounds.Workers)
+	}
+	if !a.policy().OpenWorkers {
+		if ref := a.checkWorkerGrant(p.signer, r.Chain); ref != nil {
+			return Result{}, ref
+		}
+	}
+	w.Sequence, w.Slots, w.Pages, w.Drain = r.Sequence, r.Slots, r.Pages, r.Drain
+	w.Suspect, w.Seen = false, a.time
+	a.saveWorker(p.signer, w)
+	return Result{N: r.Sequence}, nil
+}
+
+func (a *apply) checkWorkerGrant(k capsule.Key, chain capsule.Chain) *Refusal {
+	v, err := chain.Verify(a.m.chains, a.isRoot, a.m.zone, a.time)
+	if err != nil {
+		return refuseErr(CodeGrant, err)
+	}
+	if v.Audience() != k || v.Permits(ResourceWorker)&capsule.Write == 0 {
+		return refuse(CodeGrant, "the chain does not permit %s on %s to %s", capsule.Write, ResourceWorker, k)
+	}
+	return a.checkRevoked(v)
+}
+
+// runRenew prolongs leases and takes back what the worker gives up. A lease that it no longer holds is
+// answered with an order to stop.
+func runRenew(a *apply, p *prepared) (Result, *Refusal) {
+	r := p.body.(*Renew)
+	w, known := a.worker(p.signer)
+	if !known {
+		return Result{}, refuse(CodeUnknown, "no worker %s; register first", p.signer)
+	}
+	if r.Sequence <= w.Sequence {
+		return Result{}, refuse(CodeSequence, "worker command %d, the last was %d", r.Sequence, w.Sequence)
+	}
+	w.Sequence, w.Suspect, w.Seen = r.Sequence, false, a.time
+	a.saveWorker(p.signer, w)
+	for _, ref := range r.Keep {
+		if c, ok := a.held(p.signer, ref); ok {
+			c.Lease.Expires = sum(a.time, a.policy().Times.Lease)
+			a.saveCapsule(ref.Capsule, c)
+		} else {
+			a.effect(Effect{Kind: EffectStop, Worker: p.signer, Capsule: ref.Capsule, Lease: ref.Number})
+		}
+	}
+	for _, ref := range r.Drop {
+		if c, ok := a.held(p.signer, ref); ok {
+			a.loseLease(ref.Capsule, &c)
+			a.requeue(ref.Capsule, &c)
+			a.saveCapsule(ref.Capsule, c)
+		}
+	}
+	return Result{N: r.Sequence}, nil
+}
+
+// held returns the capsule if worker k holds exactly this lease of it.
+func (a *apply) held(k capsule.Key, ref LeaseRef) (CapsuleRow, bool) {
+	c, ok := a.capsule(ref.Capsule)
+	return c, ok && c.Status == StatusRunning && c.Lease.Worker == k && c.Lease.Number == ref.Number
+}
+
+// suspect stops giving work to a worker until it is heard of again.
+func (a *apply) suspect(k capsule.Key) {
+	if w, ok := a.worker(k); ok && !w.Suspect {
+		w.Suspect = true
+		a.saveWorker(k, w)
+	}
+}
+
+// requeue makes the capsule wait for a worker. Waiting ones are served in the order in which they came.
+func (a *apply) requeue(id capsule.ID, c *CapsuleRow) {
+	if c.CancelAsked {
+		a.end(id, c, ending{status: StatusCancelled, verdict: cert.Cancelled})
+		return
+	}
+	a.setStatus(c, StatusReady)
+	var seq uint64
+	a.count(func(n *Counts) {
+		n.Ready++
+		n.Queued++
+		seq = n.Ready
+	})
+	c.Queue = seq
+	a.setRaw(row(tabReady, be64(seq)), id[:])
+}
+
+// unqueue takes the capsule out of the queue, if it stands there.
+func (a *apply) unqueue(c *CapsuleRow) {
+	if c.Queue != 0 {
+		a.delete(row(tabReady, be64(c.Queue)))
+		a.count(func(n *Counts) { n.Queued-- })
+		c.Queue = 0
+	}
+}
+
+// queuePosition returns how many wait before, and including, a sequence; counting stops at 1000.
+func (a *apply) queuePosition(seq uint64) uint64 {
+	var n uint64
+	a.scan([]byte{tabReady}, nil, func(k string, _ []byte) bool {
+		n++
+		return binary.BigEndian.Uint64([]byte(k)[1:]) < seq && n < 1000
+	})
+	return n
+}
+
+// placeReady leases waiting capsules to free workers. A capsule too large for those that are free lets the
+// next few pass.
+func (a *apply) placeReady() {
+	var after []byte
+	for passed := 0; passed < lookAt && a.counts().FreeSlots > 0 && a.counts().Queued > 0; {
+		keys := a.keys([]byte{tabReady}, after, 1)
+		if len(keys) == 0 {
+			return
+		}
+		v, _ := a.getRaw([]byte(keys[0]))
+		id := capsule.ID(v)
+		c, ok := a.capsule(id)
+		if !ok {
+			a.fail(fmt.Errorf("the queue holds %s, which does not exist", id))
+			return
+		}
+		w, ok := a.findWorker(c.Pages)
+		if !ok {
+			passed++
+			after = []byte(keys[0])
+			continue
+		}
+		a.lease(id, &c, w)
+		a.saveCapsule(id, c)
+	}
+}
+
+// findWorker returns the worker with most free slots among the next few that have the memory.
+func (a *apply) findWorker(pages uint32) (capsule.Key, bool) {
+	last := a.counts().LastWorker
+	keys := a.keys([]byte{tabFree}, row(tabFree, last[:]), lookAt)
+	if len(keys) < lookAt {
+		for _, k := range a.keys([]byte{tabFree}, nil, lookAt-len(keys)) {
+			if len(keys) == 0 || k < keys[0] || string(k[1:]) <= string(last[:]) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	var best capsule.Key
+	var most uint32
+	for _, s := range keys {
+		k := capsule.Key([]byte(s)[1:])
+		w, _ := a.worker(k)
+		if n := w.free(); n > most && w.Pages-w.UsedPages >= pages {
+			best, most = k, n
+		}
+	}
+	return best, most > 0
+}
+
+var errLeaseCount = errors.New("a lease ends that was not counted")
+
+// pinIndex keeps the values at an index readable; unpinIndex lets go.
+func (a *apply) pinIndex(index uint64) {
+	k := row(tabLease, be64(index))
+	n, _ := load[uint64](a.state, k)
+	save(a.state, k, n+1)
+}
+
+func (a *apply) unpinIndex(index uint64) {
+	k := row(tabLease, be64(index))
+	n, ok := load[uint64](a.state, k)
+	switch {
+	case !ok:
+		a.fail(errLeaseCount)
+	case n == 1:
+		a.delete(k)
+	default:
+		save(a.state, k, n-1)
+	}
+}
+
+// lease gives the capsule's segment to worker k. The first lease of a segment draws its seed and fixes its
+// time, from a chain that nobody knew when the capsule was written.
+func (a *apply) lease(id capsule.ID, c *CapsuleRow, k capsule.Key) {
+	a.unqueue(c)
+	w, _ := a.worker(k)
+	w.Used++
+	w.UsedPages += c.Pages
+	a.saveWorker(k, w)
+	a.count(func(n *Counts) { n.LastWorker = k })
+	a.setRaw(row(tabHeldBy, k[:], id[:]), nil)
+
+	a.setStatus(c, StatusRunning)
+	index := a.index
+	if c.Run.Pin != 0 && !c.Run.Pinned && c.Run.Pin < a.counts().Floor {
+		a.dropCheckpoint(id, c) // its reads can't be repeated any more
+	}
+	if c.Run.Pin != 0 {
+		index = c.Run.Pin
+	}
+	if !c.Run.Pinned {
+		a.pinIndex(index)
+	}
+	c.Run.Pinned = false // the lease holds the pin now
+	c.Lease = Lease{Worker: k, Number: c.Lease.Number + 1, Index: index, Expires: sum(a.time, a.policy().Times.Lease)}
+	c.Lease.Locked = a.has(row(tabLock, id[:]))
+	if c.Run.Seed.IsZero() {
+		c.Run.Seed, c.Run.Clock = SegmentSeed(a.chain, id, c.Hop, c.Segment), a.time
+		slot := cert.Slot{Capsule: id, Hop: c.Hop, Segment: c.Segment, Phase: cert.PhaseLease}
+		a.decide(slot, cert.Leased, leaseBody(c))
+	}
+	a.effect(Effect{Kind: EffectDeliver, Worker: k, Capsule: id, Lease: c.Lease.Number})
+}
+
+// SegmentSeed returns the seed of a segment's randomness, given the chain at its first lease.
+func SegmentSeed(chain capsule.Hash, id capsule.ID, hop, segment uint32) capsule.Hash {
+	b := append([]byte("kitwork/seed/v1\x00"), chain[:]...)
+	b = append(b, id[:]...)
+	b = binary.BigEndian.AppendUint32(b, hop)
+	return capsule.Sum(binary.BigEndian.AppendUint32(b, segment))
+}
+
+// release ends the lease: the worker has room again, and unless the checkpoint still needs it, the index
+// may be collected.
+func (a *apply) release(id capsule.ID, c *CapsuleRow, keepPin bool) {
+	k := c.Lease.Worker
+	if k.IsZero() {
+		return
+	}
+	a.delete(row(tabHeldBy, k[:], id[:]))
+	if w, ok := a.worker(k); ok {
+		w.Used--
+		w.UsedPages -= c.Pages
+		a.saveWorker(k, w)
+	}
+	if keepPin {
+		c.Run.Pinned = true
+	} else {
+		a.unpinIndex(c.Lease.Index)
+	}
+	c.Lease.Worker = capsule.Key{}
+	if c.Lease.Locked {
+		a.unlock(id)
+		c.Lease.Locked = false
+	}
+}
+
+// loseLease takes the segment from a worker that did not finish it. Nothing is charged for the attempt; a
+// checkpoint stays usable.
+func (a *apply) loseLease(id capsule.ID, c *CapsuleRow) { a.release(id, c, c.Run.Pin != 0) }
+
+// dropCheckpoint makes the segment start over. What was run until the checkpoint is charged as retry.
+func (a *apply) dropCheckpoint(id capsule.ID, c *CapsuleRow) {
+	if c.Run.Pinned {
+		a.unpinIndex(c.Run.Pin)
+	}
+	c.Gas.Retry += min(c.Run.Meter, c.Gas.left())
+	a.clearCheckpoint(id, c)
+}
+
+func (a *apply) clearCheckpoint(id capsule.ID, c *CapsuleRow) {
+	a.unrefSaved(&c.Run.Check)
+	a.delete(row(tabCheck, id[:]))
+	c.Run.Check, c.Run.Meter, c.Run.Pin, c.Run.Pinned = SavedRow{}, 0, 0, false
+}
