@@ -15,6 +15,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // messages has one of each, none of whose fields is zero, so that a decoder that drops one is seen.
@@ -30,8 +31,8 @@ func messages() []any {
 		&SubmitReply{V: 1, Ack: b, Missing: []capsule.CID{cid}},
 		&SignedAck{Payload: b, Sig: capsule.Sig{8}},
 		&Ack{V: 1, Zone: zone, Generation: 9, Epoch: 10, Capsule: id, Voter: capsule.Key{11}, Time: 12},
-		&ResultRequest{V: 1, Zone: zone, Capsule: id, Generation: 13, Epoch: 14, Wait: 15},
-		&Outcome{V: 1, Certificate: b, Body: b, Epochs: [][]byte{b}},
+		&ResultRequest{V: 1, Zone: zone, Capsule: id, Generation: 13, Epoch: 14, Wait: 15, Pauses: 32},
+		&Outcome{V: 1, Certificate: b, Body: b, Output: b, Events: []Emitted{{Segment: 33, N: 34, Topic: "t", Data: b}}, Epochs: [][]byte{b}},
 		&WatchRequest{V: 1, Zone: zone, Capsule: id, After: 16},
 		&WatchEvent{V: 1, Sequence: 17, Kind: EventLog, Time: 18, Segment: 19, N: 20, Text: "t", Data: b, Outcome: b, Final: true},
 		&CommandRequest{V: 1, Zone: zone, Command: b},
@@ -285,26 +286,51 @@ func TestAck(t *testing.T) {
 func TestOutcome(t *testing.T) {
 	z := newZone(t)
 	id := capsule.ID{1}
-	body := []byte("result and gas")
+	output := []byte("forty-two")
+	body, err := capsule.Marshal(&machine.EndBody{Status: machine.StatusDone, Output: capsule.Sum(output), Spent: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
 	d := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseRun}, Verdict: cert.Finished, Body: capsule.Sum(body)}
-	o := Outcome{V: Version, Certificate: z.certify(t, d, 3), Body: body}
+	o := Outcome{V: Version, Certificate: z.certify(t, d, 3), Body: body, Output: output}
 	if got, err := o.Verify(z.tracker, id); err != nil || got.Verdict != cert.Finished {
 		t.Fatalf("good outcome: %v, %v", got, err)
+	}
+	if at, err := o.Zone(); err != nil || at != z.id {
+		t.Errorf("zone %s, %v", at, err)
+	}
+	if end, err := o.End(); err != nil || end.Spent != 7 {
+		t.Errorf("end %+v, %v", end, err)
 	}
 	if _, err := o.Verify(z.tracker, capsule.ID{2}); err == nil {
 		t.Error("outcome of another capsule accepted")
 	}
 	altered := o
-	altered.Body = []byte("another result")
+	altered.Body, _ = capsule.Marshal(&machine.EndBody{Status: machine.StatusDone, Output: capsule.Sum(output), Spent: 6})
 	if _, err := altered.Verify(z.tracker, id); err == nil {
 		t.Error("altered body accepted")
 	}
-	few := Outcome{V: Version, Certificate: z.certify(t, d, 2), Body: body}
+	altered = o
+	altered.Output = []byte("forty-three")
+	if _, err := altered.Verify(z.tracker, id); err == nil {
+		t.Error("altered output accepted")
+	}
+	few := o
+	few.Certificate = z.certify(t, d, 2)
 	if _, err := few.Verify(z.tracker, id); !errors.Is(err, cert.ErrSignatures) {
 		t.Errorf("two signatures of four voters: %v", err)
 	}
 	if _, err := o.Verify(newZone(t).tracker, id); err == nil {
 		t.Error("another zone's certificate accepted")
+	}
+	paused, _ := capsule.Marshal(&machine.SegmentBody{End: machine.EndDry, Gas: 5})
+	o = Outcome{V: Version, Body: paused, Certificate: z.certify(t, cert.Decision{
+		Slot: cert.Slot{Capsule: id, Phase: cert.PhasePause}, Verdict: cert.Suspended, Body: capsule.Sum(paused)}, 3)}
+	if _, err := o.Verify(z.tracker, id); err != nil {
+		t.Errorf("suspension: %v", err)
+	}
+	if p, err := o.Pause(); err != nil || p.Gas != 5 {
+		t.Errorf("pause %+v, %v", p, err)
 	}
 }
 

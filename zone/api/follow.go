@@ -5,12 +5,13 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // MaxWait bounds how long a node lets a result request wait.
 const MaxWait = 60_000 // ms
 
-// ResultRequest asks how a capsule ended. A node that knows nothing final answers CodeTimeout after Wait.
+// ResultRequest asks how a capsule ended. A node that has nothing to tell answers CodeTimeout after Wait.
 type ResultRequest struct {
 	_                 struct{} `cbor:",toarray"`
 	V                 uint8
@@ -18,7 +19,13 @@ type ResultRequest struct {
 	Capsule           capsule.ID
 	Generation, Epoch uint64 // newest voter set that the client has
 	Wait              uint64 // ms, at most MaxWait
+	// Pauses is how many suspensions the client knows of: it is told of the next one as of an end. NoPauses asks for the
+	// end alone.
+	Pauses uint32
 }
+
+// NoPauses is the value of ResultRequest.Pauses for a client that doesn't top up.
+const NoPauses = 1<<32 - 1
 
 // Outcome is a certified decision about a capsule with all that is needed to verify it.
 //
@@ -26,13 +33,37 @@ type ResultRequest struct {
 type Outcome struct {
 	_           struct{} `cbor:",toarray"`
 	V           uint8
-	Certificate []byte   // encoding of a cert.Certificate
-	Body        []byte   // what Decision.Body is the hash of
+	Certificate []byte // encoding of a cert.Certificate
+	Body        []byte // what Decision.Body is the hash of: a machine.EndBody, or a machine.SegmentBody of a suspension
+	Output      []byte // what EndBody.Output is the hash of: the result, or the message and stack trace of a failure
+	Events      []Emitted
 	Epochs      [][]byte // encodings of cert.SignedAdmin that lead from the client's voter set to the certificate's
 }
 
+// MaxOutcome bounds an Outcome: the largest result, and as many epochs as one reply may have.
+const MaxOutcome = 1 << 20
+
+// Emitted is an event that a capsule published. Only their number is certified: who depends on them subscribes.
+type Emitted struct {
+	_       struct{} `cbor:",toarray"`
+	Segment uint32
+	N       uint32 // position in its segment
+	Topic   string
+	Data    []byte
+}
+
+// Zone is the zone whose certificate the outcome has, before anything is verified: a capsule may end elsewhere than it
+// began.
+func (o *Outcome) Zone() (capsule.ZoneID, error) {
+	c, err := cert.ParseCertificate(o.Certificate)
+	if err != nil {
+		return capsule.ZoneID{}, err
+	}
+	return c.Decision.Zone, nil
+}
+
 // Verify checks an outcome against what the client knows of the zone, and returns the decision. tracker learns the epochs
-// on the way. Success proves that the zone decided so about this capsule.
+// on the way. Success proves that the zone decided so about this capsule, and that Body and Output are what it decided.
 func (o *Outcome) Verify(tracker *cert.Tracker, id capsule.ID) (*cert.Decision, error) {
 	if o.V != Version {
 		return nil, fmt.Errorf("outcome has version %d, want %d", o.V, Version)
@@ -60,7 +91,34 @@ func (o *Outcome) Verify(tracker *cert.Tracker, id capsule.ID) (*cert.Decision, 
 	if err := tracker.Verify(c); err != nil {
 		return nil, err
 	}
+	if d.Slot.Phase == cert.PhaseRun && d.Verdict != cert.Committed {
+		end, err := o.End()
+		if err != nil {
+			return nil, err
+		}
+		if capsule.Sum(o.Output) != end.Output {
+			return nil, fmt.Errorf("the output of %s is not what was certified", d.Slot)
+		}
+	}
 	return d, nil
+}
+
+// End is the body of a decision that ended the capsule.
+func (o *Outcome) End() (*machine.EndBody, error) {
+	b := new(machine.EndBody)
+	if err := capsule.Unmarshal(o.Body, b); err != nil {
+		return nil, fmt.Errorf("decode the end of a capsule: %w", err)
+	}
+	return b, nil
+}
+
+// Pause is the body of a decision that suspended the capsule.
+func (o *Outcome) Pause() (*machine.SegmentBody, error) {
+	b := new(machine.SegmentBody)
+	if err := capsule.Unmarshal(o.Body, b); err != nil {
+		return nil, fmt.Errorf("decode the suspension of a capsule: %w", err)
+	}
+	return b, nil
 }
 
 // WatchRequest asks for everything that happens to a capsule from a sequence number on, until it ends.
