@@ -69,10 +69,12 @@ func (n *Node) Leader() (capsule.Key, bool) {
 
 // Propose appends an entry and waits until it is applied here. It returns the state machine's answer and the entry's index.
 func (n *Node) Propose(entry []byte) (any, uint64, error) {
-	n.open.Add(1)
+	if !n.begin() {
+		return nil, 0, ErrStopped
+	}
 	f := n.raft.Apply(entry, applyTimeout)
 	err := f.Error()
-	if last := n.open.Add(-1) == 0; last && err == nil {
+	if last := n.end(); last && err == nil {
 		n.nudge()
 	}
 	if err != nil {
@@ -82,6 +84,28 @@ func (n *Node) Propose(entry []byte) (any, uint64, error) {
 		return nil, f.Index(), fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	return f.Response(), f.Index(), nil
+}
+
+func (n *Node) begin() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closing {
+		return false
+	}
+	n.open++
+	return true
+}
+
+// end reports whether no other proposal is open.
+func (n *Node) end() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.open--
+	if n.open == 0 && n.closing {
+		close(n.drained)
+		return false
+	}
+	return n.open == 0
 }
 
 // nudge makes followers learn the commit index at once when no later entry will tell them. Measured by the certificate's
@@ -233,6 +257,7 @@ func (n *Node) change(f hraft.IndexFuture) error {
 	if err := f.Error(); err != nil {
 		return n.proposeError(err)
 	}
+	n.nudge()
 	return nil
 }
 

@@ -108,7 +108,9 @@ type Node struct {
 	lead    leadership
 	err     error
 
-	open     atomic.Int64 // proposals whose outcome is awaited
+	open     int           // proposals whose outcome is awaited
+	closing  bool          // no further proposal starts
+	drained  chan struct{} // closed when closing and open is 0
 	verifier verifier
 	leaderCh chan struct{} // signalled when leadership changes
 }
@@ -121,7 +123,7 @@ type leadership struct {
 
 // Bootstrap writes the first configuration of a new zone. Every founding voter writes the same. It returns without effect
 // if the voter already has a history.
-func Bootstrap(self capsule.Key, voters []capsule.Key, log *store.Log, snaps *store.Snapshots) error {
+func Bootstrap(voters []capsule.Key, log *store.Log, snaps *store.Snapshots) error {
 	has, err := hraft.HasExistingState(log, log, snaps)
 	if err != nil || has {
 		return err
@@ -145,7 +147,7 @@ func Open(cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, waiters: map[chan struct{}]uint64{}, leaderCh: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log, waiters: map[chan struct{}]uint64{}, drained: make(chan struct{}), leaderCh: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.seen = cfg.Machine.Applied()
 	n.setPeers(nil, cfg.Contacts)
@@ -171,7 +173,8 @@ func Open(cfg Config) (*Node, error) {
 	c.CommitTimeout = cfg.Timing.Commit
 	c.SnapshotInterval, c.SnapshotThreshold = cfg.Timing.SnapshotEvery, cfg.Timing.SnapshotAfter
 	c.TrailingLogs = cfg.Timing.TrailingLogs
-	c.BatchApplyCh = true
+	// A buffered channel would take proposals that a stopped Raft never answers; batches are made above, with more at once.
+	c.BatchApplyCh = false
 	c.NoSnapshotRestoreOnStart = true // the state is durable by itself; catchUp covers the rest
 	c.NoLegacyTelemetry = true
 	c.NotifyCh = notify
@@ -251,6 +254,7 @@ func (n *Node) replay(from, to uint64) error {
 
 // Close stops the voter and waits for its goroutines. The log stays open.
 func (n *Node) Close() error {
+	n.drain()
 	n.cancel()
 	// No round of VerifyLeader starts from here on.
 	n.verifier.mu.Lock()
@@ -264,6 +268,25 @@ func (n *Node) Close() error {
 	return err
 }
 
+// drain waits until no proposal is open: Raft leaves those unanswered that are between its goroutines when it is shut
+// down. A leader that lost its quorum answers when its lease ends.
+func (n *Node) drain() {
+	n.mu.Lock()
+	if !n.closing {
+		n.closing = true
+		if n.open == 0 {
+			close(n.drained)
+		}
+	}
+	n.mu.Unlock()
+	t := time.NewTimer(2*n.cfg.Timing.Heartbeat + applyTimeout)
+	defer t.Stop()
+	select {
+	case <-n.drained:
+	case <-t.C:
+	}
+}
+
 // Fail stops the voter for good: it keeps its data as evidence and takes no further part.
 func (n *Node) Fail(err error) {
 	n.mu.Lock()
@@ -275,8 +298,9 @@ func (n *Node) Fail(err error) {
 	if !first {
 		return
 	}
-	n.cancel()
 	go func() {
+		n.drain()
+		n.cancel()
 		n.log.Abandon()
 		n.raft.Shutdown()
 		if n.cfg.Failed != nil {
@@ -364,7 +388,6 @@ func (f *fsm) Snapshot() (hraft.FSMSnapshot, error) {
 }
 
 func (f *fsm) Restore(r io.ReadCloser) error {
-	defer r.Close()
 	if err := f.n.cfg.Machine.Restore(r); err != nil {
 		// Raft would go on with a log that does not reach down to this state.
 		f.n.Fail(err)

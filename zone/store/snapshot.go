@@ -43,12 +43,6 @@ func (e *MismatchError) Error() string {
 	return fmt.Sprintf("snapshot at entry %d does not match a certified state: %s; take it from another voter", e.Applied.Index, e.Reason)
 }
 
-// Summer computes the logical hash of a state from its rows, added in key order.
-type Summer interface {
-	Add(key, val []byte)
-	Sum() [32]byte
-}
-
 // WriteSnapshot streams the view's rows with a proof that its state was certified; proof is opaque here.
 func (v *View) WriteSnapshot(w io.Writer, proof []byte) error {
 	if len(proof) > maxProof {
@@ -270,10 +264,10 @@ func (s *SnapshotReader) corrupt(what string, err error) error {
 	return &CorruptError{What: fmt.Sprintf("snapshot, frame %d", s.n), Err: err}
 }
 
-// Restore replaces all replicated rows by those of the stream, if check accepts its header and the rows have the hash
-// that the header claims. Until both hold, and the new rows are on disk, the old ones stay in use; a crash leaves either.
-// Rows of this replica alone are kept.
-func (s *Store) Restore(r io.Reader, check func(a Applied, proof []byte) error, sum Summer) error {
+// Restore replaces all replicated rows by those of the stream, if check accepts its header and hash, computed from the new
+// rows, is what the header claims. Until both hold, and the new rows are on disk, the old ones stay in use; a crash leaves
+// either. Rows of this replica alone are kept.
+func (s *Store) Restore(r io.Reader, check func(a Applied, proof []byte) error, hash func(*View) ([32]byte, error)) error {
 	sr, err := NewSnapshotReader(r)
 	if err != nil {
 		return err
@@ -292,7 +286,11 @@ func (s *Store) Restore(r io.Reader, check func(a Applied, proof []byte) error, 
 	if err != nil {
 		return err
 	}
-	if err := s.fill(fresh, old, sr, sum); err != nil {
+	err = s.fill(fresh, old, sr)
+	if err == nil {
+		err = matches(fresh, sr.at, hash)
+	}
+	if err != nil {
 		fresh.release()
 		s.opts.FS.RemoveAll(fresh.dir)
 		return err
@@ -306,7 +304,7 @@ func (s *Store) nextName(dir string) string {
 }
 
 // fill writes the stream's rows and this replica's own into a fresh database, and makes them durable.
-func (s *Store) fill(fresh, old *handle, sr *SnapshotReader, sum Summer) error {
+func (s *Store) fill(fresh, old *handle, sr *SnapshotReader) error {
 	b := fresh.db.NewBatch()
 	defer func() { b.Close() }()
 	var buf []byte
@@ -324,14 +322,10 @@ func (s *Store) fill(fresh, old *handle, sr *SnapshotReader, sum Summer) error {
 		return err
 	}
 	err := sr.Rows(func(k, v []byte) error {
-		sum.Add(k, v)
 		return put(rowKey(spaceState, k), v)
 	})
 	if err != nil {
 		return err
-	}
-	if got := sum.Sum(); got != sr.at.State {
-		return &MismatchError{Applied: sr.at, Reason: fmt.Sprintf("its rows hash to %x, certified is %x", got, sr.at.State)}
 	}
 	var perr error
 	err = scan(old.db, spaceLocal, nil, nil, func(k, v []byte) bool {
@@ -351,6 +345,17 @@ func (s *Store) fill(fresh, old *handle, sr *SnapshotReader, sum Summer) error {
 		return fmt.Errorf("write restored rows: %w", err)
 	}
 	return nil
+}
+
+func matches(h *handle, want Applied, hash func(*View) ([32]byte, error)) error {
+	h.refs.Add(1)
+	v := &View{at: want, h: h, sn: h.db.NewSnapshot()}
+	defer v.Close()
+	got, err := hash(v)
+	if err == nil && got != want.State {
+		err = &MismatchError{Applied: want, Reason: fmt.Sprintf("its rows hash to %x, certified is %x", got, want.State)}
+	}
+	return err
 }
 
 func (s *Store) swap(fresh, old *handle, name string, a Applied) error {

@@ -17,14 +17,18 @@ import (
 	hraft "github.com/hashicorp/raft"
 )
 
-// testSum hashes rows in order, which suffices where no row changes in place.
-type testSum struct{ h [32]byte }
-
-func (t *testSum) Add(k, v []byte) {
-	b := append(t.h[:], fmt.Sprintf("%d %d ", len(k), len(v))...)
-	t.h = sha256.Sum256(append(append(b, k...), v...))
+// hashOf hashes rows in order, which suffices where no row changes in place.
+func hashOf(v *View) (sum [32]byte, err error) {
+	h := sha256.New()
+	err = v.Scan(nil, nil, func(k, val []byte) bool {
+		fmt.Fprintf(h, "%d %d ", len(k), len(val))
+		h.Write(k)
+		h.Write(val)
+		return true
+	})
+	h.Sum(sum[:0])
+	return sum, err
 }
-func (t *testSum) Sum() [32]byte { return t.h }
 
 func stateOf(t testing.TB, s *Store) (sum [32]byte, rows int) {
 	t.Helper()
@@ -33,11 +37,11 @@ func stateOf(t testing.TB, s *Store) (sum [32]byte, rows int) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	var ts testSum
-	if err := v.Scan(nil, nil, func(k, val []byte) bool { ts.Add(k, val); rows++; return true }); err != nil {
+	if sum, err = hashOf(v); err != nil {
 		t.Fatal(err)
 	}
-	return ts.Sum(), rows
+	v.Scan(nil, nil, func(_, _ []byte) bool { rows++; return true })
+	return sum, rows
 }
 
 func mustOpen(t testing.TB, dir string, fs vfs.FS) *Store {
@@ -234,11 +238,11 @@ func TestSnapshotRestore(t *testing.T) {
 	reader, _ := dst.View() // must survive the swap
 
 	refused := errors.New("no certificate")
-	if err := dst.Restore(bytes.NewReader(snap), func(Applied, []byte) error { return refused }, new(testSum)); err != refused {
+	if err := dst.Restore(bytes.NewReader(snap), func(Applied, []byte) error { return refused }, hashOf); err != refused {
 		t.Fatalf("restore of a refused snapshot: %v", err)
 	}
 	var mm *MismatchError
-	lying := &testSum{h: [32]byte{1}}
+	lying := func(*View) ([32]byte, error) { return [32]byte{1}, nil }
 	if err := dst.Restore(bytes.NewReader(snap), accept, lying); !errors.As(err, &mm) {
 		t.Fatalf("restore of rows with another hash: %v", err)
 	}
@@ -249,7 +253,7 @@ func TestSnapshotRestore(t *testing.T) {
 	err := dst.Restore(bytes.NewReader(snap), func(a Applied, proof []byte) error {
 		checked = a == want && string(proof) == "proof"
 		return nil
-	}, new(testSum))
+	}, hashOf)
 	if err != nil || !checked {
 		t.Fatalf("restore: %v, header checked %v", err, checked)
 	}
@@ -332,7 +336,7 @@ func TestRestoreFailsAtEachOperation(t *testing.T) {
 		go func() {
 			err := errors.New("database ended its goroutine")
 			defer func() { done <- err }()
-			err = s.Restore(bytes.NewReader(snap), accept, new(testSum))
+			err = s.Restore(bytes.NewReader(snap), accept, hashOf)
 		}()
 		rerr := <-done
 		exhausted := left.Swap(1<<30) >= 0

@@ -1,0 +1,354 @@
+package raft_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/internal/memnet"
+	"github.com/kitwork/kwnode/zone/raft"
+	"github.com/kitwork/kwnode/zone/store"
+)
+
+// journal is a state machine that remembers its entries, in a snapshot stream of the store's format.
+type journal struct {
+	mu      sync.Mutex
+	db      *store.Store
+	entries []string
+}
+
+func (j *journal) Applied() uint64 { return j.db.Applied().Index }
+
+func (j *journal) Apply(index uint64, entry []byte) (any, error) {
+	if string(entry) == "poison" {
+		return nil, errors.New("poisoned")
+	}
+	b, err := j.db.Begin()
+	if err != nil {
+		return nil, err
+	}
+	b.Set(binary.BigEndian.AppendUint64(nil, index), entry)
+	if err := b.Commit(store.Applied{Index: index}); err != nil {
+		return nil, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.entries = append(j.entries, string(entry))
+	return len(j.entries), nil
+}
+
+func (j *journal) list() []string {
+	v, err := j.db.View()
+	if err != nil {
+		return nil
+	}
+	defer v.Close()
+	var out []string
+	v.Scan(nil, nil, func(_, val []byte) bool { out = append(out, string(val)); return true })
+	return out
+}
+
+type view struct{ v *store.View }
+
+func (s view) Persist(_ context.Context, w io.Writer) error { return s.v.WriteSnapshot(w, nil) }
+func (s view) Release()                                     { s.v.Close() }
+
+func (j *journal) Snapshot() (raft.Snapshot, error) {
+	v, err := j.db.View()
+	return view{v}, err
+}
+
+func (j *journal) Restore(r io.Reader) error {
+	return j.db.Restore(r, func(store.Applied, []byte) error { return nil },
+		func(*store.View) ([32]byte, error) { return [32]byte{}, nil })
+}
+
+type voter struct {
+	key  capsule.Key
+	j    *journal
+	log  *store.Log
+	node *raft.Node
+	fail chan error
+}
+
+type zone struct {
+	t      *testing.T
+	net    *memnet.Network
+	dir    string
+	fs     map[capsule.Key]*vfs.MemFS
+	keys   []capsule.Key
+	voters map[capsule.Key]*voter
+	timing raft.Timing
+}
+
+func newZone(t *testing.T, n int) *zone {
+	z := &zone{t: t, net: memnet.New(func(_, _ capsule.Key) time.Duration { return time.Millisecond }),
+		dir: t.TempDir(), fs: map[capsule.Key]*vfs.MemFS{}, voters: map[capsule.Key]*voter{}}
+	for i := range n {
+		z.keys = append(z.keys, capsule.Key{byte(i + 1)})
+	}
+	for _, k := range z.keys {
+		z.start(k, z.keys, nil)
+	}
+	return z
+}
+
+func (z *zone) start(k capsule.Key, bootstrap, contacts []capsule.Key) *voter {
+	z.t.Helper()
+	if z.fs[k] == nil {
+		z.fs[k] = vfs.NewMem()
+	}
+	db, err := store.Open("state", store.Options{FS: z.fs[k]})
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	snaps, err := store.OpenSnapshots("snaps", z.fs[k])
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	v := &voter{key: k, j: &journal{db: db}, fail: make(chan error, 1)}
+	var last uint64
+	if l, _ := snaps.List(); len(l) > 0 {
+		last = l[0].Index
+	}
+	v.log, err = store.OpenLog(filepath.Join(z.dir, fmt.Sprintf("%x", k[:2])), store.LogOptions{
+		NoSync: true, Applied: v.j.Applied, SnapshotIndex: last, Fatal: func(err error) { v.node.Fail(err) },
+	})
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	if bootstrap != nil {
+		if err := raft.Bootstrap(bootstrap, v.log, snaps); err != nil {
+			z.t.Fatal(err)
+		}
+	}
+	v.node, err = raft.Open(raft.Config{
+		Self: k, Protocol: "/test/raft", Transport: z.net.Host(k), Machine: v.j, Log: v.log, Snapshots: snaps,
+		Contacts: contacts, Timing: z.timing, Failed: func(err error) { v.fail <- err },
+	})
+	if err != nil {
+		z.t.Fatal(err)
+	}
+	z.voters[k] = v
+	return v
+}
+
+func (z *zone) stop(k capsule.Key) {
+	v := z.voters[k]
+	delete(z.voters, k)
+	z.net.Kill(k)
+	v.node.Close()
+	v.log.Close()
+	v.j.db.Close()
+}
+
+func (z *zone) close() {
+	for k := range z.voters {
+		z.stop(k)
+	}
+}
+
+func (z *zone) leader() *voter {
+	z.t.Helper()
+	for range 600 {
+		for _, v := range z.voters {
+			if _, ok := v.node.Leading(); ok {
+				return v
+			}
+		}
+		time.Sleep(50 * time.Millisecond) // virtual
+	}
+	z.t.Fatal("no leader within 30 s")
+	return nil
+}
+
+func (z *zone) propose(v *voter, s string) uint64 {
+	z.t.Helper()
+	_, i, err := v.node.Propose([]byte(s))
+	if err != nil {
+		z.t.Fatalf("propose %q: %v", s, err)
+	}
+	return i
+}
+
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+func TestFollowersApplyAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		l := z.leader()
+		time.Sleep(3 * time.Second)
+		i := z.propose(l, "a")
+		start := time.Now()
+		for _, v := range z.voters {
+			if err := v.node.WaitApplied(t.Context(), i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// Without the nudge this takes up to the commit timeout of 750 ms and its jitter.
+		if d := time.Since(start); d > 20*time.Millisecond {
+			t.Fatalf("followers applied %v after the leader", d)
+		}
+	})
+}
+
+func TestLeaderLossAndReads(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		l := z.leader()
+		z.propose(l, "a")
+		for _, k := range z.keys {
+			if k != l.key {
+				z.net.Cut(l.key, k)
+				z.net.Cut(k, l.key)
+			}
+		}
+		// The deposed leader must not serve reads, even before it knows.
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		if _, err := l.node.ReadIndex(ctx); err == nil {
+			t.Fatal("a leader without its quorum answered a read")
+		}
+		cancel()
+		old := l.key
+		var next *voter
+		for next == nil {
+			for _, v := range z.voters {
+				if _, ok := v.node.Leading(); ok && v.key != old {
+					next = v
+				}
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		i := z.propose(next, "b")
+		if ri, err := next.node.ReadIndex(t.Context()); err != nil || ri < i {
+			t.Fatalf("read index %d after entry %d: %v", ri, i, err)
+		}
+		z.net.Heal()
+		if err := z.voters[old].node.WaitApplied(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(z.voters[old].j.list()); got != "[a b]" {
+			t.Fatal(got)
+		}
+	})
+}
+
+func TestSnapshotCatchesUpAndMembership(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		z.timing = raft.Timing{TrailingLogs: 1}
+		l := z.leader()
+		var lag capsule.Key
+		for _, k := range z.keys {
+			if k != l.key {
+				lag = k
+			}
+		}
+		z.stop(lag)
+		// The leader runs with the default of trailing entries: restart it with few, so that it must send a snapshot.
+		for i := range 10 {
+			z.propose(l, fmt.Sprint(i))
+		}
+		for _, k := range z.keys {
+			if k != lag {
+				z.stop(k)
+				z.start(k, nil, nil)
+			}
+		}
+		l = z.leader()
+		i := z.propose(l, "x")
+		if err := l.node.Snapshot(); err != nil {
+			t.Fatal(err)
+		}
+		v := z.start(lag, nil, nil)
+		if err := v.node.WaitApplied(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(v.j.list()); got != "[0 1 2 3 4 5 6 7 8 9 x]" {
+			t.Fatal(got)
+		}
+		// A fourth member learns the log before it votes; then the leader itself is removed.
+		k := capsule.Key{4}
+		n := z.start(k, nil, z.keys)
+		if err := l.node.AddLearner(k); err != nil {
+			t.Fatal(err)
+		}
+		if err := n.node.WaitApplied(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+		if n.node.Members()[k] {
+			t.Fatal("a learner counts as voter")
+		}
+		if err := l.node.AddVoter(k); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.node.Transfer(k); err != nil {
+			t.Fatal(err)
+		}
+		gone := l.key
+		time.Sleep(2 * time.Second)
+		if l = z.leader(); l.key != k {
+			t.Fatalf("leader is %v after the transfer", l.key)
+		}
+		if err := l.node.Remove(gone); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		for _, v := range z.voters {
+			if v.key != gone && v.node.Member(gone) {
+				t.Errorf("%v still accepts the removed member", v.key)
+			}
+		}
+		z.propose(l, "y")
+	})
+}
+
+func TestStrangersAreRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		l := z.leader()
+		if c, err := z.net.Host(capsule.Key{99}).Dial(t.Context(), l.key, "/test/raft"); err == nil {
+			c.Close()
+			t.Fatal("a stranger got a stream")
+		}
+	})
+}
+
+// An entry that a replica can't apply stops it for good, and the rest is not applied.
+func TestReplicaStopsOnApplyError(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		z := newZone(t, 1)
+		defer z.close()
+		l := z.leader()
+		z.propose(l, "a")
+		if _, _, err := l.node.Propose([]byte("poison")); !errors.Is(err, raft.ErrStopped) {
+			t.Fatalf("poison: %v", err)
+		}
+		if err := <-l.fail; err == nil || l.node.Err() == nil {
+			t.Fatal("the replica goes on")
+		}
+		if _, _, err := l.node.Propose([]byte("b")); err == nil {
+			t.Fatal("a stopped replica took an entry")
+		}
+		if got := fmt.Sprint(l.j.list()); got != "[a]" {
+			t.Fatal(got)
+		}
+	})
+}
