@@ -2,6 +2,7 @@ package cert
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 
@@ -9,11 +10,21 @@ import (
 )
 
 // The tree is RFC 6962's: leaves and nodes are hashed with different first bytes, so that no node passes
-// for a decision, and an unbalanced tree splits at the largest power of two.
+// for a decision, and an unbalanced tree splits at the largest power of two. The root also covers the
+// number of leaves: a path then has one form, and no bit of a certificate can change unnoticed.
 const (
 	leafPrefix = 0x00
 	nodePrefix = 0x01
+	rootPrefix = 0x02
 )
+
+func rootHash(leaves uint32, top capsule.Hash) capsule.Hash {
+	var b [37]byte
+	b[0] = rootPrefix
+	binary.BigEndian.PutUint32(b[1:], leaves)
+	copy(b[5:], top[:])
+	return sha256.Sum256(b[:])
+}
 
 func leafHash(payload []byte) capsule.Hash {
 	h := sha256.New()
@@ -54,7 +65,7 @@ func NewBatch(ds []Decision) (*Batch, error) {
 		b.leaves[i] = leafHash(p)
 	}
 	if len(ds) > 0 {
-		b.root = treeRoot(b.leaves)
+		b.root = rootHash(uint32(len(ds)), treeRoot(b.leaves))
 	}
 	return b, nil
 }
@@ -126,5 +137,5 @@ func (p *Path) root(leaf capsule.Hash) (capsule.Hash, bool) {
 			leaf = nodeHash(leaf, p.Steps[d])
 		}
 	}
-	return leaf, true
+	return rootHash(p.Count, leaf), true
 }

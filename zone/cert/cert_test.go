@@ -1,0 +1,702 @@
+package cert
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/kitwork/kwnode/capsule"
+)
+
+func idents(from uint64, n int) []*capsule.Identity {
+	ids := make([]*capsule.Identity, n)
+	for i := range ids {
+		var seed [32]byte
+		binary.BigEndian.PutUint64(seed[:], from+uint64(i))
+		ids[i] = capsule.IdentityFromSeed(seed)
+	}
+	slices.SortFunc(ids, func(a, b *capsule.Identity) int {
+		ka, kb := a.Key(), b.Key()
+		return bytes.Compare(ka[:], kb[:])
+	})
+	return ids
+}
+
+func keys(ids []*capsule.Identity) []capsule.Key {
+	var ks []capsule.Key
+	for _, id := range ids {
+		ks = append(ks, id.Key())
+	}
+	return ks
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+type zone struct {
+	genesis       *Genesis
+	raw           []byte
+	roots, voters []*capsule.Identity
+	set           VoterSet
+}
+
+func newZone(voters int) *zone {
+	z := &zone{roots: idents(1, 3), voters: idents(100, voters)}
+	z.genesis = &Genesis{
+		V: Version, Dev: voters < 3, Roots: keys(z.roots), Voters: keys(z.voters), MeterVersion: 1,
+		Thresholds: Thresholds{Policy: 1, Mint: 2, Membership: 2, Recover: 3},
+	}
+	z.raw = must(z.genesis.Bytes())
+	z.set = z.genesis.VoterSet(capsule.ZoneID(capsule.Sum(z.raw)))
+	return z
+}
+
+func (z *zone) decisions(n int, index uint64) []Decision {
+	ds := make([]Decision, n)
+	for i := range ds {
+		ds[i] = Decision{
+			V: Version, Zone: z.set.Zone, Generation: z.set.Generation, Epoch: z.set.Epoch, Index: index, Time: 1000 + index,
+			Slot:    Slot{Capsule: capsule.ID(capsule.Sum([]byte{byte(i), byte(i >> 8)})), Segment: 3, Phase: PhaseRun},
+			Verdict: Committed, Chain: chainAt(index), Body: capsule.Sum([]byte{byte(i)}),
+		}
+	}
+	return ds
+}
+
+func chainAt(index uint64) capsule.Hash {
+	return capsule.Sum(binary.BigEndian.AppendUint64([]byte("chain"), index))
+}
+
+func (z *zone) statement(b *Batch, index uint64) Statement {
+	return Statement{
+		V: Version, Zone: z.set.Zone, Generation: z.set.Generation, Epoch: z.set.Epoch, Index: index, Time: 1000 + index,
+		Chain: chainAt(index), Root: b.Root(), State: capsule.Sum([]byte("state")),
+	}
+}
+
+func (z *zone) sign(st Statement, voters ...int) *Quorate {
+	p := must(st.Payload())
+	q := &Quorate{Statement: st}
+	for _, i := range voters {
+		q.Sigs = append(q.Sigs, IndexSig{Pos: uint8(i), Sig: z.voters[i].Sign(KindStatement, p)})
+	}
+	return q
+}
+
+func (z *zone) certificate(n, i int, voters ...int) *Certificate {
+	b := must(NewBatch(z.decisions(n, 7)))
+	return must(b.Certificate(i, z.sign(z.statement(b, 7), voters...)))
+}
+
+func TestQuorum(t *testing.T) {
+	want := map[int][2]int{1: {0, 1}, 2: {0, 2}, 3: {0, 2}, 4: {1, 3}, 5: {1, 4}, 6: {1, 4}, 7: {2, 5}, 8: {2, 6}, 9: {2, 6}}
+	for n := 1; n <= MaxVoters; n++ {
+		f, q := Faults(n), Quorum(n)
+		if want[n] != [2]int{f, q} {
+			t.Errorf("n=%d: f=%d t=%d, want %v", n, f, q, want[n])
+		}
+		if n >= 3*f+1 && 2*q-n < f+1 {
+			t.Errorf("n=%d: two quorums of %d share only %d voters, of which %d may lie", n, q, 2*q-n, f)
+		}
+		if n-f < q {
+			t.Errorf("n=%d: %d liars could stop certification", n, f)
+		}
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	z := newZone(4)
+	for _, n := range []int{1, 2, 3, 5, 8, 13, 64, 100} {
+		b := must(NewBatch(z.decisions(n, 7)))
+		q := z.sign(z.statement(b, 7), 0, 2, 3)
+		for i := range n {
+			c := must(b.Certificate(i, q))
+			if err := c.Verify(&z.set); err != nil {
+				t.Fatalf("%d of %d: %v", i, n, err)
+			}
+			back := must(ParseCertificate(must(c.Bytes())))
+			if err := back.Verify(&z.set); err != nil {
+				t.Fatalf("%d of %d decoded: %v", i, n, err)
+			}
+		}
+	}
+	if _, err := NewBatch(make([]Decision, MaxBatch+1)); err == nil {
+		t.Fatal("a batch beyond the bound")
+	}
+}
+
+func TestCertificateRefused(t *testing.T) {
+	z := newZone(4)
+	other := newZone(3)
+	for name, c := range map[string]*Certificate{
+		"too few":      z.certificate(5, 2, 0, 1),
+		"one twice":    z.certificate(5, 2, 0, 0, 1),
+		"out of order": z.certificate(5, 2, 2, 1, 0),
+		"no signature": z.certificate(5, 2),
+	} {
+		if err := c.Verify(&z.set); !errors.Is(err, ErrSignatures) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	c := z.certificate(5, 2, 0, 1, 2)
+	if err := c.Verify(&other.set); err == nil {
+		t.Error("verified for another zone")
+	}
+	next := z.set
+	next.Epoch++
+	if err := c.Verify(&next); !errors.Is(err, ErrEpoch) {
+		t.Errorf("another epoch: %v", err)
+	}
+	// A decision that was not in the batch, under a batch that was signed.
+	b := must(NewBatch(z.decisions(5, 7)))
+	forged := *c
+	forged.Decision.Verdict = Finished
+	if err := forged.Verify(&z.set); err == nil {
+		t.Error("a decision outside the batch")
+	}
+	moved := *c
+	moved.Path = b.Path(3)
+	if err := moved.Verify(&z.set); err == nil {
+		t.Error("another decision's path")
+	}
+	// An inner node must not pass for a leaf of a smaller tree.
+	small := *c
+	small.Path = Path{Leaf: 0, Count: 1}
+	if err := small.Verify(&z.set); err == nil {
+		t.Error("a shortened path")
+	}
+}
+
+func TestBitFlips(t *testing.T) {
+	z := newZone(4)
+	raw := must(z.certificate(5, 2, 0, 1, 2).Bytes())
+	for bit := range len(raw) * 8 {
+		b := bytes.Clone(raw)
+		b[bit/8] ^= 1 << (bit % 8)
+		if c, err := ParseCertificate(b); err == nil && c.Verify(&z.set) == nil {
+			t.Fatalf("bit %d of %d flipped, and the certificate still holds", bit, len(raw)*8)
+		}
+	}
+}
+
+func TestGenesis(t *testing.T) {
+	z := newZone(4)
+	if _, id, err := ParseGenesis(z.raw); err != nil || id != z.set.Zone {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Genesis){
+		"version":       func(g *Genesis) { g.V = 2 },
+		"no root":       func(g *Genesis) { g.Roots = nil },
+		"doubled voter": func(g *Genesis) { g.Voters = append(slices.Clone(g.Voters[:1]), g.Voters...) },
+		"unsorted":      func(g *Genesis) { g.Voters = []capsule.Key{g.Voters[1], g.Voters[0], g.Voters[2]} },
+		"two voters":    func(g *Genesis) { g.Voters = g.Voters[:2] },
+		"threshold 0":   func(g *Genesis) { g.Thresholds.Mint = 0 },
+		"threshold 4":   func(g *Genesis) { g.Thresholds.Recover = 4 },
+		"weak voter":    func(g *Genesis) { g.Voters = append([]capsule.Key{{}}, g.Voters...) },
+		"ten voters":    func(g *Genesis) { g.Voters = keys(idents(50, 10)) },
+	} {
+		g := *z.genesis
+		change(&g)
+		if g.Check() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+		if _, err := g.Bytes(); err == nil {
+			t.Errorf("%s: encoded", name)
+		}
+	}
+}
+
+// epoch returns the act that brings voters as epoch n.
+func (z *zone) epoch(t *testing.T, op Op, set VoterSet, n uint64, voters []*capsule.Identity, roots []*capsule.Identity, signers ...*capsule.Identity) *SignedAdmin {
+	t.Helper()
+	e := &Epoch{V: Version, Number: n, Voters: keys(voters)}
+	if op == OpRecover {
+		e.RetainedIndex, e.RetainedChain = 50, chainAt(50)
+	}
+	a := &Admin{V: Version, Zone: set.Zone, Generation: set.Generation, Sequence: n, Op: op, Body: must(capsule.Marshal(e))}
+	s, err := SignAdmin(z.genesis, a, roots...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range signers {
+		if err := s.SignEpoch(&set, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func TestEpochs(t *testing.T) {
+	z := newZone(4)
+	tr := must(NewTracker(z.raw))
+	five := idents(100, 5)
+	good := z.epoch(t, OpEpoch, z.set, 1, five, z.roots[:2], z.voters[:3]...)
+
+	for name, s := range map[string]*SignedAdmin{
+		"one root":     z.epoch(t, OpEpoch, z.set, 1, five, z.roots[:1], z.voters[:3]...),
+		"two voters":   z.epoch(t, OpEpoch, z.set, 1, five, z.roots[:2], z.voters[:2]...),
+		"skips one":    z.epoch(t, OpEpoch, z.set, 2, five, z.roots[:2], z.voters[:3]...),
+		"not an epoch": must(SignAdmin(z.genesis, &Admin{V: Version, Zone: z.set.Zone, Sequence: 1, Op: OpPolicy, Body: []byte{}}, z.roots...)),
+	} {
+		if err := tr.Follow(s); err == nil {
+			t.Errorf("%s: followed", name)
+		}
+	}
+	if err := tr.Follow(good); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Follow(good); err != nil {
+		t.Fatalf("the same epoch again: %v", err)
+	}
+	if n := tr.Newest(); n.Epoch != 1 || len(n.Keys) != 5 {
+		t.Fatalf("newest %+v", n)
+	}
+	// A certificate of the old epoch still verifies; one signed by retired keys as the new epoch doesn't.
+	c := z.certificate(5, 2, 0, 1, 2)
+	if err := tr.Verify(c); err != nil {
+		t.Fatal(err)
+	}
+	z.set = tr.Newest()
+	if err := tr.Verify(z.certificate(5, 2, 0, 1, 2)); err == nil {
+		t.Fatal("three of the old four passed for four of five")
+	}
+
+	path := filepath.Join(t.TempDir(), "anchor")
+	if err := tr.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	back := must(LoadTracker(path))
+	if n := back.Newest(); n.Epoch != 1 || back.Zone() != tr.Zone() || back.Time() != tr.Time() {
+		t.Fatalf("loaded %+v", n)
+	}
+}
+
+func TestRecovery(t *testing.T) {
+	z := newZone(4)
+	tr := must(NewTracker(z.raw))
+	late := z.certificate(1, 0, 0, 1, 2)
+	late.Decision.Index = 51
+	b := must(NewBatch([]Decision{late.Decision}))
+	st := z.statement(b, 7)
+	st.Index = 51
+	late = must(b.Certificate(0, z.sign(st, 0, 1, 2)))
+	early := z.certificate(1, 0, 0, 1, 2)
+
+	rec := z.epoch(t, OpRecover, z.set, 1, idents(500, 3), z.roots)
+	if err := tr.Follow(rec); err == nil {
+		t.Fatal("a recovery was followed without the operator's word")
+	}
+	if err := tr.AcceptRecovery(z.epoch(t, OpRecover, z.set, 1, idents(500, 3), z.roots[:2])); err == nil {
+		t.Fatal("two roots recovered a zone that wants three")
+	}
+	if err := tr.Verify(late); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.AcceptRecovery(rec); err != nil {
+		t.Fatal(err)
+	}
+	if n := tr.Newest(); n.Generation != 1 || n.Epoch != 1 {
+		t.Fatalf("newest %+v", n)
+	}
+	if err := tr.Verify(early); err != nil {
+		t.Fatalf("a certificate that was retained: %v", err)
+	}
+	if err := tr.Verify(late); !errors.Is(err, ErrEpoch) {
+		t.Fatalf("a certificate from beyond what was retained: %v", err)
+	}
+}
+
+func TestEvidence(t *testing.T) {
+	z := newZone(4)
+	tr := must(NewTracker(z.raw))
+	a := z.certificate(3, 1, 0, 1, 2)
+	d := a.Decision
+	d.Verdict = Failed
+	b := must(NewBatch([]Decision{d}))
+	other := must(b.Certificate(0, z.sign(z.statement(b, 7), 1, 2, 3)))
+	if err := tr.Freeze(&Evidence{A: *a, B: *a}); err == nil {
+		t.Fatal("a certificate contradicts itself")
+	}
+	d.Verdict, d.Index, d.Time, d.Epoch = a.Decision.Verdict, 99, 99, 0
+	restated := must(NewBatch([]Decision{d}))
+	st := z.statement(restated, 7)
+	st.Index, st.Time = 99, 99
+	if err := tr.Freeze(&Evidence{A: *a, B: *must(restated.Certificate(0, z.sign(st, 1, 2, 3)))}); err == nil {
+		t.Fatal("a restated outcome froze the zone")
+	}
+	if err := tr.Freeze(&Evidence{A: *a, B: *other}); err != nil {
+		t.Fatal(err)
+	}
+	if err := tr.Verify(a); !errors.Is(err, ErrFrozen) {
+		t.Fatalf("after evidence: %v", err)
+	}
+	back := must(ParseTracker(must(tr.Bytes())))
+	if !back.Frozen() || back.Evidence().B.Decision.Verdict != Failed {
+		t.Fatal("the evidence was not kept")
+	}
+}
+
+func TestCollector(t *testing.T) {
+	z := newZone(4)
+	c := NewCollector(z.set, 0)
+	b := must(NewBatch(z.decisions(3, 7)))
+	st := z.statement(b, 7)
+	vote := func(i int, st Statement) *Vote {
+		return &Vote{Statement: st, Voter: uint8(i), Sig: z.voters[i].Sign(KindStatement, must(st.Payload()))}
+	}
+	lie := st
+	lie.Root = capsule.Sum([]byte("lie"))
+	if q, _, err := c.Add(vote(0, lie)); q != nil || err != nil {
+		t.Fatal(q, err)
+	}
+	forged := vote(1, st)
+	forged.Voter = 2
+	if _, _, err := c.Add(forged); !errors.Is(err, ErrSignatures) {
+		t.Fatalf("a vote in another's name: %v", err)
+	}
+	for i := 1; i < 3; i++ {
+		if q, _, err := c.Add(vote(i, st)); q != nil || err != nil {
+			t.Fatalf("voter %d: %v %v", i, q, err)
+		}
+	}
+	_, ev, err := c.Add(vote(0, st))
+	if err != nil || ev == nil {
+		t.Fatalf("a second, different vote: %v %v", ev, err)
+	}
+	if err := ev.Verify(z.voters[0].Key()); err != nil {
+		t.Fatal(err)
+	}
+	if ev.Verify(z.voters[1].Key()) == nil {
+		t.Fatal("evidence against the wrong voter")
+	}
+	if len(c.Split(7)) != 2 {
+		t.Fatal("the split was not seen")
+	}
+	q, _, err := c.Add(vote(3, st))
+	if err != nil || q == nil {
+		t.Fatal("no quorum of three honest votes", err)
+	}
+	if err := q.Verify(&z.set); err != nil {
+		t.Fatal(err)
+	}
+	cert := must(b.Certificate(1, q))
+	if err := cert.Verify(&z.set); err != nil {
+		t.Fatal(err)
+	}
+	if q, _, _ := c.Add(vote(3, st)); q != nil {
+		t.Fatal("one index completed twice")
+	}
+	c.Forget(7)
+	if q, _, err := c.Add(vote(1, st)); q != nil || err != nil {
+		t.Fatal(q, err)
+	}
+	if _, _, err := c.Add(vote(1, z.statement(b, 8+collectorWindow))); err == nil {
+		t.Fatal("a vote far ahead took memory")
+	}
+}
+
+func (z *zone) step(s *Signer, index uint64) error {
+	return s.Observe(z.set.Generation, index, chainAt(index-1), chainAt(index))
+}
+
+func none(uint64) (capsule.Hash, bool) { return capsule.Hash{}, false }
+
+func TestSigner(t *testing.T) {
+	z := newZone(4)
+	b := must(NewBatch(z.decisions(2, 7)))
+	at := func(i uint64) Statement { return z.statement(b, i) }
+	store := new(MemRecord)
+	s := must(NewSigner(z.voters[1], z.set.Zone, store))
+	if _, err := s.Sign(&z.set, at(5)); err == nil {
+		t.Fatal("signed before it knew its log")
+	}
+	if err := s.Start(0, 5, chainAt(5), none); err != nil {
+		t.Fatal(err)
+	}
+	for i := uint64(6); i <= 9; i++ {
+		if err := z.step(s, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if vs, err := s.Sign(&z.set, at(6), at(7)); err != nil || len(vs) != 2 {
+		t.Fatal(vs, err)
+	}
+	again, err := s.Sign(&z.set, at(7))
+	if err != nil {
+		t.Fatalf("the identical statement again: %v", err)
+	}
+	if !capsule.VerifySig(z.voters[1].Key(), KindStatement, must(again[0].Statement.Payload()), again[0].Sig) {
+		t.Fatal("bad signature")
+	}
+	if _, err := s.Sign(&z.set, at(6)); err == nil {
+		t.Fatal("signed an older index")
+	}
+	lie := at(7)
+	lie.Root = capsule.Sum([]byte("lie"))
+	if _, err := s.Sign(&z.set, lie); !errors.Is(err, ErrForked) {
+		t.Fatalf("another root for a signed index: %v", err)
+	}
+	lie = at(8)
+	lie.Chain = capsule.Sum([]byte("another log"))
+	if _, err := s.Sign(&z.set, lie); !errors.Is(err, ErrForked) {
+		t.Fatalf("a chain that was not applied: %v", err)
+	}
+	if _, err := s.Sign(&z.set, at(12)); err == nil {
+		t.Fatal("signed ahead of its log")
+	}
+	if err := s.Observe(0, 10, capsule.Sum([]byte("fork")), chainAt(10)); !errors.Is(err, ErrForked) {
+		t.Fatalf("an entry that does not follow: %v", err)
+	}
+	if _, err := s.Sign(&z.set, at(9)); !errors.Is(err, ErrForked) {
+		t.Fatalf("signed after the fork: %v", err)
+	}
+}
+
+func TestSignerRestart(t *testing.T) {
+	z := newZone(4)
+	b := must(NewBatch(z.decisions(2, 7)))
+	at := func(i uint64) Statement { return z.statement(b, i) }
+	signedAt7 := func() *MemRecord {
+		store := new(MemRecord)
+		s := must(NewSigner(z.voters[1], z.set.Zone, store))
+		s.Start(0, 6, chainAt(6), none)
+		z.step(s, 7)
+		must(s.Sign(&z.set, at(7)))
+		return store
+	}
+	// The state was behind the record: replay reaches it.
+	s := must(NewSigner(z.voters[1], z.set.Zone, signedAt7()))
+	if err := s.Start(0, 5, chainAt(5), none); err != nil {
+		t.Fatal(err)
+	}
+	z.step(s, 6)
+	if err := z.step(s, 7); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Sign(&z.set, at(7)); err != nil {
+		t.Fatalf("re-sign after a crash: %v", err)
+	}
+	// Replay goes another way.
+	s = must(NewSigner(z.voters[1], z.set.Zone, signedAt7()))
+	s.Start(0, 6, chainAt(6), none)
+	if err := s.Observe(0, 7, chainAt(6), capsule.Sum([]byte("rewritten"))); !errors.Is(err, ErrForked) {
+		t.Fatalf("a rewritten entry: %v", err)
+	}
+	// Replay jumps over what was signed.
+	s = must(NewSigner(z.voters[1], z.set.Zone, signedAt7()))
+	s.Start(0, 6, chainAt(6), none)
+	if err := s.Observe(0, 8, chainAt(6), chainAt(8)); !errors.Is(err, ErrForked) {
+		t.Fatalf("a missing entry: %v", err)
+	}
+	// A snapshot beyond the record that remembers another history.
+	s = must(NewSigner(z.voters[1], z.set.Zone, signedAt7()))
+	if err := s.Start(0, 20, chainAt(20), func(uint64) (capsule.Hash, bool) { return capsule.Sum([]byte("x")), true }); !errors.Is(err, ErrForked) {
+		t.Fatalf("a foreign snapshot: %v", err)
+	}
+	s = must(NewSigner(z.voters[1], z.set.Zone, signedAt7()))
+	if err := s.Start(0, 20, chainAt(20), func(i uint64) (capsule.Hash, bool) { return chainAt(i), true }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSignerAmnesia(t *testing.T) {
+	z := newZone(4)
+	b := must(NewBatch(z.decisions(2, 7)))
+	store := new(MemRecord)
+	s := must(NewSigner(z.voters[1], z.set.Zone, store))
+	s.Start(0, 6, chainAt(6), none)
+	z.step(s, 7)
+	old := *store // the backup
+	votes := must(s.Sign(&z.set, z.statement(b, 7)))
+	if err := s.SeenOwn(&votes[0]); err != nil {
+		t.Fatalf("its own newest vote: %v", err)
+	}
+
+	restored := must(NewSigner(z.voters[1], z.set.Zone, &old))
+	restored.Start(0, 6, chainAt(6), none)
+	foreign := votes[0]
+	foreign.Sig[3] ^= 1
+	if err := restored.SeenOwn(&foreign); err != nil {
+		t.Fatalf("a forged vote burned the key: %v", err)
+	}
+	if err := restored.SeenOwn(&votes[0]); !errors.Is(err, ErrAmnesia) {
+		t.Fatalf("a restored voter: %v", err)
+	}
+	z.step(restored, 7)
+	if _, err := restored.Sign(&z.set, z.statement(b, 7)); !errors.Is(err, ErrAmnesia) {
+		t.Fatalf("it signed again: %v", err)
+	}
+	if s := must(NewSigner(z.voters[1], z.set.Zone, &old)); !errors.Is(s.Broken(), ErrAmnesia) {
+		t.Fatal("a restart forgot that the key is burned")
+	}
+}
+
+func TestSignerDiskFull(t *testing.T) {
+	z := newZone(4)
+	b := must(NewBatch(z.decisions(2, 7)))
+	store := new(MemRecord)
+	s := must(NewSigner(z.voters[1], z.set.Zone, store))
+	s.Start(0, 6, chainAt(6), none)
+	z.step(s, 7)
+	store.Fail = errors.New("disk full")
+	if v, err := s.Sign(&z.set, z.statement(b, 7)); err == nil || v != nil {
+		t.Fatal("a signature left without its record")
+	}
+	store.Fail = nil
+	if _, err := s.Sign(&z.set, z.statement(b, 7)); err == nil {
+		t.Fatal("signed after a write of unknown outcome")
+	}
+}
+
+func TestFileRecord(t *testing.T) {
+	key := idents(1, 1)[0].Key()
+	path := filepath.Join(t.TempDir(), "record")
+	if _, err := OpenRecord(path, key); !errors.Is(err, ErrAmnesia) {
+		t.Fatalf("a missing record: %v", err)
+	}
+	r := must(CreateRecord(path, key))
+	for i := uint64(1); i <= 5; i++ {
+		if err := r.Save(Record{Generation: 1, Index: i, Chain: chainAt(i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Close()
+	if _, err := CreateRecord(path, key); !errors.Is(err, os.ErrExist) {
+		t.Fatalf("created over a record: %v", err)
+	}
+	if _, err := OpenRecord(path, idents(2, 1)[0].Key()); !errors.Is(err, ErrAmnesia) {
+		t.Fatalf("another key's record: %v", err)
+	}
+	index := func() uint64 {
+		r, err := OpenRecord(path, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		return must(r.Load()).Index
+	}
+	if index() != 5 {
+		t.Fatalf("index %d, want 5", index())
+	}
+	good := must(os.ReadFile(path))
+	// Any single damaged sector leaves the newest record readable.
+	for at := 0; at < recordFile; at += recordSector {
+		b := bytes.Clone(good)
+		for i := range recordSector {
+			b[at+i] ^= 0xff
+		}
+		os.WriteFile(path, b, 0o600)
+		if index() != 5 {
+			t.Fatalf("sector at %d lost: index %d", at, index())
+		}
+	}
+	// A torn write of record 6 leaves 5, at each length.
+	os.WriteFile(path, good, 0o600)
+	r = must(OpenRecord(path, key))
+	r.Save(Record{Generation: 1, Index: 6, Chain: chainAt(6)})
+	r.Close()
+	next := must(os.ReadFile(path))
+	area := 0
+	for !bytes.Equal(good[(1-area)*recordArea:(2-area)*recordArea], next[(1-area)*recordArea:(2-area)*recordArea]) {
+		area++
+	}
+	for cut := 0; cut <= recordArea; cut += 32 {
+		b := bytes.Clone(good)
+		copy(b[area*recordArea:area*recordArea+cut], next[area*recordArea:])
+		os.WriteFile(path, b, 0o600)
+		if i := index(); i != 5 && i != 6 {
+			t.Fatalf("torn at %d: index %d", cut, i)
+		}
+	}
+	os.WriteFile(path, good[:recordFile-1], 0o600)
+	if _, err := OpenRecord(path, key); !errors.Is(err, ErrAmnesia) {
+		t.Fatalf("a short file: %v", err)
+	}
+	os.WriteFile(path, make([]byte, recordFile), 0o600)
+	if _, err := OpenRecord(path, key); !errors.Is(err, ErrAmnesia) {
+		t.Fatalf("zeroes: %v", err)
+	}
+}
+
+func TestDescriptor(t *testing.T) {
+	z := newZone(4)
+	d := &Descriptor{V: Version, Zone: z.set.Zone, Voters: keys(z.voters), At: 100, Expires: 200}
+	s := &SignedDescriptor{Payload: must(capsule.Marshal(d))}
+	for i := range 3 {
+		if _, err := s.Verify(&z.set, 150); err == nil {
+			t.Fatalf("%d signatures passed", i)
+		}
+		if err := s.Sign(&z.set, z.voters[2-i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Verify(&z.set, 150); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Verify(&z.set, 200); err == nil {
+		t.Fatal("an expired descriptor")
+	}
+}
+
+func FuzzCertificate(f *testing.F) {
+	z := newZone(4)
+	f.Add(must(z.certificate(5, 2, 0, 1, 2).Bytes()))
+	f.Add(must(capsule.Marshal(&Vote{})))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if c, err := ParseCertificate(b); err == nil {
+			if again := must(c.Bytes()); !bytes.Equal(again, b) {
+				t.Fatal("two encodings of one certificate")
+			}
+			_ = c.Verify(&z.set)
+		}
+		if q, err := ParseQuorate(b); err == nil {
+			_ = q.Verify(&z.set)
+		}
+		_, _, _ = ParseGenesis(b)
+		_, _ = ParseTracker(b)
+		var s SignedAdmin
+		if capsule.Unmarshal(b, &s) == nil {
+			_, _, _ = s.Next(z.genesis, &z.set)
+		}
+		var d SignedDescriptor
+		if capsule.Unmarshal(b, &d) == nil {
+			_, _ = d.Verify(&z.set, 1)
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	z := newZone(4)
+	c := z.certificate(256, 100, 0, 1, 2)
+	for b.Loop() {
+		if err := c.Verify(&z.set); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkBatch(b *testing.B) {
+	z := newZone(4)
+	ds := z.decisions(256, 7)
+	for b.Loop() {
+		must(NewBatch(ds))
+	}
+}
+
+func BenchmarkFileRecord(b *testing.B) {
+	r := must(CreateRecord(filepath.Join(b.TempDir(), "r"), idents(1, 1)[0].Key()))
+	defer r.Close()
+	for i := uint64(0); b.Loop(); i++ {
+		if err := r.Save(Record{Index: i}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
