@@ -62,3 +62,33 @@ func (t *Table[K]) Len() int {
 	defer t.mu.Unlock()
 	return len(t.young) + len(t.old)
 }
+
+// Has reports whether k has cost tokens, and takes none.
+func (t *Table[K]) Has(k K, cost float64) bool {
+	if t.rate <= 0 {
+		return true
+	}
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b, ok := t.young[k]
+	if !ok {
+		if b, ok = t.old[k]; !ok {
+			return t.burst >= cost
+		}
+	}
+	return min(t.burst, b.tokens+t.rate*now.Sub(b.at).Seconds()) >= cost
+}
+
+// Refund gives tokens back that Allow took from k.
+func (t *Table[K]) Refund(k K, cost float64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, m := range []map[K]bucket{t.young, t.old} {
+		if b, ok := m[k]; ok {
+			b.tokens = min(t.burst, b.tokens+cost)
+			m[k] = b
+			return
+		}
+	}
+}
