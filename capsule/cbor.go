@@ -1,6 +1,7 @@
 package capsule
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -79,13 +80,12 @@ func Unmarshal(b []byte, v any) error {
 	if err != nil {
 		return &EncodingError{Offset: 0, Reason: err.Error()}
 	}
-	for i := range min(len(b), len(again)) {
-		if b[i] != again[i] {
-			return &EncodingError{Offset: i, Reason: fmt.Sprintf("the value does not fit its field in %T", v)}
+	if !bytes.Equal(b, again) {
+		at := 0
+		for at < min(len(b), len(again)) && b[at] == again[at] {
+			at++
 		}
-	}
-	if len(b) != len(again) {
-		return &EncodingError{Offset: min(len(b), len(again)), Reason: fmt.Sprintf("the value does not fit its field in %T", v)}
+		return &EncodingError{Offset: at, Reason: fmt.Sprintf("the value does not fit its field in %T", v)}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package capsule
 import (
 	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"os"
@@ -127,8 +128,19 @@ func respell(b []byte) map[string][]byte {
 		splice("tagged", off, 0, 0xc0)
 		splice("self-described", off, 0, 0xd9, 0xd9, 0xf7)
 		splice("undefined", off, end-off, 0xf7)
+		// Another number or length in the same place, which fixed widths must not cut to the old one.
+		for _, bits := range []int{8, 16, 32} {
+			more := binary.BigEndian.AppendUint64([]byte{major<<5 | 27}, arg+1<<bits)
+			if major == majorUint {
+				more, _ = Marshal(arg + 1<<bits)
+			}
+			splice("2^"+strconv.Itoa(bits)+" more", off, next-off, more...)
+		}
 		switch major {
 		case majorBytes, majorText:
+			if arg > 24 {
+				splice("shortened", off, end-off, append([]byte{b[off], byte(arg - 1)}, b[next:end-1]...)...)
+			}
 			indefinite := append([]byte{major<<5 | 31}, b[off:end]...)
 			splice("indefinite", off, end-off, append(indefinite, 0xff)...)
 			splice("other string", off, 1, b[off]^0x20)

@@ -200,10 +200,8 @@ func (g *Grant) narrows(p *Grant, parent Hash) *Refusal {
 		return refuse(CodeLink, "the issuer is not the parent's audience")
 	case g.Subject != p.Subject:
 		return refuse(CodeWider, "the subject is another zone than the parent's")
-	case p.Depth == 0:
-		return refuse(CodeWider, "the parent allows no further delegation")
 	case g.Depth >= p.Depth:
-		return refuse(CodeWider, "depth %d is not below the parent's %d", g.Depth, p.Depth)
+		return refuse(CodeWider, "depth %d, the parent allows %d further delegations, this one included", g.Depth, p.Depth)
 	case g.Gas > p.Gas:
 		return refuse(CodeWider, "gas %d, the parent has %d", g.Gas, p.Gas)
 	case g.NotBefore < p.NotBefore:
