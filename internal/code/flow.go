@@ -1,0 +1,407 @@
+package code
+
+import "github.com/kitwork/kwnode/vm/wasm"
+
+// code lowers the instructions of a function's body.
+func (l *lowerer) code(r wasm.Reader) {
+	in := &l.in
+	for r.Next(in) {
+		if wasm.Sized(in.Op) {
+			// What is still to be done of such an instruction is in its operands, so that running out of gas, or of a
+			// slice, in the middle of one is a stop at the start of its block.
+			l.flush()
+			l.beginBlock(in.Off)
+		}
+		l.blocks[l.cur].charge += uint64(in.Info().Gas)
+		live := true
+		switch in.Op {
+		case wasm.OpNop:
+		case wasm.OpUnreachable:
+			l.emit(uint64(Unreachable))
+			live = false
+		case wasm.OpBlock:
+			l.flush()
+			l.open(wasm.OpBlock, l.newLabel())
+		case wasm.OpLoop:
+			l.flush()
+			label := l.newLabel()
+			l.bind(label, in.Next)
+			l.open(wasm.OpLoop, label)
+		case wasm.OpIf:
+			l.openIf()
+		case wasm.OpElse:
+			l.elseArm(true)
+		case wasm.OpEnd:
+			if l.end(true) {
+				return
+			}
+		case wasm.OpBr:
+			l.br(in.X)
+			live = false
+		case wasm.OpBrIf:
+			l.brIf(in.X)
+		case wasm.OpBrTable:
+			l.brTable()
+			live = false
+		case wasm.OpReturn:
+			l.ret()
+			live = false
+		default:
+			l.straight()
+		}
+		for !live {
+			l.cur = -1
+			if !skip(&r, in) {
+				return
+			}
+			if in.Op == wasm.OpElse {
+				l.elseArm(false)
+				live = true
+			} else if l.end(false) {
+				return
+			} else {
+				live = l.cur >= 0
+			}
+		}
+	}
+}
+
+// skip passes over dead code to the else or end that closes the innermost open block.
+func skip(r *wasm.Reader, in *wasm.Instr) bool {
+	depth := 0
+	for r.Next(in) {
+		switch in.Op {
+		case wasm.OpBlock, wasm.OpLoop, wasm.OpIf:
+			depth++
+		case wasm.OpElse:
+			if depth == 0 {
+				return true
+			}
+		case wasm.OpEnd:
+			if depth == 0 {
+				return true
+			}
+			depth--
+		}
+	}
+	return false
+}
+
+// open pushes a control entry; its parameters are on the stack, at home.
+func (l *lowerer) open(op wasm.Op, label int32) *control {
+	params, results := l.m.BlockType(l.in.Block)
+	l.ctl = append(l.ctl, control{op: op, height: len(l.stack) - len(params), params: params, results: results,
+		label: label, elseLabel: -1})
+	return &l.ctl[len(l.ctl)-1]
+}
+
+func (l *lowerer) openIf() {
+	c := l.condition()
+	l.flush()
+	f := l.open(wasm.OpIf, l.newLabel())
+	f.elseLabel = l.newLabel()
+	l.branch(c, false, f.elseLabel)
+	l.fallInto(l.in.Next)
+}
+
+func (l *lowerer) elseArm(live bool) {
+	c := &l.ctl[len(l.ctl)-1]
+	if live {
+		l.flush()
+		l.jump(c.label)
+		c.jumped = true
+		l.cur = -1
+	}
+	l.reset(c.height, c.params)
+	l.bind(c.elseLabel, l.in.Next)
+	c.elseLabel = -1
+}
+
+// reset makes the stack the given height with values of the types on top, all at home.
+func (l *lowerer) reset(height int, types []wasm.ValType) {
+	for len(l.stack) > height {
+		l.pop()
+	}
+	for _, t := range types {
+		l.push(t)
+	}
+	l.floor = len(l.stack)
+	l.last = -1
+}
+
+// end closes the innermost block and reports whether that was the function. live says whether execution falls into it;
+// l.cur tells the same of what follows.
+func (l *lowerer) end(live bool) bool {
+	c := l.ctl[len(l.ctl)-1]
+	if c.op == wasm.OpEnd {
+		if live {
+			l.ret()
+		}
+		return true
+	}
+	l.ctl = l.ctl[:len(l.ctl)-1]
+	missing := c.elseLabel >= 0 // an if without else: the condition's branch ends here
+	if c.op == wasm.OpLoop || !c.jumped && !missing {
+		return false
+	}
+	if live {
+		l.flush()
+	}
+	l.reset(c.height, c.results)
+	l.bind(c.label, l.in.Next)
+	if missing {
+		l.labels[c.elseLabel] = l.cur
+	}
+	return false
+}
+
+// fallInto starts the block that follows a conditional branch.
+func (l *lowerer) fallInto(off uint32) {
+	if l.noCarry {
+		l.ins = append(l.ins, uint64(Charge))
+	}
+	l.cur = -1
+	l.beginBlock(off)
+}
+
+// condition is what a branch decides on: a comparison taken out of the code, or a slot.
+type condition struct {
+	op   Op // a comparison, or I32Eqz
+	not  bool
+	a, b uint16
+	k    bool
+	imm  uint32
+}
+
+// condition pops the operand on top. If the instruction just emitted computed it by a comparison, that is removed, for
+// the branch will do it.
+func (l *lowerer) condition() condition {
+	o := l.pop()
+	if o.kind == atHome && l.last >= 0 && l.lastDst == o.home {
+		w := l.ins[l.last]
+		op, _, b, c := Fields(w)
+		base := op &^ KBit
+		switch {
+		case op >= BrBase || !isCompare(wasm.Op(base)):
+		case op == base:
+			l.ins = l.ins[:l.last]
+			l.last = -1
+			return condition{op: base, a: b, b: c}
+		default:
+			k := l.ins[l.last+1]
+			if imm, ok := shortImm(wasm.Op(base), k); ok {
+				l.ins = l.ins[:l.last]
+				l.last = -1
+				return condition{op: base, a: b, k: true, imm: imm}
+			}
+		}
+	}
+	return condition{op: Op(wasm.OpI32Eqz), not: true, a: l.use(o)}
+}
+
+func isCompare(op wasm.Op) bool { return op >= wasm.OpI32Eqz && op <= wasm.OpF64Ge }
+
+func shortImm(op wasm.Op, k uint64) (uint32, bool) {
+	if op <= wasm.OpI32GeU {
+		return uint32(k), true
+	}
+	return uint32(k), uint64(int64(int32(uint32(k)))) == k
+}
+
+// branch emits a jump to the label that is taken if the condition is sense. A block, or a step over one word, follows.
+func (l *lowerer) branch(c condition, sense bool, label int32) {
+	at := uint32(len(l.ins))
+	l.fixups = append(l.fixups, fixup{at, label, fixCond}, fixup{at, int32(len(l.blocks)), fixFall})
+	l.branchTo(c, sense)
+}
+
+func (l *lowerer) branchTo(c condition, sense bool) {
+	op := wasm.Op(c.op)
+	invert := c.not == sense
+	switch {
+	case op == wasm.OpI32Eqz || op == wasm.OpI64Eqz:
+		base := BrBase
+		if invert {
+			base = BrKBase
+		}
+		l.emit(Word(base+c.op, c.a, 0, 0), 0)
+	case op >= wasm.OpF32Eq:
+		base := BrBase
+		if invert {
+			base = BrKBase
+		}
+		l.emit(Word(base+c.op, c.a, c.b, 0), 0)
+	default:
+		if invert {
+			op = inverse(op)
+		}
+		if c.k {
+			l.emit(Wide(BrKBase+Op(op), c.a, c.imm), 0)
+		} else {
+			l.emit(Word(BrBase+Op(op), c.a, c.b, 0), 0)
+		}
+	}
+	l.last = -1
+}
+
+// inverse is the comparison of integers that holds exactly if op doesn't. Within a type they are numbered
+// eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u.
+func inverse(op wasm.Op) wasm.Op {
+	base := wasm.OpI32Eq
+	if op >= wasm.OpI64Eq {
+		base = wasm.OpI64Eq
+	}
+	return base + [...]wasm.Op{1, 0, 8, 9, 6, 7, 4, 5, 2, 3}[op-base]
+}
+
+// swapped is the comparison that holds for (y, x) exactly if op holds for (x, y).
+func swapped(op wasm.Op) wasm.Op {
+	switch {
+	case op >= wasm.OpF64Eq:
+		return wasm.OpF64Eq + [...]wasm.Op{0, 1, 3, 2, 5, 4}[op-wasm.OpF64Eq]
+	case op >= wasm.OpF32Eq:
+		return wasm.OpF32Eq + [...]wasm.Op{0, 1, 3, 2, 5, 4}[op-wasm.OpF32Eq]
+	}
+	base := wasm.OpI32Eq
+	if op >= wasm.OpI64Eq {
+		base = wasm.OpI64Eq
+	}
+	return base + [...]wasm.Op{0, 1, 4, 5, 2, 3, 8, 9, 6, 7}[op-base]
+}
+
+// target returns the control entry of a branch depth and the types that a branch to it carries.
+func (l *lowerer) target(depth uint32) (*control, []wasm.ValType) {
+	c := &l.ctl[len(l.ctl)-1-int(depth)]
+	if c.op == wasm.OpLoop {
+		return c, c.params
+	}
+	c.jumped = true
+	return c, c.results
+}
+
+// base is the slot where the values of a branch to c belong.
+func (l *lowerer) base(c *control) uint16 {
+	if c.height < len(l.stack) {
+		return l.stack[c.height].home
+	}
+	return l.top
+}
+
+// inPlace reports whether the top n operands already stand where a branch to c wants them.
+func (l *lowerer) inPlace(c *control, n int) bool { return n == 0 || len(l.stack)-n == c.height }
+
+// carry moves the top operands to where a branch to c wants them. Sources are never below their destinations, so going
+// upwards overwrites nothing that is still needed.
+func (l *lowerer) carry(c *control, n int) {
+	at := len(l.stack) - n
+	dst := l.base(c)
+	for i := at; i < len(l.stack); i++ {
+		o := l.stack[i]
+		if o.kind == constant {
+			l.constant(dst, o.typ, o.lo, o.hi)
+		} else if o.slot != dst {
+			l.move(dst, o.slot, o.typ)
+		}
+		dst += uint16(o.typ.Slots())
+	}
+	l.last = -1
+}
+
+func (l *lowerer) br(depth uint32) {
+	c, types := l.target(depth)
+	if c.op == wasm.OpEnd {
+		l.ret()
+		return
+	}
+	l.carry(c, len(types))
+	l.jump(c.label)
+}
+
+func (l *lowerer) brIf(depth uint32) {
+	cond := l.condition()
+	l.flush()
+	c, types := l.target(depth)
+	if c.op != wasm.OpEnd && l.inPlace(c, len(types)) {
+		l.branch(cond, true, c.label)
+		l.fallInto(l.in.Next)
+		return
+	}
+	// The way out needs moves: branch around them if the condition is false.
+	around := l.newLabel()
+	at := uint32(len(l.ins))
+	l.fixups = append(l.fixups, fixup{at, around, fixCond})
+	l.branchTo(cond, false)
+	l.emit(uint64(Charge)) // stepped over
+	if c.op == wasm.OpEnd {
+		l.ret()
+	} else {
+		l.carry(c, len(types))
+		l.jump(c.label)
+	}
+	l.cur = -1
+	l.bind(around, l.in.Next)
+}
+
+func (l *lowerer) brTable() {
+	index := l.pop()
+	slot := l.use(index)
+	l.flush()
+	table := uint32(len(l.ins))
+	n := l.in.X
+	l.emit(Wide(BrTable, slot, n))
+	stubs := map[uint32]int32{}
+	ts := l.m.Targets(&l.in)
+	for depth, ok := ts.Next(); ok; depth, ok = ts.Next() {
+		c, types := l.target(depth)
+		label := c.label
+		if c.op == wasm.OpEnd || !l.inPlace(c, len(types)) {
+			if label, ok = stubs[depth]; !ok {
+				label = l.newLabel()
+				stubs[depth] = label
+			}
+		}
+		l.fixups = append(l.fixups, fixup{uint32(len(l.ins)), label, fixTable})
+		l.tables = append(l.tables, table)
+		l.ins = append(l.ins, 0)
+	}
+	l.last = -1
+	ts = l.m.Targets(&l.in)
+	for depth, ok := ts.Next(); ok; depth, ok = ts.Next() {
+		label, need := stubs[depth]
+		if !need {
+			continue
+		}
+		delete(stubs, depth)
+		// A stub is no block: entering it costs nothing. It is entered one word behind, as a paid block would be.
+		l.cur = -1
+		l.blocks = append(l.blocks, block{pc: uint32(len(l.ins)) - 1, alias: -1, off: noOffset})
+		l.labels[label] = int32(len(l.blocks) - 1)
+		c, types := l.target(depth)
+		if c.op == wasm.OpEnd {
+			l.ret()
+		} else {
+			l.carry(c, len(types))
+			l.jump(c.label)
+		}
+	}
+}
+
+// noOffset marks a label that is no block and has no Charge word.
+const noOffset = ^uint32(0)
+
+// ret returns the operands on top.
+func (l *lowerer) ret() {
+	f := l.fn
+	types := l.ctl[0].results
+	h := uint16(f.Header)
+	switch {
+	case f.Results == 0:
+		l.emit(Word(Return0, 0, 0, h))
+	case f.Results == 1:
+		l.emit(Word(Return1, l.use(l.stack[len(l.stack)-1]), 0, h))
+	default:
+		l.flush()
+		l.emit(Word(ReturnN, l.stack[len(l.stack)-len(types)].home, uint16(f.Results), h))
+	}
+	l.last = -1
+}

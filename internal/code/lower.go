@@ -1,0 +1,426 @@
+package code
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+// ErrTooLong is returned for a function whose register code would need jumps that don't fit; 64 MB of WebAssembly can't
+// come near it, so it stands for a bug.
+var ErrTooLong = errors.New("code: register code of a function is too long")
+
+// SigKey gives the signature key of a type index: keys of one module are equal exactly if the types are.
+type SigKey func(typeIndex uint32) uint64
+
+// Lower translates a defined function of a validated module.
+//
+// It is one pass over the bytes in linear time. Operands of the stack machine are described on a compile-time stack and
+// take instructions only where they must: a local.get or a constant becomes an operand of its consumer. Their home slots
+// are written before a block begins and before a call, so that there the frame holds every live operand in its home.
+func Lower(m *wasm.Module, fn uint32, sig SigKey) (*Func, error) {
+	l := lowerers.Get().(*lowerer)
+	defer lowerers.Put(l)
+	l.trace = nil
+	f, ok := l.run(m, fn, sig, false)
+	if !ok {
+		f, ok = l.run(m, fn, sig, true)
+	}
+	if !ok || len(f.Ins) > 1<<30 {
+		return nil, ErrTooLong
+	}
+	return f, nil
+}
+
+// OffsetOf finds the module offset of the instruction that the register code at word pc belongs to, by lowering the
+// function again. It serves stack traces of traps, which are too rare to keep a table for.
+func OffsetOf(m *wasm.Module, fn uint32, sig SigKey, pc uint32) (uint32, bool) {
+	l := lowerers.Get().(*lowerer)
+	defer lowerers.Put(l)
+	l.trace = []Safepoint{}
+	f, ok := l.run(m, fn, sig, false)
+	if !ok {
+		l.trace = l.trace[:0]
+		f, ok = l.run(m, fn, sig, true)
+	}
+	trace := l.trace
+	l.trace = nil
+	if !ok || pc >= uint32(len(f.Ins)) {
+		return 0, false
+	}
+	var off uint32
+	for _, t := range trace {
+		if t.PC > pc {
+			break
+		}
+		off = t.Off
+	}
+	return off, off != 0
+}
+
+var lowerers = sync.Pool{New: func() any { return new(lowerer) }}
+
+// operand describes a value on the stack.
+type operand struct {
+	kind   operandKind
+	typ    wasm.ValType
+	home   uint16 // its home slot
+	slot   uint16 // where it is now, for atHome and inLocal
+	lo, hi uint64 // of a constant
+}
+
+type operandKind uint8
+
+const (
+	atHome operandKind = iota
+	inLocal
+	constant
+)
+
+// block is a unit of gas.
+type block struct {
+	off    uint32 // module offset of its first instruction
+	pc     uint32 // of its Charge word
+	charge uint64
+	alias  int32 // the block that begins at the same place, if this one is empty; else -1
+}
+
+// control is an open block, loop, if, or the function itself.
+type control struct {
+	op              wasm.Op // OpEnd for the function
+	height          int     // operands below its parameters
+	params, results []wasm.ValType
+	label           int32 // a branch's target: the header of a loop, else the end
+	elseLabel       int32 // of an if
+	jumped          bool  // live code branches to its end
+}
+
+// fixup is a jump whose target isn't known yet.
+type fixup struct {
+	word  uint32 // the instruction
+	label int32
+	kind  fixupKind
+}
+
+type fixupKind uint8
+
+const (
+	fixBr    fixupKind = iota // a Br
+	fixCond                   // the taken arm of a conditional branch
+	fixFall                   // its other arm; label is a block
+	fixTable                  // an entry of a table; base is found by walking back
+)
+
+// lazyWindow bounds how many operands on top of the stack may be described without being in their homes, so that
+// looking for a local's copies takes constant time.
+const lazyWindow = 24
+
+type lowerer struct {
+	m    *wasm.Module
+	sig  SigKey
+	fn   *Func
+	ins  []uint64
+	typs []wasm.ValType // of locals
+	slot []uint16       // of locals
+
+	stack []operand
+	floor int // operands below are at home
+	top   uint16
+	ctl   []control
+
+	blocks []block
+	cur    int32   // the current block, -1 in dead code
+	labels []int32 // block of each label, -1 while unknown
+	fixups []fixup
+	tables []uint32 // for each table fixup, in order, its BrTable
+
+	last    int32  // the instruction that computed lastDst, if nothing came after it, else -1
+	lastDst uint16 // its destination slot
+	noCarry bool   // the slow form for blocks whose charge is beyond 16 bits
+	in      wasm.Instr
+	trace   []Safepoint // wasm offset of each instruction's first word, if not nil
+}
+
+func (l *lowerer) run(m *wasm.Module, fn uint32, sig SigKey, noCarry bool) (*Func, bool) {
+	t, body := m.Func(fn)
+	f := &Func{Index: fn, Sig: sig(m.FuncTypes[fn])}
+	f.Params, f.Results = uint32(wasm.SlotsOf(t.Params)), uint32(wasm.SlotsOf(t.Results))
+	f.Header = max(f.Params, f.Results)
+	f.Locals = body.LocalSlots - f.Params
+	f.Frame = uint32(FrameSlots(m, fn))
+
+	l.m, l.sig, l.fn, l.noCarry = m, sig, f, noCarry
+	l.ins, l.stack, l.ctl = l.ins[:0], l.stack[:0], l.ctl[:0]
+	l.blocks, l.labels, l.fixups, l.tables = l.blocks[:0], l.labels[:0], l.fixups[:0], l.tables[:0]
+	l.floor, l.last, l.cur = 0, -1, -1
+	l.typs = m.AppendLocals(l.typs[:0], fn)
+	l.slot = l.slot[:0]
+	at := uint32(0)
+	for _, t := range l.typs {
+		l.slot = append(l.slot, uint16(f.Slot(at)))
+		at += uint32(t.Slots())
+	}
+	l.top = uint16(f.Operands())
+
+	l.ctl = append(l.ctl, control{op: wasm.OpEnd, results: t.Results, label: -1})
+	l.beginBlock(body.Off)
+	l.blocks[0].charge = wasm.EntryGas(t, body)
+	l.code(wasm.NewReader(m, body))
+	if !l.link() {
+		return nil, false
+	}
+	// The last word is never executed: it keeps a pointer past the last instruction inside the slice.
+	f.Ins = make([]uint64, len(l.ins)+1)
+	copy(f.Ins, l.ins)
+	l.m, l.sig, l.fn = nil, nil, nil
+	return f, true
+}
+
+// link fills in charges and jumps, and the tables of safepoints.
+func (l *lowerer) link() bool {
+	f := l.fn
+	entry := l.resolve(0)
+	f.Charge = int64(entry.charge)
+	n := 0
+	for i := range l.blocks {
+		if b := &l.blocks[i]; b.alias < 0 && b.off != noOffset {
+			if b.charge > 1<<31 || b.charge > 0xffff && !l.noCarry {
+				return false
+			}
+			l.ins[b.pc] = Wide(Charge, 0, uint32(b.charge))
+			if b.charge > 0 || b.pc == 0 {
+				n++
+			}
+		}
+	}
+	f.Blocks = make([]Safepoint, 0, n)
+	for i := range l.blocks {
+		if b := &l.blocks[i]; b.alias < 0 && b.off != noOffset && (b.charge > 0 || b.pc == 0) {
+			f.Blocks = append(f.Blocks, Safepoint{b.off, b.pc})
+		}
+	}
+	table := 0
+	for _, x := range l.fixups {
+		if x.kind == fixFall {
+			b := l.resolve(x.label)
+			if !l.noCarry {
+				l.ins[x.word+1] |= b.charge << 48
+			}
+			continue
+		}
+		b := l.resolve(l.labels[x.label])
+		to, charge := b.pc+1, b.charge
+		switch x.kind {
+		case fixBr:
+			if charge > 0xffff {
+				to, charge = b.pc, 0
+			}
+			l.ins[x.word] = Wide(Br, uint16(charge), to-x.word)
+		case fixCond:
+			if charge > 0xffff {
+				to, charge = b.pc, 0
+			}
+			l.ins[x.word+1] |= uint64(to-x.word) | charge<<32
+		case fixTable:
+			l.ins[x.word] = uint64(to-l.tables[table]) | charge<<32
+			table++
+		}
+	}
+	return true
+}
+
+func (l *lowerer) resolve(b int32) *block {
+	for l.blocks[b].alias >= 0 {
+		b = l.blocks[b].alias
+	}
+	return &l.blocks[b]
+}
+
+// beginBlock starts a unit of gas at the module offset. Every operand must be at home.
+func (l *lowerer) beginBlock(off uint32) {
+	if l.cur >= 0 {
+		if b := &l.blocks[l.cur]; b.charge == 0 && len(l.ins) == int(b.pc)+1 {
+			l.ins = l.ins[:b.pc]
+			b.alias = int32(len(l.blocks))
+		}
+	}
+	l.cur = int32(len(l.blocks))
+	l.blocks = append(l.blocks, block{off: off, pc: uint32(len(l.ins)), alias: -1})
+	l.ins = append(l.ins, uint64(Charge))
+	l.last = -1
+}
+
+func (l *lowerer) newLabel() int32 {
+	l.labels = append(l.labels, -1)
+	return int32(len(l.labels) - 1)
+}
+
+// bind starts a block at a label.
+func (l *lowerer) bind(label int32, off uint32) {
+	l.beginBlock(off)
+	l.labels[label] = l.cur
+}
+
+func (l *lowerer) jump(label int32) {
+	l.fixups = append(l.fixups, fixup{uint32(len(l.ins)), label, fixBr})
+	l.emit(uint64(Br))
+	l.last = -1
+}
+
+func (l *lowerer) emit(words ...uint64) {
+	if l.trace != nil {
+		l.trace = append(l.trace, Safepoint{l.in.Off, uint32(len(l.ins))})
+	}
+	l.ins = append(l.ins, words...)
+	l.last = -1
+}
+
+// result emits an instruction whose destination is its A field, which local.set may redirect.
+func (l *lowerer) result(dst uint16, words ...uint64) {
+	at := int32(len(l.ins))
+	l.emit(words...)
+	l.last, l.lastDst = at, dst
+}
+
+// The stack of operands.
+
+func (l *lowerer) push(t wasm.ValType) uint16 {
+	home := l.top
+	l.stack = append(l.stack, operand{kind: atHome, typ: t, home: home, slot: home})
+	l.top += uint16(t.Slots())
+	l.window()
+	return home
+}
+
+// window sends the oldest operands home that it no longer covers.
+func (l *lowerer) window() {
+	for len(l.stack)-l.floor > lazyWindow {
+		l.goHome(&l.stack[l.floor])
+		l.floor++
+	}
+}
+
+func (l *lowerer) pushLazy(o operand) {
+	o.home = l.top
+	l.stack = append(l.stack, o)
+	l.top += uint16(o.typ.Slots())
+	l.window()
+}
+
+func (l *lowerer) pop() operand {
+	n := len(l.stack) - 1
+	o := l.stack[n]
+	l.stack = l.stack[:n]
+	l.top = o.home
+	l.floor = min(l.floor, n)
+	return o
+}
+
+// goHome writes an operand to its home slot.
+func (l *lowerer) goHome(o *operand) {
+	switch o.kind {
+	case atHome:
+		return
+	case constant:
+		l.constant(o.home, o.typ, o.lo, o.hi)
+	case inLocal:
+		l.move(o.home, o.slot, o.typ)
+	}
+	o.kind, o.slot = atHome, o.home
+}
+
+func (l *lowerer) constant(dst uint16, t wasm.ValType, lo, hi uint64) {
+	switch {
+	case t == wasm.V128:
+		l.emit(Word(RareBase+Op(wasm.OpV128Const), dst, 0, 0), lo, hi)
+	case lo>>32 == 0:
+		l.emit(Wide(Const, dst, uint32(lo)))
+	default:
+		l.emit(uint64(Const64)|uint64(dst)<<16, lo)
+	}
+}
+
+func (l *lowerer) move(dst, src uint16, t wasm.ValType) {
+	if t == wasm.V128 {
+		l.emit(Word(MovV, dst, src, 0))
+	} else {
+		l.emit(Word(Mov, dst, src, 0))
+	}
+}
+
+// use returns a slot that holds the operand.
+func (l *lowerer) use(o operand) uint16 {
+	if o.kind == constant {
+		l.goHome(&o)
+	}
+	return o.slot
+}
+
+// flush brings every operand home.
+func (l *lowerer) flush() { l.flushTo(len(l.stack)) }
+
+func (l *lowerer) flushTo(n int) {
+	for i := l.floor; i < n; i++ {
+		o := &l.stack[i]
+		if i+1 < n && o.kind == inLocal && o.typ != wasm.V128 {
+			// Two copies side by side take one instruction.
+			if p := &l.stack[i+1]; p.kind == inLocal && p.typ != wasm.V128 {
+				l.emit(Word(Mov2, o.home, o.slot, p.slot))
+				o.kind, o.slot, p.kind, p.slot = atHome, o.home, atHome, p.home
+				i++
+				continue
+			}
+		}
+		l.goHome(o)
+	}
+	l.floor = max(l.floor, n)
+}
+
+// flushLocal saves the operands that are still in a local before the local changes.
+func (l *lowerer) flushLocal(slot uint16) {
+	for i := l.floor; i < len(l.stack); i++ {
+		if o := &l.stack[i]; o.kind == inLocal && o.slot == slot {
+			l.goHome(o)
+		}
+	}
+}
+
+func (l *lowerer) aliased(slot uint16) bool {
+	for i := l.floor; i < len(l.stack); i++ {
+		if o := &l.stack[i]; o.kind == inLocal && o.slot == slot {
+			return true
+		}
+	}
+	return false
+}
+
+// setLocal stores the popped operand o in a local.
+func (l *lowerer) setLocal(o operand, slot uint16) {
+	if o.kind == atHome && l.last >= 0 && l.lastDst == o.home {
+		// The instruction that computed it may as well write the local. Copies of the old value that are still on
+		// the stack are saved before it.
+		at := l.last
+		if l.aliased(slot) {
+			saved := append([]uint64(nil), l.ins[at:]...)
+			l.ins = l.ins[:at]
+			l.flushLocal(slot)
+			at = int32(len(l.ins))
+			l.emit(saved...)
+			if n := len(l.trace); n > 0 {
+				l.trace[n-1].Off-- // it is the instruction before this local.set
+			}
+		}
+		l.ins[at] = l.ins[at]&^(0xffff<<16) | uint64(slot)<<16
+		l.last, l.lastDst = at, slot
+		return
+	}
+	l.flushLocal(slot)
+	switch {
+	case o.kind == constant:
+		l.constant(slot, o.typ, o.lo, o.hi)
+	case o.slot != slot:
+		l.move(slot, o.slot, o.typ)
+	}
+	l.last = -1
+}

@@ -1,0 +1,47 @@
+//go:build !linux
+
+package vm
+
+import "unsafe"
+
+// region is memory of the Go heap, for systems without a copy-on-write mapping that we use: images are copied, growth
+// moves.
+type region struct{ b []byte }
+
+func mapPrivate(size uint64) ([]byte, error) { return make([]byte, size), nil }
+
+func (r *region) reserve(capacity, size uint64) error {
+	r.b = make([]byte, size)
+	return nil
+}
+
+func (r *region) base() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(r.b)) }
+
+// commit makes bytes from..to usable; they are zero.
+func (r *region) commit(from, to uint64) error {
+	if uint64(cap(r.b)) < to {
+		b := make([]byte, to, to+to/4)
+		copy(b, r.b)
+		r.b = b
+	}
+	r.b = r.b[:to]
+	return nil
+}
+
+func (r *region) mapImage(img *image) error {
+	copy(r.b, img.view)
+	return nil
+}
+
+func (r *region) free() { r.b = nil }
+
+func (r *region) discard() {}
+
+// image is an immutable piece of memory that regions begin with.
+type image struct{ view []byte }
+
+func newImage(size int, fill func(dst []byte)) (*image, error) {
+	img := &image{view: make([]byte, size)}
+	fill(img.view)
+	return img, nil
+}
