@@ -129,7 +129,7 @@ func (in *inspection) text() string {
 	row("payer", "%s", m.Payer)
 	row("silence", "%s", m.Silence)
 	row("valid", "%s", period(m.NotBefore, m.Expires))
-	row("nonce", "%x", m.Nonce)
+	row("nonce", "%s", m.Nonce)
 	for i, links := range in.Chains {
 		for j, l := range links {
 			fmt.Fprintf(&s, "chain %d, link %d\n%s", i, j, l.text())
