@@ -417,3 +417,27 @@ func TestLargestState(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestPrices writes the schedule down: a changed figure is a new meter version.
+func TestPrices(t *testing.T) {
+	prices := map[string][2]uint64{ // with every argument 0, and 2³²-1
+		"get": {1_000, 1_000 + (257+262_145)/8}, "put": {2_000, 2_000 + 257 + 262_145}, "delete": {2_000, 2_000 + 257},
+		"scan": {1_000, 1_000 + 2*257/8 + 262_145}, "input": {100, 100 + 262_145/8}, "output": {100, 100 + 262_145/8},
+		"fail": {100, 100 + 4_097/8}, "goto": {10_000, 10_000}, "sleep": {1_000, 1_000}, "zone": {100, 100}, "gas": {100, 100},
+		"now": {100, 100}, "fill": {500, 500 + (1<<20+1)/8}, "emit": {2_000, 2_000 + 257 + 65_537}, "write": {100, 100 + 4_097/4},
+	}
+	for _, c := range calls {
+		for i, v := range []int32{0, -1} {
+			args := make([]vm.Value, len(c.params))
+			for j := range args {
+				args[j] = vm.I32(v)
+			}
+			if got := c.gas(args); got != prices[c.name][i] {
+				t.Errorf("%s with %d: %d units, want %d", c.name, v, got, prices[c.name][i])
+			}
+		}
+	}
+	if len(prices) != len(calls) || len(Imports()) != len(calls) {
+		t.Errorf("%d prices for %d calls", len(prices), len(calls))
+	}
+}

@@ -319,6 +319,29 @@ type fired struct {
 	tag  byte
 }
 
+// TestPrices writes the schedule down: a changed figure is a new meter version.
+func TestPrices(t *testing.T) {
+	prices := map[string][2]uint64{ // with every argument 0, and 2³²-1; 100 if not here
+		"args_get": {1124, 1124}, "environ_get": {1124, 1124}, "fd_write": {1124, 1124 + 2*1025}, "fd_read": {100, 100 + 2*1025},
+		"random_get": {500, 500 + (1<<20+1)/8}, "poll_oneoff": {1000, 1000 + 32*1025},
+	}
+	for name, f := range functions {
+		want, listed := prices[name]
+		if !listed {
+			want = [2]uint64{100, 100}
+		}
+		for i, v := range []int32{0, -1} {
+			args := make([]vm.Value, len(f.params))
+			for j := range args {
+				args[j] = vm.I32(v)
+			}
+			if got := f.gas(args); got != want[i] {
+				t.Errorf("%s with %d: %d units, want %d", name, v, got, want[i])
+			}
+		}
+	}
+}
+
 func (r *rig) events() (es []fired) {
 	for i := range int(r.u32(pollCount)) {
 		b := r.mem[pollOut+i*event:]
@@ -369,6 +392,10 @@ func TestPoll(t *testing.T) {
 		}
 	}
 	r := newRig(t)
+	r.sub(0, 0, tagRead, stdin, 0, 0)
+	if r.ok("poll_oneoff", 0, pollOut, 1, pollCount); r.mem[pollOut+24] != flagHangup {
+		t.Error("nothing says that input is at its end")
+	}
 	r.sub(0, 0, 9, 0, 0, 0)
 	for want, e := range map[Errno]Errno{
 		eInval: first(r.run("poll_oneoff", 0, pollOut, 1, pollCount), r.run("poll_oneoff", 0, pollOut, 0, pollCount),
