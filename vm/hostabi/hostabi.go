@@ -4,6 +4,7 @@
 // The ABI in one paragraph: a string or byte list is a pointer and a length; a list result is a destination and a
 // capacity, and the i32 answer is its full length, with nothing written when that exceeds the capacity; an answer below
 // zero is one of the [Errno]s. The host never calls back into the program, so that every call is a place to stop at.
+// The whole of it is in kitwork.wit.
 //
 // A call may find that its answer isn't there yet: an Effects method returns [vm.ErrPending]. The request is then kept
 // in the host's state, which travels with the continuation. Whoever holds the program next either has its own Effects
