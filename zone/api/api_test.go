@@ -8,12 +8,12 @@ import (
 	"errors"
 	"io"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api/apitest"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 )
@@ -186,105 +186,44 @@ func TestUnpackBounds(t *testing.T) {
 	}
 }
 
-// zone is a zone of four voters for tests.
-type zone struct {
-	id      capsule.ZoneID
-	voters  []*capsule.Identity // ascending by key
-	tracker *cert.Tracker
-}
-
-func newZone(t *testing.T) *zone {
-	t.Helper()
-	z := &zone{}
-	for range 4 {
-		id, err := capsule.NewIdentity(rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		z.voters = append(z.voters, id)
-	}
-	slices.SortFunc(z.voters, func(a, b *capsule.Identity) int {
-		ka, kb := a.Key(), b.Key()
-		return bytes.Compare(ka[:], kb[:])
-	})
-	g := &cert.Genesis{V: cert.Version, Roots: []capsule.Key{z.voters[0].Key()}, Thresholds: cert.Thresholds{Policy: 1, Mint: 1, Membership: 1, Recover: 1}, MeterVersion: 1}
-	for _, v := range z.voters {
-		g.Voters = append(g.Voters, v.Key())
-	}
-	b, err := g.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if z.tracker, err = cert.NewTracker(b); err != nil {
-		t.Fatal(err)
-	}
-	z.id = z.tracker.Zone()
-	return z
-}
-
-// certify has the first n voters sign one decision.
-func (z *zone) certify(t *testing.T, d cert.Decision, n int) []byte {
-	t.Helper()
-	d.V, d.Zone, d.Index, d.Time, d.Chain = cert.Version, z.id, 7, 1000, capsule.Sum([]byte("log"))
-	batch, err := cert.NewBatch([]cert.Decision{d})
-	if err != nil {
-		t.Fatal(err)
-	}
-	q := &cert.Quorate{Statement: cert.Statement{V: cert.Version, Zone: z.id, Index: d.Index, Time: d.Time, Chain: d.Chain, Root: batch.Root()}}
-	p, err := q.Statement.Payload()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, v := range z.voters[:n] {
-		q.Sigs = append(q.Sigs, cert.IndexSig{Pos: uint8(i), Sig: v.Sign(cert.KindStatement, p)})
-	}
-	c, err := batch.Certificate(0, q)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := c.Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func TestAck(t *testing.T) {
-	z := newZone(t)
+	z := apitest.NewZone(t, "eu", 4)
+	tracker := z.Tracker(t)
 	id := capsule.ID{1}
-	good, err := SignAck(z.voters[2], Ack{Zone: z.id, Capsule: id, Time: 5})
+	good, err := SignAck(z.Voters[2], Ack{Zone: z.ID, Capsule: id, Time: 5})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a, err := VerifyAck(good, id, z.id, z.tracker.Set); err != nil || a.Voter != z.voters[2].Key() {
+	if a, err := VerifyAck(good, id, z.ID, tracker.Set); err != nil || a.Voter != z.Voters[2].Key() {
 		t.Fatalf("good acknowledgement: %v, %v", a, err)
 	}
-	if _, err := VerifyAck(good, capsule.ID{2}, z.id, z.tracker.Set); err == nil {
+	if _, err := VerifyAck(good, capsule.ID{2}, z.ID, tracker.Set); err == nil {
 		t.Error("acknowledgement of another capsule accepted")
 	}
-	if _, err := VerifyAck(good, id, capsule.ZoneID{9}, z.tracker.Set); err == nil {
+	if _, err := VerifyAck(good, id, capsule.ZoneID{9}, tracker.Set); err == nil {
 		t.Error("acknowledgement of another zone accepted")
 	}
 	stranger, _ := capsule.NewIdentity(rand.Reader)
-	forged, _ := SignAck(stranger, Ack{Zone: z.id, Capsule: id})
-	if _, err := VerifyAck(forged, id, z.id, z.tracker.Set); err == nil {
+	forged, _ := SignAck(stranger, Ack{Zone: z.ID, Capsule: id})
+	if _, err := VerifyAck(forged, id, z.ID, tracker.Set); err == nil {
 		t.Error("a stranger's acknowledgement accepted")
 	}
-	later, _ := SignAck(z.voters[0], Ack{Zone: z.id, Capsule: id, Epoch: 3})
-	if _, err := VerifyAck(later, id, z.id, z.tracker.Set); !errors.Is(err, cert.ErrEpoch) {
+	later, _ := SignAck(z.Voters[0], Ack{Zone: z.ID, Capsule: id, Epoch: 3})
+	if _, err := VerifyAck(later, id, z.ID, tracker.Set); !errors.Is(err, cert.ErrEpoch) {
 		t.Errorf("unknown epoch: %v", err)
 	}
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 1
-		if _, err := VerifyAck(bad, id, z.id, z.tracker.Set); err == nil {
+		if _, err := VerifyAck(bad, id, z.ID, tracker.Set); err == nil {
 			t.Errorf("byte %d altered and accepted", i)
 		}
 	}
 }
 
 func TestOutcome(t *testing.T) {
-	z := newZone(t)
+	z := apitest.NewZone(t, "eu", 4)
+	tracker := z.Tracker(t)
 	id := capsule.ID{1}
 	output := []byte("forty-two")
 	body, err := capsule.Marshal(&machine.EndBody{Status: machine.StatusDone, Output: capsule.Sum(output), Spent: 7})
@@ -292,41 +231,41 @@ func TestOutcome(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseRun}, Verdict: cert.Finished, Body: capsule.Sum(body)}
-	o := Outcome{V: Version, Certificate: z.certify(t, d, 3), Body: body, Output: output}
-	if got, err := o.Verify(z.tracker, id); err != nil || got.Verdict != cert.Finished {
+	o := Outcome{V: Version, Certificate: z.Certify(t, d, 3), Body: body, Output: output}
+	if got, err := o.Verify(tracker, id); err != nil || got.Verdict != cert.Finished {
 		t.Fatalf("good outcome: %v, %v", got, err)
 	}
-	if at, err := o.Zone(); err != nil || at != z.id {
+	if at, err := o.Zone(); err != nil || at != z.ID {
 		t.Errorf("zone %s, %v", at, err)
 	}
 	if end, err := o.End(); err != nil || end.Spent != 7 {
 		t.Errorf("end %+v, %v", end, err)
 	}
-	if _, err := o.Verify(z.tracker, capsule.ID{2}); err == nil {
+	if _, err := o.Verify(tracker, capsule.ID{2}); err == nil {
 		t.Error("outcome of another capsule accepted")
 	}
 	altered := o
 	altered.Body, _ = capsule.Marshal(&machine.EndBody{Status: machine.StatusDone, Output: capsule.Sum(output), Spent: 6})
-	if _, err := altered.Verify(z.tracker, id); err == nil {
+	if _, err := altered.Verify(tracker, id); err == nil {
 		t.Error("altered body accepted")
 	}
 	altered = o
 	altered.Output = []byte("forty-three")
-	if _, err := altered.Verify(z.tracker, id); err == nil {
+	if _, err := altered.Verify(tracker, id); err == nil {
 		t.Error("altered output accepted")
 	}
 	few := o
-	few.Certificate = z.certify(t, d, 2)
-	if _, err := few.Verify(z.tracker, id); !errors.Is(err, cert.ErrSignatures) {
+	few.Certificate = z.Certify(t, d, 2)
+	if _, err := few.Verify(tracker, id); !errors.Is(err, cert.ErrSignatures) {
 		t.Errorf("two signatures of four voters: %v", err)
 	}
-	if _, err := o.Verify(newZone(t).tracker, id); err == nil {
+	if _, err := o.Verify(apitest.NewZone(t, "us", 4).Tracker(t), id); err == nil {
 		t.Error("another zone's certificate accepted")
 	}
 	paused, _ := capsule.Marshal(&machine.SegmentBody{End: machine.EndDry, Gas: 5})
-	o = Outcome{V: Version, Body: paused, Certificate: z.certify(t, cert.Decision{
+	o = Outcome{V: Version, Body: paused, Certificate: z.Certify(t, cert.Decision{
 		Slot: cert.Slot{Capsule: id, Phase: cert.PhasePause}, Verdict: cert.Suspended, Body: capsule.Sum(paused)}, 3)}
-	if _, err := o.Verify(z.tracker, id); err != nil {
+	if _, err := o.Verify(tracker, id); err != nil {
 		t.Errorf("suspension: %v", err)
 	}
 	if p, err := o.Pause(); err != nil || p.Gas != 5 {
@@ -335,28 +274,29 @@ func TestOutcome(t *testing.T) {
 }
 
 func TestLeaseGrant(t *testing.T) {
-	z := newZone(t)
+	z := apitest.NewZone(t, "eu", 4)
+	tracker := z.Tracker(t)
 	id := capsule.ID{1}
 	body := []byte("seed and clock")
 	admitted := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseIn}, Verdict: cert.Admitted}
 	leased := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseLease}, Verdict: cert.Leased, Body: capsule.Sum(body)}
-	g := LeaseGrant{V: Version, Zone: z.id, Admission: z.certify(t, admitted, 3), Warrant: z.certify(t, leased, 3), Body: body}
-	if _, err := g.Check(id, z.tracker.Set); err != nil {
+	g := LeaseGrant{V: Version, Zone: z.ID, Admission: z.Certify(t, admitted, 3), Warrant: z.Certify(t, leased, 3), Body: body}
+	if _, err := g.Check(id, tracker.Set); err != nil {
 		t.Fatalf("good grant: %v", err)
 	}
 	for name, bad := range map[string]LeaseGrant{
-		"refused capsule":   {Admission: z.certify(t, cert.Decision{Slot: admitted.Slot, Verdict: cert.Refused}, 3), Warrant: g.Warrant, Body: body},
+		"refused capsule":   {Admission: z.Certify(t, cert.Decision{Slot: admitted.Slot, Verdict: cert.Refused}, 3), Warrant: g.Warrant, Body: body},
 		"no lease":          {Admission: g.Admission, Warrant: g.Admission, Body: body},
-		"uncertified lease": {Admission: g.Admission, Warrant: z.certify(t, leased, 2), Body: body},
+		"uncertified lease": {Admission: g.Admission, Warrant: z.Certify(t, leased, 2), Body: body},
 		"other body":        {Admission: g.Admission, Warrant: g.Warrant, Body: []byte("x")},
 		"nothing":           {},
 	} {
-		bad.V, bad.Zone = Version, z.id
-		if _, err := bad.Check(id, z.tracker.Set); err == nil {
+		bad.V, bad.Zone = Version, z.ID
+		if _, err := bad.Check(id, tracker.Set); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if _, err := g.Check(capsule.ID{2}, z.tracker.Set); err == nil {
+	if _, err := g.Check(capsule.ID{2}, tracker.Set); err == nil {
 		t.Error("grant of another capsule accepted")
 	}
 }
