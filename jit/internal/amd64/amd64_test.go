@@ -132,6 +132,7 @@ func gprCases(add adder) {
 		add(MOVRI(nil, x, 1<<32-1), "mov %s, 0xffffffff", gpr[4][x])
 		add(MOVRI(nil, x, ^uint64(1)), "mov %s, -2", gpr[8][x])
 		add(MOVRI(nil, x, 0x123456789abcdef0), "movabs %s, 0x123456789abcdef0", gpr[8][x])
+		add(LEARIP(nil, x, 0x1000), "lea %s, [rip+0x1000]", gpr[8][x])
 		add(PUSH(nil, x), "push %s", gpr[8][x])
 		add(POP(nil, x), "pop %s", gpr[8][x])
 		add(JMPR(nil, x), "jmp %s", gpr[8][x])

@@ -107,7 +107,12 @@ func LEA(b []byte, w Width, dst Reg, m Mem) []byte {
 	return legacy(b, 0, map0, 0x8D, w == 8, uint8(dst), mem(m), false)
 }
 
-// Extend widens a value of from bytes to w bytes; a 4-byte destination clears
+// LEARIP is LEA dst, [RIP + rel]: an address rel bytes past its own end.
+func LEARIP(b []byte, dst Reg, rel int32) []byte {
+	return imm32(append(b, 0x48|hi(uint8(dst))<<2, 0x8D, 5|byte(dst)&7<<3), rel)
+}
+
+// ExtendRR widens a value of from bytes to w bytes; a 4-byte destination clears
 // the upper half.
 func ExtendRR(b []byte, signed bool, from, w Width, dst, src Reg) []byte {
 	return extend(b, signed, from, w, dst, r(uint8(src)), from == 1 && src >= RSP)

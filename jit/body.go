@@ -1,0 +1,498 @@
+package jit
+
+import (
+	"fmt"
+	"unsafe"
+
+	"github.com/kitwork/kwnode/internal/code"
+	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+// base is the address of the function's register code. A code.Func is
+// immutable and its module keeps it where it is.
+func (c *compiler) base() uint64 {
+	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(c.f.Ins))))
+}
+
+func (c *compiler) address(pc uint32) uint64 { return c.base() + uint64(pc)*8 }
+
+// body translates the instructions in order.
+func (c *compiler) body() error {
+	n := uint32(len(c.f.Ins)) - 1
+	for pc := uint32(0); pc < n; {
+		in := decode(c.f.Ins, pc)
+		if in.op == code.Charge || c.s.target[pc] {
+			if !c.dead {
+				c.sync()
+			}
+			c.label(pc)
+		}
+		if !c.dead {
+			if err := c.instruction(in); err != nil {
+				return err
+			}
+			c.done()
+		}
+		pc += in.size
+	}
+	if !c.dead {
+		c.b = UD2(c.b)
+	}
+	return nil
+}
+
+// label binds a word's code. Whoever jumps here has all pins valid.
+func (c *compiler) label(pc uint32) {
+	c.at[pc] = int32(len(c.b))
+	c.valid, c.dirty = c.all(), c.assigned
+	c.dead = false
+}
+
+// entry makes the next code a place where Go may go on at a word.
+func (c *compiler) entry(pc uint32) {
+	c.entries = append(c.entries, entry{pc, uint32(len(c.b))})
+}
+
+func (c *compiler) instruction(in instruction) error {
+	op := in.op
+	switch {
+	case op < 0x28:
+		return c.control(in)
+	case isTruncSat(op):
+		i := wasm.Op(op) - wasm.OpI32TruncSatF32S
+		c.truncate(in, i >= 4, i&1 != 0, i&2 != 0)
+	case op >= code.RareBase:
+		c.rare(in)
+	case op >= code.BrBase:
+		c.branch(in)
+	case isLoad(wasm.Op(op &^ code.KBit)):
+		c.load(in)
+	case isStore(wasm.Op(op &^ code.KBit)):
+		c.store(in)
+	default:
+		return c.scalar(in)
+	}
+	return nil
+}
+
+func (c *compiler) control(in instruction) error {
+	ins := c.f.Ins
+	switch in.op {
+	case code.Charge:
+		c.charge(in)
+	case code.Br:
+		c.sync()
+		c.jump(in.pc+in.imm(), in.a)
+		c.dead = true
+	case code.BrTable:
+		c.brTable(in)
+	case code.Return0, code.Return1, code.ReturnN:
+		c.ret(in)
+	case code.Call:
+		c.call(in)
+	case code.CallIndir:
+		c.callIndirect(in)
+	case code.CallHost:
+		c.flush()
+		c.spillPins()
+		c.giveUp(&c.exitCall, in)
+		c.afterExit(in)
+	case code.Mov:
+		c.move(in.a, in.b)
+	case code.Mov2:
+		// The sources are locals and the destinations operands' homes, so the
+		// first copy can't change what the second one reads.
+		c.move(in.a, in.b)
+		c.done()
+		c.move(in.a+1, in.c)
+	case code.MovV:
+		c.moveVector(in.a, in.b)
+	case code.Const:
+		c.constant(in.a, uint64(in.imm()))
+	case code.Const64:
+		c.constant(in.a, ins[in.pc+1])
+	case code.Select:
+		c.selectOne(in, uint16(ins[in.pc+1]))
+	case code.GlobalGet:
+		d := c.intDst(in.a, nil)
+		c.b = MOVRM(c.b, 8, scratch, c.field(c.lay.Globals))
+		c.b = MOVRM(c.b, 8, d, Mem{Base: scratch, Disp: int32(in.imm()) * 8})
+		c.setInt(in.a, d)
+	case code.GlobalSet:
+		c.globalSet(in)
+	case code.MemSize:
+		d := c.intDst(in.a, nil)
+		c.b = MOVRM(c.b, 8, d, c.field(c.lay.MemLen))
+		c.b = ShiftRI(c.b, SHR, 8, d, 16)
+		c.setInt(in.a, d)
+	case code.Unreachable:
+		c.b = MOVRI(c.b, scratch, uint64(in.pc))
+		c.jmpTo(&c.trapAt[code.NativeTrapUnreachable])
+		c.dead = true
+	default:
+		return fmt.Errorf("jit: function %d: unknown operation %#x at word %d", c.f.Index, in.op, in.pc)
+	}
+	return nil
+}
+
+// charge begins a block: what it costs is taken, or nothing is and the machine
+// stops here.
+func (c *compiler) charge(in instruction) {
+	c.entry(in.pc)
+	cost := in.imm()
+	if cost == 0 {
+		return
+	}
+	c.b = ALURI(c.b, SUB, 8, regGas, int32(cost))
+	c.jcc(L, func() {
+		c.b = ALURI(c.b, ADD, 8, regGas, int32(cost))
+		c.b = MOVRI(c.b, scratch, uint64(in.pc))
+		c.jmpTo(&c.exitGas)
+	})
+}
+
+// dest is the word whose code a jump goes to: a block charges itself, so one
+// that carries the charge goes to the Charge word before its target.
+func (c *compiler) dest(to uint32, charge uint16) uint32 {
+	if charge != 0 {
+		return to - 1
+	}
+	return to
+}
+
+func (c *compiler) jump(to uint32, charge uint16) {
+	c.b = JMP(c.b, 0)
+	c.jumps = append(c.jumps, patch{len(c.b) - 4, c.dest(to, charge), len(c.b)})
+}
+
+func (c *compiler) jumpIf(cond Cond, to uint32, charge uint16) {
+	c.b = Jcc(c.b, cond, 0)
+	c.jumps = append(c.jumps, patch{len(c.b) - 4, c.dest(to, charge), len(c.b)})
+}
+
+func (c *compiler) brTable(in instruction) {
+	index := c.intReg(in.a, 4)
+	if index != RCX {
+		c.grab(RCX)
+		c.b = MOVRR(c.b, 4, RCX, index)
+	}
+	c.flush()
+	for i := range c.pins {
+		c.needPin(i)
+	}
+	n := in.imm() // the default's place
+	c.b = MOVRI(c.b, scratch, uint64(n))
+	c.b = ALURR(c.b, CMP, 4, RCX, scratch)
+	// A conditional move also holds for speculation past the comparison.
+	c.b = CMOVcc(c.b, A, 4, RCX, scratch)
+	c.b = LEARIP(c.b, scratch, 0)
+	table := len(c.b)
+	c.b = ExtendRM(c.b, true, 4, 8, RCX, Mem{Base: scratch, Index: RCX, Scale: 4})
+	c.b = ALURR(c.b, ADD, 8, scratch, RCX)
+	c.b = JMPR(c.b, scratch)
+	c.patch(table-4, len(c.b))
+	table = len(c.b)
+	for i := uint32(0); i <= n; i++ {
+		w := c.f.Ins[in.pc+1+i]
+		to := c.dest(in.pc+uint32(w), uint16(w>>32))
+		c.jumps = append(c.jumps, patch{len(c.b), to, table})
+		c.b = append(c.b, 0, 0, 0, 0)
+	}
+	c.dead = true
+}
+
+func (c *compiler) ret(in instruction) {
+	switch in.op {
+	case code.Return1:
+		if t := c.find(in.a); t != nil && t.kind == inXmm || c.floatPinned(in.a) {
+			c.b = VecMR(c.b, VMOVSDst, home(0), c.exactReg(in.a))
+		} else {
+			c.b = MOVMR(c.b, 8, home(0), c.intReg(in.a, 8))
+		}
+	case code.ReturnN:
+		c.flush()
+		for i := uint16(0); i < in.b; i++ {
+			c.b = MOVRM(c.b, 8, scratch, home(in.a+i))
+			c.b = MOVMR(c.b, 8, home(i), scratch)
+		}
+	}
+	c.forget()
+	c.b = LEA(c.b, 8, RAX, home(in.c))
+	c.b = RET(c.b)
+	c.dead = true
+}
+
+// forget drops all operands, which are dead.
+func (c *compiler) forget() {
+	c.done()
+	for len(c.temps) > 0 {
+		c.drop(c.temps[0].slot)
+	}
+	c.done()
+}
+
+func (c *compiler) floatPinned(slot uint16) bool {
+	i, ok := c.pinAt(slot)
+	return ok && c.pins[i].float
+}
+
+// call calls through the function's entry, which is a stub while it has no
+// compiled code.
+func (c *compiler) call(in instruction) {
+	c.flush()
+	c.spillPins()
+	fn := uint32(c.f.Ins[in.pc+1])
+	if fn == c.f.Index {
+		c.b = MOVRI(c.b, RAX, c.address(in.pc))
+		c.b = ALURI(c.b, ADD, 8, regFrame, int32(in.a)*8)
+		c.b = CALL(c.b, int32(-len(c.b)-5)) // the prologue is the first code
+	} else {
+		c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Entries))
+		c.b = MOVRI(c.b, RAX, c.address(in.pc))
+		c.b = ALURI(c.b, ADD, 8, regFrame, int32(in.a)*8)
+		c.b = CALLM(c.b, Mem{Base: RCX, Disp: int32(fn) * 8})
+	}
+	c.afterCall(in)
+}
+
+// afterCall is where the callee returns to.
+func (c *compiler) afterCall(in instruction) {
+	c.b = ALURI(c.b, SUB, 8, regFrame, int32(in.a)*8)
+	c.b = ALUMI(c.b, ADD, 8, c.field(c.lay.Calls), 1)
+	c.b = MOVMI(c.b, 4, c.field(c.lay.Cur), int32(c.f.Index))
+	c.reenter(in)
+}
+
+// reenter is the place behind a call: compiled code that returned has no pin
+// in its register, Go that enters here has them all.
+func (c *compiler) reenter(in instruction) {
+	c.entry(in.pc + in.size)
+	c.valid, c.dirty = 0, 0
+}
+
+func (c *compiler) callIndirect(in instruction) {
+	index := c.intReg(in.b, 4)
+	if index != RDX {
+		c.grab(RDX)
+		c.b = MOVRR(c.b, 4, RDX, index)
+	}
+	c.flush()
+	c.spillPins()
+	slow := func(cond Cond) {
+		c.jcc(cond, func() {
+			c.b = MOVRI(c.b, scratch, uint64(in.pc))
+			c.jmpTo(&c.exitCall)
+		})
+	}
+	c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Tables))
+	c.b = MOVRM(c.b, 8, RCX, Mem{Base: RCX, Disp: int32(in.c) * 8})
+	c.b = MOVRI(c.b, scratch, 0)
+	c.b = ALURM(c.b, CMP, 4, RDX, Mem{Base: RCX, Disp: c.lay.TableSize})
+	c.trap(AE, code.NativeTrapUndefined, in.pc)
+	// Also under speculation the index stays inside.
+	c.b = CMOVcc(c.b, AE, 4, RDX, scratch)
+	c.b = MOVRM(c.b, 8, RCX, Mem{Base: RCX, Disp: c.lay.TableBase})
+	c.b = MOVRM(c.b, 8, RDX, Mem{Base: RCX, Index: RDX, Scale: 8})
+	c.b = MOVRR(c.b, 8, RCX, RDX)
+	c.b = ShiftRI(c.b, SHR, 8, RCX, 32)
+	c.b = ALURM(c.b, CMP, 4, RCX, c.field(c.lay.Cur+4))
+	slow(NE)
+	c.b = MOVRR(c.b, 4, RDX, RDX)
+	c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Funcs))
+	c.b = MOVRM(c.b, 8, RCX, Mem{Base: RCX, Index: RDX, Scale: 8})
+	c.b = TESTRR(c.b, 8, RCX, RCX)
+	slow(E)
+	c.b = MOVRI(c.b, scratch, c.f.Ins[in.pc+1])
+	c.b = ALUMR(c.b, CMP, 8, Mem{Base: RCX, Disp: c.lay.FuncSig}, scratch)
+	c.trap(NE, code.NativeTrapSignature, in.pc)
+	c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Entries))
+	c.b = MOVRI(c.b, RAX, c.address(in.pc))
+	c.b = ALURI(c.b, ADD, 8, regFrame, int32(in.a)*8)
+	c.b = CALLM(c.b, Mem{Base: RCX, Index: RDX, Scale: 8})
+	c.afterCall(in)
+}
+
+// giveUp leaves to Go with PC at an instruction. Operands are home.
+func (c *compiler) giveUp(list *patchList, in instruction) {
+	c.b = MOVRI(c.b, scratch, uint64(in.pc))
+	c.jmpTo(list)
+}
+
+// afterExit is the code behind an instruction that Go executes.
+func (c *compiler) afterExit(in instruction) {
+	c.reenter(in)
+	c.valid = c.all() // nobody but Go comes here
+}
+
+// snapshot remembers where values are, for a cold path that gives an
+// instruction to the interpreter before it consumed its operands.
+func (c *compiler) snapshot() func() {
+	temps := append([]temp(nil), c.temps...)
+	dirty := c.dirty
+	return func() {
+		for i := range temps {
+			t := temps[i]
+			c.storeTemp(&t)
+		}
+		for i := range c.pins {
+			if dirty>>i&1 != 0 {
+				c.storePin(i)
+			}
+		}
+	}
+}
+
+func (c *compiler) globalSet(in instruction) {
+	at := Mem{Base: RCX, Disp: int32(in.imm()) * 8}
+	if t := c.find(in.a); t != nil && t.kind == inXmm || c.floatPinned(in.a) {
+		x := c.exactReg(in.a)
+		c.grab(RCX)
+		c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Globals))
+		c.b = VecMR(c.b, VMOVSDst, at, x)
+		return
+	}
+	r := c.intReg(in.a, 8)
+	c.b = MOVRM(c.b, 8, scratch, c.field(c.lay.Globals))
+	at.Base = scratch
+	c.b = MOVMR(c.b, 8, at, r)
+}
+
+func (c *compiler) moveVector(dst, src uint16) {
+	for _, slot := range []uint16{src, src + 1} {
+		if t := c.find(slot); t != nil {
+			c.storeTemp(t)
+			c.drop(slot)
+		}
+	}
+	c.drop(dst)
+	c.drop(dst + 1)
+	c.b = VecRM(c.b, VMOVUPS, scratchX, home(src))
+	c.b = VecMR(c.b, VMOVUPSst, home(dst), scratchX)
+}
+
+// constant gives a slot a value. An operand waits for its consumer to say in
+// which kind of register it is wanted.
+func (c *compiler) constant(slot uint16, v uint64) {
+	c.drop(slot)
+	i, pinned := c.pinAt(slot)
+	switch {
+	case pinned && c.pins[i].float:
+		c.floatConst(Xmm(c.pins[i].reg), v)
+		c.setFloat(slot, Xmm(c.pins[i].reg), 0)
+	case pinned:
+		c.b = MOVRI(c.b, Reg(c.pins[i].reg), v)
+		c.setInt(slot, Reg(c.pins[i].reg))
+	case int(slot) < len(c.pinOf):
+		t := temp{slot: slot, kind: isConst, value: v}
+		c.storeTemp(&t)
+	default:
+		c.temps = append(c.temps, temp{slot: slot, kind: isConst, value: v})
+	}
+}
+
+// move copies a slot. What kind of value it is follows from where it is.
+func (c *compiler) move(dst, src uint16) {
+	if t := c.find(src); t != nil {
+		if t.kind == isConst {
+			v := t.value
+			c.drop(src)
+			c.constant(dst, v)
+			return
+		}
+		if dst != src && int(dst) >= len(c.pinOf) {
+			moved := *t
+			i := indexOf(c.temps, src)
+			c.temps = append(c.temps[:i], c.temps[i+1:]...)
+			c.drop(dst)
+			moved.slot = dst
+			c.temps = append(c.temps, moved)
+			return
+		}
+		if t.kind == inXmm {
+			c.moveFloat(dst, src)
+			return
+		}
+	} else if c.floatPinned(src) {
+		c.moveFloat(dst, src)
+		return
+	}
+	at := c.intAt(src)
+	d := c.intDst(dst, &at)
+	switch {
+	case at.mem && int(dst) >= len(c.pinOf):
+		c.b = MOVRM(c.b, 8, d, at.m)
+	case at.mem:
+		if c.floatPinned(dst) {
+			i, _ := c.pinAt(dst)
+			c.b = VecRM(c.b, VMOVSD, Xmm(c.pins[i].reg), at.m)
+			c.setFloat(dst, Xmm(c.pins[i].reg), 0)
+			return
+		}
+		c.b = MOVRM(c.b, 8, d, at.m)
+	case at.reg != d:
+		c.b = MOVRR(c.b, 8, d, at.reg)
+	}
+	c.setInt(dst, d)
+}
+
+func (c *compiler) moveFloat(dst, src uint16) {
+	x, nan := c.floatReg(src)
+	d := c.floatDst(dst, &place{x: x})
+	if d != x {
+		c.b = VecRR(c.b, VMOVAPS, d, x)
+	}
+	c.setFloat(dst, d, nan)
+}
+
+func indexOf(temps []temp, slot uint16) int {
+	for i := range temps {
+		if temps[i].slot == slot {
+			return i
+		}
+	}
+	return -1
+}
+
+func (c *compiler) selectOne(in instruction, cond uint16) {
+	isFloat := func(slot uint16) bool {
+		t := c.find(slot)
+		return t != nil && t.kind == inXmm || c.floatPinned(slot)
+	}
+	if isFloat(in.a) || isFloat(in.b) || isFloat(in.c) {
+		x, y := c.exactReg(in.b), c.exactReg(in.c)
+		r := c.intReg(cond, 4)
+		c.b = VecRR(c.b, VMOVAPS, scratchX, x)
+		c.b = TESTRR(c.b, 4, r, r)
+		c.b = Jcc(c.b, NE, 0)
+		keep := len(c.b)
+		c.b = VecRR(c.b, VMOVAPS, scratchX, y)
+		c.patch(keep-4, len(c.b))
+		d := c.floatDst(in.a, nil)
+		if d != scratchX {
+			c.b = VecRR(c.b, VMOVAPS, d, scratchX)
+		}
+		c.setFloat(in.a, d, 0)
+		return
+	}
+	// The second value goes through scratch, so that three operands and the
+	// result never need more than the three registers there are.
+	if t := c.find(in.c); t != nil && t.kind == isConst {
+		c.b = MOVRI(c.b, scratch, t.value)
+		c.drop(in.c)
+	} else if y := c.intAt(in.c); y.mem {
+		c.b = MOVRM(c.b, 8, scratch, y.m)
+	} else {
+		c.b = MOVRR(c.b, 8, scratch, y.reg)
+		c.done()
+	}
+	x := c.intReg(in.b, 8)
+	r := c.intReg(cond, 4)
+	c.b = TESTRR(c.b, 4, r, r)
+	c.b = CMOVcc(c.b, NE, 8, scratch, x)
+	d := c.intDst(in.a, nil)
+	if d != scratch {
+		c.b = MOVRR(c.b, 8, d, scratch)
+	}
+	c.setInt(in.a, d)
+}

@@ -1,0 +1,469 @@
+package jit
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+
+	"github.com/kitwork/kwnode/internal/code"
+	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+// Registers with a fixed meaning. RAX is scratch: no value stays in it from
+// one instruction of register code to the next.
+const (
+	regFrame   = RBX // the frame's first slot
+	regMachine = R12
+	regMem     = R13 // base of memory 0
+	regGas     = R15
+	scratch    = RAX
+)
+
+// pinRegs hold locals throughout a function, tempRegs operands within a block.
+var (
+	pinRegs  = []Reg{RDI, RBP, R8, R9, R10, R11, R14}
+	tempRegs = []Reg{RCX, RDX, RSI}
+	pinXmm   = []Xmm{6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
+	tempXmm  = []Xmm{2, 3, 4, 5}
+)
+
+const (
+	scratchX  Xmm = 0
+	scratchX2 Xmm = 1
+)
+
+// pin is a local that lives in a register.
+type pin struct {
+	slot  uint16
+	float bool
+	reg   uint8
+	// lazy: every value it is given is a number or an arithmetic result, so
+	// its NaN may stay as the processor made it until it can be seen.
+	lazy  bool
+	width uint8 // of a float: 32 or 64
+}
+
+// temp is an operand whose home slot has not been written.
+type temp struct {
+	slot  uint16
+	kind  tempKind
+	reg   uint8
+	nan   uint8 // 32 or 64 if the value may be a NaN that isn't canonical yet
+	value uint64
+}
+
+type tempKind uint8
+
+const (
+	inReg tempKind = iota
+	inXmm
+	isConst
+)
+
+// output is the code of one function, at offsets from its beginning.
+type output struct {
+	code  []byte
+	enter uint32 // where Go enters: loads every pin and jumps to the machine's target
+	// entries are the places where Go may go on, ascending by word.
+	entries []entry
+}
+
+// entry is a place in register code with its machine code.
+type entry struct{ pc, at uint32 }
+
+type compiler struct {
+	lay *code.Layout
+	m   *wasm.Module
+	f   *code.Func
+	s   *shape
+
+	b       []byte
+	at      []int32 // of each word, -1 where there is no code
+	jumps   []patch
+	entries []entry
+	cold    []coldPath
+
+	pins     []pin
+	pinOf    []int8 // of each slot below the operands, -1 for none
+	assigned uint64 // pins that some instruction writes
+	valid    uint64 // pins whose register holds the value
+	dirty    uint64 // pins whose home slot doesn't
+	temps    []temp
+	freeG    []Reg
+	freeX    []Xmm
+	heldG    []Reg // given back when the instruction is done
+	heldX    []Xmm
+	dead     bool // nothing falls into the next instruction
+
+	// Offsets of the function's shared exits.
+	exitGas, exitTrap, exitCall, exitRare, exitStep patchList
+	trapAt                                          [16]patchList
+}
+
+// patch is a 32-bit distance to fill in, to the code of a word.
+type patch struct {
+	at   int
+	pc   uint32
+	from int // offset that the distance counts from
+}
+
+// patchList is the distances that lead to one place.
+type patchList []int
+
+// coldPath is code that stands behind the function: from jumps to it.
+type coldPath struct {
+	from int // offset of the 32-bit distance
+	emit func()
+}
+
+// compile translates a function.
+func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
+	s, err := scan(m, f)
+	if err != nil {
+		return nil, err
+	}
+	c := &compiler{lay: lay, m: m, f: f, s: s, at: make([]int32, len(f.Ins))}
+	for i := range c.at {
+		c.at[i] = -1
+	}
+	c.freeG, c.freeX = slices.Clone(tempRegs), slices.Clone(tempXmm)
+	c.choosePins()
+	out := &output{}
+	c.prologue() // the first code: where compiled code calls
+	if err := c.body(); err != nil {
+		return nil, err
+	}
+	c.coldPaths()
+	out.enter = uint32(c.exits())
+	for _, j := range c.jumps {
+		to := c.at[j.pc]
+		if to < 0 {
+			return nil, fmt.Errorf("jit: function %d: jump to word %d, where no code is", f.Index, j.pc)
+		}
+		c.put32(j.at, to-int32(j.from))
+	}
+	out.code, out.entries = c.b, c.entries
+	return out, nil
+}
+
+// choosePins gives registers to the locals that gain most from one.
+func (c *compiler) choosePins() {
+	c.pinOf = make([]int8, len(c.s.uses))
+	var ints, floats []uint16
+	for slot, weight := range c.s.uses {
+		c.pinOf[slot] = -1
+		// A pin is written home and read back around each call: it must be
+		// used more often than that.
+		if weight == 0 || weight < c.s.calls || c.s.wide[slot] || c.isHeader(slot) {
+			continue
+		}
+		if c.s.float[slot] != 0 {
+			floats = append(floats, uint16(slot))
+		} else {
+			ints = append(ints, uint16(slot))
+		}
+	}
+	heavier := func(a, b uint16) int {
+		switch x, y := c.s.uses[a], c.s.uses[b]; {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return int(a) - int(b)
+	}
+	slices.SortFunc(ints, heavier)
+	slices.SortFunc(floats, heavier)
+	for i, slot := range ints[:min(len(ints), len(pinRegs))] {
+		c.addPin(pin{slot: slot, reg: uint8(pinRegs[i])})
+	}
+	for i, slot := range floats[:min(len(floats), len(pinXmm))] {
+		c.addPin(pin{slot: slot, reg: uint8(pinXmm[i]), float: true, width: c.s.float[slot]})
+	}
+	c.findAssigned()
+}
+
+func (c *compiler) isHeader(slot int) bool {
+	h := int(c.f.Header)
+	return slot == h || slot == h+1
+}
+
+func (c *compiler) addPin(p pin) {
+	c.pinOf[p.slot] = int8(len(c.pins))
+	c.pins = append(c.pins, p)
+}
+
+// pinAt returns the pin of a slot.
+func (c *compiler) pinAt(slot uint16) (int, bool) {
+	if int(slot) < len(c.pinOf) && c.pinOf[slot] >= 0 {
+		return int(c.pinOf[slot]), true
+	}
+	return 0, false
+}
+
+// findAssigned finds the pins that are written and those whose NaNs may wait
+// until somebody sees them.
+func (c *compiler) findAssigned() {
+	for i := range c.pins {
+		p := &c.pins[i]
+		// What the caller passed must be kept bit by bit.
+		local := p.slot >= uint16(c.f.Header)
+		p.lazy = p.float && local
+		if local {
+			c.assigned |= 1 << i // cleared at entry
+		}
+	}
+	n := uint32(len(c.f.Ins)) - 1
+	for changed := true; changed; {
+		changed = false
+		for pc := uint32(0); pc < n; {
+			in := decode(c.f.Ins, pc)
+			for k, dst := range written(in) {
+				i, ok := c.pinAt(dst)
+				if !ok {
+					continue
+				}
+				c.assigned |= 1 << i
+				if p := &c.pins[i]; p.lazy && !c.mayWait(in, k) {
+					p.lazy, changed = false, true
+				}
+			}
+			pc += in.size
+		}
+	}
+}
+
+// mayWait reports whether the k-th value that an instruction writes is a
+// number, or a NaN that arithmetic made.
+func (c *compiler) mayWait(in instruction, k int) bool {
+	isNumber := func(v uint64) bool {
+		return v&0x7f800000 != 0x7f800000 && v>>52&0x7ff != 0x7ff
+	}
+	switch in.op {
+	case code.Const:
+		return isNumber(uint64(in.imm()))
+	case code.Const64:
+		return isNumber(c.f.Ins[in.pc+1])
+	case code.Mov, code.Mov2:
+		src := in.b
+		if k == 1 {
+			src = in.c
+		}
+		i, ok := c.pinAt(src)
+		return ok && c.pins[i].lazy
+	}
+	return nanWidth(in.op) != 0
+}
+
+// written lists the slots below the operands that an instruction may write.
+func written(in instruction) []uint16 {
+	op := in.op
+	switch {
+	case op == code.Mov2:
+		return []uint16{in.a, in.a + 1}
+	case op == code.Mov, op == code.Const, op == code.Const64, op == code.Select, op == code.GlobalGet, op == code.MemSize:
+		return []uint16{in.a}
+	case op < 0x28, op >= code.BrBase && op < code.RareBase:
+		return nil
+	case op >= code.RareBase:
+		return []uint16{in.a}
+	case isStore(wasm.Op(op &^ code.KBit)):
+		return nil
+	}
+	return []uint16{in.a}
+}
+
+// patch fills in the distance at the end of a jump.
+func (c *compiler) patch(at, to int) { c.put32(at, int32(to-at-4)) }
+
+func (c *compiler) put32(at int, v int32) { binary.LittleEndian.PutUint32(c.b[at:], uint32(v)) }
+
+// home is a slot in memory.
+func home(slot uint16) Mem { return Mem{Base: regFrame, Disp: int32(slot) * 8} }
+
+func (c *compiler) field(off int32) Mem { return Mem{Base: regMachine, Disp: off} }
+
+// jcc jumps to a place behind the function that emit makes.
+func (c *compiler) jcc(cond Cond, emit func()) {
+	c.b = Jcc(c.b, cond, 0)
+	c.cold = append(c.cold, coldPath{len(c.b) - 4, emit})
+}
+
+func (c *compiler) coldPaths() {
+	// Making one may add others.
+	for len(c.cold) > 0 {
+		path := c.cold[0]
+		c.cold = c.cold[1:]
+		c.patch(path.from, len(c.b))
+		path.emit()
+	}
+}
+
+// jmpTo jumps to a shared exit.
+func (c *compiler) jmpTo(list *patchList) {
+	c.b = JMP(c.b, 0)
+	*list = append(*list, len(c.b)-4)
+}
+
+func (c *compiler) here(list patchList) {
+	for _, at := range list {
+		c.patch(at, len(c.b))
+	}
+}
+
+// trap is a cold path to a trap of the instruction at pc.
+func (c *compiler) trap(cond Cond, trap uint8, pc uint32) {
+	c.jcc(cond, func() {
+		c.b = MOVRI(c.b, scratch, uint64(pc))
+		c.jmpTo(&c.trapAt[trap])
+	})
+}
+
+// prologue is where compiled code calls. RAX holds the address of the call
+// instruction, regFrame the new frame; the arguments are in its slots.
+func (c *compiler) prologue() {
+	f := c.f
+	header := Mem{Base: regFrame, Disp: int32(f.Header) * 8}
+	c.b = ALUMI(c.b, SUB, 8, c.field(c.lay.Calls), 1)
+	c.jcc(L, c.refuseCall)
+	c.b = LEA(c.b, 8, RCX, Mem{Base: regFrame, Disp: int32(f.Frame) * 8})
+	c.b = ALURM(c.b, CMP, 8, RCX, c.field(c.lay.StackEnd))
+	c.jcc(A, c.refuseCall)
+	c.b = MOVMR(c.b, 8, header, RAX)
+	c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Cur))
+	header.Disp += 8
+	c.b = MOVMR(c.b, 8, header, RCX)
+	c.b = MOVMI(c.b, 4, c.field(c.lay.Cur), int32(f.Index))
+	first := uint16(f.Header + code.HeaderSlots)
+	zero := false
+	for slot := first; slot < first+uint16(f.Locals); slot++ {
+		i, pinned := c.pinAt(slot)
+		switch {
+		case !pinned && f.Locals > 16:
+			if !zero {
+				c.b = VecRRR(c.b, VXORPS, scratchX, scratchX, scratchX)
+				zero = true
+			}
+			c.b = VecMR(c.b, VMOVSDst, home(slot), scratchX)
+		case !pinned:
+			c.b = MOVMI(c.b, 8, home(slot), 0)
+		case c.pins[i].float:
+			x := Xmm(c.pins[i].reg)
+			c.b = VecRRR(c.b, VXORPS, x, x, x)
+		default:
+			r := Reg(c.pins[i].reg)
+			c.b = ALURR(c.b, XOR, 4, r, r)
+		}
+	}
+	for i := range c.pins {
+		if c.pins[i].slot < first {
+			c.loadPin(i)
+		}
+	}
+	c.valid, c.dirty = c.all(), c.assigned
+}
+
+// noCode is the entry of every function without compiled code: it gives the
+// call to Go.
+func noCode(lay *code.Layout) []byte {
+	c := &compiler{lay: lay}
+	c.giveCallBack()
+	return c.b
+}
+
+// refuseCall gives the call back to Go: one level of the native stack, the
+// depth or the frames are used up, and only the machine knows which matters.
+func (c *compiler) refuseCall() {
+	c.b = ALUMI(c.b, ADD, 8, c.field(c.lay.Calls), 1)
+	c.giveCallBack()
+}
+
+// giveCallBack leaves with PC at the call, whose address is in RAX, in the
+// caller's frame.
+func (c *compiler) giveCallBack() {
+	c.b = ExtendRM(c.b, false, 2, 4, RCX, Mem{Base: RAX, Disp: 2})
+	c.b = ShiftRI(c.b, SHL, 4, RCX, 3)
+	c.b = ALURR(c.b, SUB, 8, regFrame, RCX)
+	c.b = MOVMR(c.b, 8, c.field(c.lay.PC), RAX)
+	c.leave(code.ExitCall, 0)
+}
+
+func (c *compiler) all() uint64 { return 1<<len(c.pins) - 1 }
+
+// leave returns to Go. PC, and every slot, are as they should be.
+func (c *compiler) leave(why code.NativeExit, trap uint8) {
+	c.b = MOVMI(c.b, 4, c.field(c.lay.Exit), int32(why)|int32(trap)<<8)
+	c.b = MOVMR(c.b, 8, c.field(c.lay.FP), regFrame)
+	c.b = MOVMR(c.b, 8, c.field(c.lay.Gas), regGas)
+	c.b = MOVRM(c.b, 8, RSP, c.field(c.lay.Base))
+	c.b = RET(c.b)
+}
+
+// exits are what the function's cold paths share, and where Go enters. RAX
+// holds the word index that PC gets.
+func (c *compiler) exits() int {
+	shared := func(list patchList, spill bool, why code.NativeExit, trap uint8) {
+		if len(list) == 0 {
+			return
+		}
+		c.here(list)
+		if spill {
+			for i := range c.pins {
+				if c.assigned>>i&1 != 0 {
+					c.storePin(i)
+				}
+			}
+		}
+		c.b = MOVRI(c.b, RCX, c.base())
+		c.b = LEA(c.b, 8, RAX, Mem{Base: RCX, Index: RAX, Scale: 8})
+		c.b = MOVMR(c.b, 8, c.field(c.lay.PC), RAX)
+		c.leave(why, trap)
+	}
+	for trap := range c.trapAt {
+		shared(c.trapAt[trap], false, code.ExitTrap, uint8(trap))
+	}
+	shared(c.exitCall, false, code.ExitCall, 0)
+	shared(c.exitRare, false, code.ExitRare, 0)
+	shared(c.exitStep, false, code.ExitStep, 0)
+	shared(c.exitGas, true, code.ExitGas, 0)
+	enter := len(c.b)
+	c.b = MOVRR(c.b, 8, regMachine, RAX)
+	c.b = MOVRM(c.b, 8, regFrame, c.field(c.lay.FP))
+	c.b = MOVRM(c.b, 8, regMem, c.field(c.lay.Mem))
+	c.b = MOVRM(c.b, 8, regGas, c.field(c.lay.Gas))
+	c.b = MOVMR(c.b, 8, c.field(c.lay.Base), RSP)
+	c.b = CALL(c.b, 0)
+	back := len(c.b)
+	c.returned()
+	c.patch(back-4, len(c.b))
+	for i := range c.pins {
+		c.loadPin(i)
+	}
+	c.b = JMPM(c.b, c.field(c.lay.Target))
+	// NaN repairs of storePin above may have made more cold paths.
+	c.coldPaths()
+	return enter
+}
+
+// returned is where a return arrives that has no caller on the native stack:
+// RAX is the header of the frame that returned, regFrame still its frame.
+func (c *compiler) returned() {
+	c.b = MOVRM(c.b, 8, RDX, Mem{Base: RAX})
+	c.b = MOVRR(c.b, 4, RCX, RDX)
+	c.b = ALURI(c.b, AND, 4, RCX, code.TagMask)
+	c.b = Jcc(c.b, E, 0)
+	plain := len(c.b)
+	c.b = MOVMR(c.b, 8, c.field(c.lay.Header), RAX)
+	c.leave(code.ExitReturn, 0)
+	c.patch(plain-4, len(c.b))
+	c.b = MOVRM(c.b, 8, RCX, Mem{Base: RAX, Disp: 8})
+	c.b = MOVMR(c.b, 8, c.field(c.lay.Cur), RCX)
+	c.b = ExtendRM(c.b, false, 2, 4, RCX, Mem{Base: RDX, Disp: 2})
+	c.b = ShiftRI(c.b, SHL, 4, RCX, 3)
+	c.b = ALURR(c.b, SUB, 8, regFrame, RCX)
+	c.b = ALURI(c.b, ADD, 8, RDX, 16)
+	c.b = MOVMR(c.b, 8, c.field(c.lay.PC), RDX)
+	c.b = ALUMI(c.b, ADD, 8, c.field(c.lay.Calls), 1)
+	c.leave(code.ExitResume, 0)
+}

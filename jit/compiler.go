@@ -1,0 +1,203 @@
+package jit
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"github.com/kitwork/kwnode/internal/code"
+	"github.com/kitwork/kwnode/jit/internal/native"
+	"github.com/kitwork/kwnode/vm"
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+// ErrUnsupported: this machine can't run compiled code.
+var ErrUnsupported = errors.New("jit: no compiled tier on this machine, use the interpreter")
+
+// Supported reports whether this machine can run compiled code.
+func Supported() bool { return native.Supported() }
+
+// DefaultMemory bounds the code of all modules together.
+const DefaultMemory = 64 << 20
+
+// Compiler holds the compiled code of any number of modules. It implements
+// vm.Compiler and is safe for concurrent use.
+type Compiler struct {
+	mem    *native.Memory
+	lay    code.Layout
+	stub   *native.Code // every function's entry until it has code
+	stacks sync.Pool    // of *native.Stack
+
+	compiled, bytes, nanos atomic.Int64
+}
+
+// New makes a compiler whose code takes at most bytes of memory.
+func New(bytes int) (*Compiler, error) {
+	if !Supported() {
+		return nil, ErrUnsupported
+	}
+	mem, err := native.NewMemory(bytes)
+	if err != nil {
+		return nil, err
+	}
+	c := &Compiler{mem: mem, lay: vm.NativeLayout()}
+	if c.stub, err = mem.Load(noCode(&c.lay)); err != nil {
+		_ = mem.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close gives the code's memory back. No store that uses the compiler may run
+// any more.
+func (c *Compiler) Close() error { return c.mem.Close() }
+
+// Stats is what a compiler has done.
+type Stats struct {
+	Functions   int64 // compiled since New
+	SourceBytes int64 // of WebAssembly in them
+	Nanoseconds int64 // spent compiling
+	CodeBytes   int   // held now, in whole pages
+}
+
+// Stats returns what the compiler has done.
+func (c *Compiler) Stats() Stats {
+	return Stats{c.compiled.Load(), c.bytes.Load(), c.nanos.Load(), c.mem.Used()}
+}
+
+// Module prepares for a module's code.
+func (c *Compiler) Module(m *wasm.Module) vm.NativeModule {
+	n := &module{c: c, m: m, entries: make([]uintptr, len(m.FuncTypes)), funcs: make([]atomic.Pointer[function], len(m.FuncTypes))}
+	for i := range n.entries {
+		n.entries[i] = c.stub.Addr()
+	}
+	owned := &codes{}
+	n.owned = owned
+	runtime.AddCleanup(n, (*codes).free, owned)
+	return n
+}
+
+// codes is the machine code of one module, which goes with it.
+type codes struct {
+	mu  sync.Mutex
+	all []*native.Code
+}
+
+func (o *codes) add(c *native.Code) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all = append(o.all, c)
+}
+
+func (o *codes) free() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, c := range o.all {
+		c.Free()
+	}
+	o.all = nil
+}
+
+// module is the compiled code of one module.
+type module struct {
+	c     *Compiler
+	m     *wasm.Module
+	owned *codes
+	// entries is read by compiled code; its words change once, atomically.
+	entries []uintptr
+	funcs   []atomic.Pointer[function]
+}
+
+// function is a compiled function, or the reason why it has no code.
+type function struct {
+	addr    uintptr
+	enter   uintptr
+	entries []entry
+	err     error
+}
+
+// Compile gives a function machine code. Doing it again costs nothing. A
+// function that can't be compiled stays interpreted.
+func (n *module) Compile(f *code.Func) error {
+	if done := n.funcs[f.Index].Load(); done != nil {
+		return done.err
+	}
+	fn, err := n.compile(f)
+	if err != nil {
+		if errors.Is(err, native.ErrNoMemory) {
+			return err // there may be some later
+		}
+		fn = &function{err: err}
+	}
+	if !n.funcs[f.Index].CompareAndSwap(nil, fn) {
+		return n.funcs[f.Index].Load().err
+	}
+	if err == nil {
+		atomic.StoreUintptr(&n.entries[f.Index], fn.addr) // the prologue is the first code
+	}
+	return err
+}
+
+func (n *module) compile(f *code.Func) (*function, error) {
+	start := nanotime()
+	out, err := compile(&n.c.lay, n.m, f)
+	if err != nil {
+		return nil, err
+	}
+	loaded, err := n.c.mem.Load(out.code)
+	if err != nil {
+		return nil, err
+	}
+	n.owned.add(loaded)
+	_, body := n.m.Func(f.Index)
+	n.c.compiled.Add(1)
+	n.c.bytes.Add(int64(body.End - body.Off))
+	n.c.nanos.Add(nanotime() - start)
+	return &function{addr: loaded.Addr(), enter: loaded.Addr() + uintptr(out.enter), entries: out.entries}, nil
+}
+
+// Entries is what compiled code calls through.
+func (n *module) Entries() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(n.entries)) }
+
+// Lookup finds where a function's code can be entered for the word pc.
+func (n *module) Lookup(fn, pc uint32) (enter, target uintptr, ok bool) {
+	f := n.funcs[fn].Load()
+	if f == nil || f.err != nil {
+		return 0, 0, false
+	}
+	i, ok := slices.BinarySearchFunc(f.entries, pc, func(e entry, pc uint32) int { return int(e.pc) - int(pc) })
+	if !ok {
+		return 0, 0, false
+	}
+	return f.enter, f.addr + uintptr(f.entries[i].at), true
+}
+
+// Stack lends a native stack.
+func (c *Compiler) Stack() (vm.NativeStack, error) {
+	if s, ok := c.stacks.Get().(*native.Stack); ok {
+		return s, nil
+	}
+	s, err := native.NewStack(stackBytes)
+	if err != nil {
+		return nil, fmt.Errorf("jit: %w", err)
+	}
+	runtime.SetFinalizer(s, func(s *native.Stack) { _ = s.Close() })
+	return s, nil
+}
+
+// Return takes a native stack back.
+func (c *Compiler) Return(s vm.NativeStack) { c.stacks.Put(s) }
+
+// stackBytes holds a return address for each call and a page to spare, which
+// is far more than the cold paths push.
+const stackBytes = vm.NativeCalls*8 + 4096
+
+// nanotime is for statistics alone.
+func nanotime() int64 { return time.Since(epoch).Nanoseconds() }
+
+var epoch = time.Now()

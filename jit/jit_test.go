@@ -1,0 +1,92 @@
+package jit_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kitwork/kwnode/jit"
+	"github.com/kitwork/kwnode/vm"
+)
+
+func newCompiler(t testing.TB) *jit.Compiler {
+	t.Helper()
+	if !jit.Supported() {
+		t.Skip("this machine has no compiled tier: it needs amd64 with AVX and BMI2, on Linux, macOS or FreeBSD")
+	}
+	c, err := jit.New(jit.DefaultMemory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+type outcome struct {
+	results string
+	trap    string
+	gas     uint64
+	hash    [32]byte
+}
+
+func run(t testing.TB, wasm []byte, cfg vm.Config, export string, args ...vm.Value) outcome {
+	t.Helper()
+	m, err := vm.Decode(wasm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := vm.NewStore(cfg)
+	defer s.Close()
+	inst, err := s.Instantiate(m, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(inst, export, args...); err != nil {
+		t.Fatal(err)
+	}
+	stop, err := s.Run(context.Background(), 1<<60)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o outcome
+	for _, v := range stop.Results {
+		o.results += v.String() + " "
+	}
+	if stop.Trap != nil {
+		o.trap = stop.Trap.Error()
+	}
+	o.gas = s.Gas()
+	return o
+}
+
+func TestKernels(t *testing.T) {
+	c := newCompiler(t)
+	files, err := filepath.Glob("../bench/kernels/wasm/*.wasm")
+	if err != nil || len(files) == 0 {
+		t.Skip("no kernels beside this module; check the repository out whole")
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".wasm")
+		t.Run(name, func(t *testing.T) {
+			wasm, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			want := run(t, wasm, vm.Config{}, "run", vm.I32(20))
+			mid := time.Now()
+			got := run(t, wasm, vm.Config{Compiler: c, Tier: vm.TierJIT}, "run", vm.I32(20))
+			end := time.Now()
+			if got != want {
+				t.Errorf("compiled %+v\ninterpreted %+v", got, want)
+			}
+			auto := run(t, wasm, vm.Config{Compiler: c}, "run", vm.I32(20))
+			if auto != want {
+				t.Errorf("auto %+v\ninterpreted %+v", auto, want)
+			}
+			t.Logf("%v interpreted, %v compiled", mid.Sub(start), end.Sub(mid))
+		})
+	}
+}

@@ -1,0 +1,204 @@
+package jit
+
+import (
+	"fmt"
+
+	"github.com/kitwork/kwnode/internal/code"
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+// instruction is one decoded word of register code with what follows it.
+type instruction struct {
+	pc      uint32 // word index
+	op      code.Op
+	a, b, c uint16
+	size    uint32 // words
+}
+
+func (in instruction) imm() uint32 { return uint32(in.b) | uint32(in.c)<<16 }
+
+// decode reads the instruction at pc.
+func decode(ins []uint64, pc uint32) instruction {
+	op, a, b, c := code.Fields(ins[pc])
+	return instruction{pc, op, a, b, c, sizeOf(op, uint32(b)|uint32(c)<<16)}
+}
+
+// sizeOf is how many words an instruction takes.
+func sizeOf(op code.Op, imm uint32) uint32 {
+	switch {
+	case op >= code.RareBase:
+		switch wasm.Op(op - code.RareBase) {
+		case wasm.OpI8x16Shuffle:
+			return 4
+		case wasm.OpV128Const:
+			return 3
+		}
+		return 2
+	case isTruncSat(op):
+		return 1
+	case op >= code.KBit: // constant forms and branches
+		return 2
+	case op == code.BrTable:
+		return imm + 2
+	case op == code.Call, op == code.CallHost, op == code.CallIndir, op == code.Const64, op == code.Select:
+		return 2
+	}
+	return 1
+}
+
+// shape is what one pass over a function finds out before code is made.
+type shape struct {
+	starts []bool   // words at which an instruction begins
+	target []bool   // words that are jumped to, other than by falling in
+	depth  []uint8  // loops around each word, at most maxDepth
+	calls  uint64   // weight of the instructions over which registers are lost
+	uses   []uint64 // weight of the uses of each slot below the operands
+	float  []uint8  // width of the floats that a slot below the operands holds, by its local's type; else 0
+	wide   []bool   // slots of vectors
+}
+
+// maxDepth bounds the weight of nested loops: 8^5.
+const maxDepth = 5
+
+// scan walks the function once for its boundaries, once for weights.
+func scan(m *wasm.Module, f *code.Func) (*shape, error) {
+	n := uint32(len(f.Ins)) - 1 // the last word is never executed
+	s := &shape{
+		starts: make([]bool, n+1), target: make([]bool, n+1), depth: make([]uint8, n+1),
+		uses: make([]uint64, f.Operands()), float: make([]uint8, f.Operands()), wide: make([]bool, f.Operands()),
+	}
+	change := make([]int32, n+2)
+	jump := func(from, to uint32) error {
+		if to > n {
+			return fmt.Errorf("jit: function %d: jump from word %d to %d of %d", f.Index, from, to, n)
+		}
+		s.target[to] = true
+		if to <= from {
+			change[to]++
+			change[from+1]--
+		}
+		return nil
+	}
+	for pc := uint32(0); pc < n; {
+		in := decode(f.Ins, pc)
+		if pc+in.size > n {
+			return nil, fmt.Errorf("jit: function %d: the instruction at word %d runs over the end", f.Index, pc)
+		}
+		s.starts[pc] = true
+		var err error
+		switch {
+		case in.op == code.Br:
+			err = jump(pc, pc+in.imm())
+		case in.op == code.BrTable:
+			for i := uint32(1); i < in.size && err == nil; i++ {
+				err = jump(pc, pc+uint32(f.Ins[pc+i]))
+			}
+		case in.op >= code.BrBase && in.op < code.RareBase:
+			err = jump(pc, pc+uint32(f.Ins[pc+1]))
+		}
+		if err != nil {
+			return nil, err
+		}
+		pc += in.size
+	}
+	level := int32(0)
+	for pc := range s.depth {
+		level += change[pc]
+		s.depth[pc] = uint8(min(level, maxDepth))
+	}
+	s.types(m, f)
+	for pc := uint32(0); pc < n; {
+		in := decode(f.Ins, pc)
+		weight := uint64(1) << (3 * s.depth[pc])
+		for _, slot := range slots(f.Ins, in) {
+			if int(slot) < len(s.uses) {
+				s.uses[slot] += weight
+			}
+		}
+		if leavesRegisters(in.op) {
+			s.calls += weight
+		}
+		pc += in.size
+	}
+	return s, nil
+}
+
+// types marks the slots of float and vector locals.
+func (s *shape) types(m *wasm.Module, f *code.Func) {
+	at := uint32(0)
+	for _, t := range m.AppendLocals(nil, f.Index) {
+		slot := f.Slot(at)
+		switch t {
+		case wasm.F32:
+			s.float[slot] = 32
+		case wasm.F64:
+			s.float[slot] = 64
+		case wasm.V128:
+			s.wide[slot], s.wide[slot+1] = true, true
+		}
+		at += uint32(t.Slots())
+	}
+}
+
+// leavesRegisters tells the instructions over which no register keeps its
+// value.
+func leavesRegisters(op code.Op) bool {
+	return op == code.Call || op == code.CallIndir || op == code.CallHost || op >= code.RareBase && !inlineRare(op)
+}
+
+// slots lists the slots that an instruction names, without those of vectors'
+// second halves.
+func slots(ins []uint64, in instruction) []uint16 {
+	op := in.op
+	switch {
+	case op == code.Mov:
+		return []uint16{in.a, in.b}
+	case op == code.Mov2:
+		return []uint16{in.a, in.a + 1, in.b, in.c}
+	case op == code.Const, op == code.Const64, op == code.GlobalGet, op == code.GlobalSet, op == code.MemSize, op == code.BrTable, op == code.Return1:
+		return []uint16{in.a}
+	case op == code.Select:
+		return []uint16{in.a, in.b, in.c, uint16(ins[in.pc+1])}
+	case op == code.CallIndir:
+		return []uint16{in.b}
+	case op < 0x28: // charges, jumps, calls, MovV
+		return nil
+	case op >= code.RareBase:
+		return []uint16{in.a, in.b}
+	case op >= code.BrBase:
+		if op < code.BrKBase && !isEqz(op) || op >= code.BrKBase && wasm.Op(op-code.BrKBase) >= wasm.OpF32Eq {
+			return []uint16{in.a, in.b}
+		}
+		return []uint16{in.a}
+	case isStore(wasm.Op(op &^ code.KBit)):
+		return []uint16{in.a, in.b}
+	case op >= code.KBit || isLoad(wasm.Op(op)) || isUnary(wasm.Op(op)):
+		return []uint16{in.a, in.b}
+	}
+	return []uint16{in.a, in.b, in.c}
+}
+
+// isTruncSat tells the saturating conversions: their numbers are those of
+// constant forms that don't exist.
+func isTruncSat(op code.Op) bool {
+	return op >= code.Op(wasm.OpI32TruncSatF32S) && op <= code.Op(wasm.OpI64TruncSatF64U)
+}
+
+func isEqz(op code.Op) bool {
+	w := wasm.Op(op &^ (code.BrBase | code.BrKBase))
+	return w == wasm.OpI32Eqz || w == wasm.OpI64Eqz
+}
+
+func isLoad(op wasm.Op) bool  { return op >= wasm.OpI32Load && op <= wasm.OpI64Load32U }
+func isStore(op wasm.Op) bool { return op >= wasm.OpI32Store && op <= wasm.OpI64Store32 }
+
+// isUnary tells the scalar operations with one operand.
+func isUnary(op wasm.Op) bool {
+	switch {
+	case op == wasm.OpI32Eqz, op == wasm.OpI64Eqz,
+		op >= wasm.OpI32Clz && op <= wasm.OpI32Popcnt, op >= wasm.OpI64Clz && op <= wasm.OpI64Popcnt,
+		op >= wasm.OpF32Abs && op <= wasm.OpF32Sqrt, op >= wasm.OpF64Abs && op <= wasm.OpF64Sqrt:
+		return true
+	}
+	return op >= wasm.OpI32WrapI64 && op <= wasm.OpI64Extend32S
+}

@@ -1,0 +1,232 @@
+package vm
+
+import (
+	"unsafe"
+
+	"github.com/kitwork/kwnode/internal/code"
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+// Compiler makes machine code out of register code. What it makes computes, charges, traps and stops exactly as the
+// interpreter does, so a program can't tell in which tier it runs. Package jit has one.
+type Compiler interface {
+	// Module prepares for the code of a module.
+	Module(m *wasm.Module) NativeModule
+	// Stack lends a stack to run compiled code on, and Return takes it back.
+	Stack() (NativeStack, error)
+	Return(NativeStack)
+}
+
+// NativeModule is the compiled code of one module, shared by all stores.
+type NativeModule interface {
+	// Compile gives a function machine code, once.
+	Compile(f *code.Func) error
+	// Entries points to one code address for each function, for calls from compiled code.
+	Entries() unsafe.Pointer
+	// Lookup finds the code to enter for a word of a function's register code: a block's Charge, or behind a call.
+	Lookup(fn, pc uint32) (enter, target uintptr, ok bool)
+}
+
+// NativeStack runs compiled code.
+type NativeStack interface {
+	Run(code uintptr, machine unsafe.Pointer)
+}
+
+// NativeCalls is how many calls compiled code nests before it comes back to drop its return addresses. A program's own
+// limit is Limits.Depth.
+const NativeCalls = 4096
+
+// Tier says how a store executes.
+type Tier uint8
+
+const (
+	TierAuto   Tier = iota // interpret, and compile what gets hot
+	TierInterp             // interpret
+	TierJIT                // compile every function before it first runs
+)
+
+// native is the part of a machine that compiled code needs and the interpreter doesn't.
+type nativeState struct {
+	calls   int64 // that compiled code may still make before it comes back; taken from depth
+	entries unsafe.Pointer
+	target  uintptr
+	base    uintptr // the native stack pointer to leave with
+	exit    uint32  // code.NativeExit, and the trap code above it
+}
+
+// NativeLayout tells a compiler where compiled code finds the machine's fields.
+func NativeLayout() code.Layout {
+	var m machine
+	var t Table
+	var f code.Func
+	at := func(off uintptr) int32 { return int32(off) }
+	return code.Layout{
+		PC: at(unsafe.Offsetof(m.pc)), FP: at(unsafe.Offsetof(m.fp)), Gas: at(unsafe.Offsetof(m.gas)),
+		Cur: at(unsafe.Offsetof(m.cur)), Mem: at(unsafe.Offsetof(m.mem)), MemLen: at(unsafe.Offsetof(m.memLen)),
+		Funcs: at(unsafe.Offsetof(m.funcs)), Globals: at(unsafe.Offsetof(m.globals)), Tables: at(unsafe.Offsetof(m.tables)),
+		StackEnd: at(unsafe.Offsetof(m.stackEnd)), Header: at(unsafe.Offsetof(m.header)),
+		Calls:   at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.calls)),
+		Entries: at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.entries)),
+		Target:  at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.target)),
+		Base:    at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.base)),
+		Exit:    at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.exit)),
+
+		TableBase: at(unsafe.Offsetof(t.base)), TableSize: at(unsafe.Offsetof(t.size)),
+		FuncSig: at(unsafe.Offsetof(f.Sig)),
+	}
+}
+
+// execute runs the machine in whichever tier has code for where it stands, until the loop that called it has something
+// to decide.
+func (s *Store) execute() exit {
+	if s.compiler == nil || s.tier == TierInterp {
+		return s.m.interpret()
+	}
+	for {
+		enter, target, ok := s.enterNative()
+		if !ok {
+			return s.m.interpret()
+		}
+		if e, again := s.runNative(enter, target); !again {
+			return e
+		}
+	}
+}
+
+// hotTicks is how many slices must end in a function before it is compiled.
+const hotTicks = 2
+
+// enterNative finds compiled code for where the machine stands. A function that the interpreter is found in again and
+// again at the end of a slice is hot: that costs running code nothing, unlike counters.
+func (s *Store) enterNative() (enter, target uintptr, ok bool) {
+	m := &s.m
+	f := m.fn()
+	nm := m.inst.mod.nativeModule(s.compiler)
+	pc := uint32((uintptr(m.pc) - uintptr(unsafe.Pointer(unsafe.SliceData(f.Ins)))) / 8)
+	if enter, target, ok = nm.Lookup(f.Index, pc); ok {
+		return enter, target, true
+	}
+	if s.tier != TierJIT && !s.tick(f, pc) {
+		return 0, 0, false
+	}
+	if nm.Compile(f) != nil {
+		return 0, 0, false
+	}
+	return nm.Lookup(f.Index, pc)
+}
+
+// tick counts a slice's end in an interpreted function.
+func (s *Store) tick(f *code.Func, pc uint32) bool {
+	if opAt(s.m.pc) != code.Charge {
+		return false
+	}
+	if s.ticks == nil {
+		s.ticks = map[*code.Func]int{}
+	}
+	s.ticks[f]++
+	return s.ticks[f] >= hotTicks
+}
+
+// nativeModule is the module's place in the compiler.
+func (m *Module) nativeModule(c Compiler) NativeModule {
+	if n := m.native.Load(); n != nil && n.by == c {
+		return n.code
+	}
+	n := &nativeOf{by: c, code: c.Module(m.w)}
+	if !m.native.CompareAndSwap(nil, n) {
+		if won := m.native.Load(); won.by == c {
+			return won.code
+		}
+		m.native.Store(n)
+	}
+	return n.code
+}
+
+// nativeOf is a module's code in one compiler.
+type nativeOf struct {
+	by   Compiler
+	code NativeModule
+}
+
+// runNative runs compiled code and translates why it came back. again says that the machine can simply go on.
+func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
+	m := &s.m
+	if s.nativeStack == nil {
+		stack, err := s.compiler.Stack()
+		if err != nil {
+			return m.interpret(), false // no memory for a stack: the other tier needs none
+		}
+		s.nativeStack = stack
+	}
+	m.native.entries = m.inst.mod.nativeModule(s.compiler).Entries()
+	m.native.target = target
+	m.native.calls = min(m.depth, NativeCalls)
+	rest := m.depth - m.native.calls
+	s.nativeStack.Run(enter, unsafe.Pointer(m))
+	m.depth = rest + m.native.calls
+	switch code.NativeExit(m.native.exit) {
+	case code.ExitTrap:
+		m.trap = TrapCode(m.native.exit >> 8)
+		return exitTrap, false
+	case code.ExitCall:
+		return s.nativeCall()
+	case code.ExitReturn:
+		return exitReturn, false
+	case code.ExitResume:
+		return 0, true
+	case code.ExitRare:
+		e = m.rare()
+		return e, e == next
+	case code.ExitStep:
+		return s.step()
+	}
+	return exitGas, false
+}
+
+// returnNative gives the native stack back, on which nothing is kept.
+func (s *Store) returnNative() {
+	if s.nativeStack != nil {
+		s.compiler.Return(s.nativeStack)
+		s.nativeStack = nil
+	}
+}
+
+// step interprets up to the next block.
+func (s *Store) step() (exit, bool) {
+	m := &s.m
+	gas := m.gas
+	m.gas = 0
+	e := m.interpret()
+	m.gas += gas
+	return e, e == exitGas && m.need == 0
+}
+
+// nativeCall makes the call at m.pc if it stays inside the instance; others are the loop's to make.
+func (s *Store) nativeCall() (exit, bool) {
+	m := &s.m
+	var ref uint64
+	switch opAt(m.pc) {
+	case code.CallIndir:
+		t := m.inst.tables[cAt(m.pc)]
+		ref = t.elems[u32(m.fp, bAt(m.pc))] // compiled code checked the index
+		if ref>>32 != m.cur>>32 || !s.sameType(ref, word(m.pc, 8)) {
+			return exitCall, false
+		}
+	case code.Call:
+		ref = m.inst.funcRef(uint32(word(m.pc, 8)))
+	default:
+		return exitCall, false
+	}
+	f, err := s.lower(m.inst, uint32(ref))
+	if err != nil {
+		m.err = err
+		return exitError, false
+	}
+	base := unsafe.Add(m.fp, int(aAt(m.pc))*8)
+	if uintptr(base)+uintptr(f.Frame)*8 > m.stackEnd || m.depth <= 0 {
+		m.trap = TrapStack
+		return exitTrap, false
+	}
+	m.pushFrame(f, base, uintptr(m.pc), ref)
+	return 0, true
+}
