@@ -159,6 +159,7 @@ func (a *apply) setVoters(s *cert.SignedAdmin, act *cert.Admin) *Refusal {
 		}
 	}
 	save(a.state, keyVoters, next)
+	save(a.state, row(tabEpoch, be64(next.Epoch)), *s)
 	a.effect(Effect{Kind: EffectMembers, N: next.Epoch})
 	return nil
 }

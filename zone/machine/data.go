@@ -153,27 +153,28 @@ func (a *apply) trash(index uint64, key []byte) {
 // collectPerEntry bounds the old versions that one entry collects, beyond those that it makes.
 const collectPerEntry = 2 * MaxWrites
 
-// collectVersions moves the floor to the oldest live lease and deletes what nobody can read any more.
+// collectVersions deletes what no live lease can read any more. The floor follows what was really lost, so
+// that a checkpoint without lease stays usable for as long as its reads can be repeated.
 func (a *apply) collectVersions() {
-	floor, ok := a.oldestLease()
+	oldest, ok := a.oldestLease()
 	if !ok {
-		floor = a.index
+		oldest = a.index
 	}
-	a.raiseFloor(floor)
 	var dead []string
 	a.scan([]byte{tabGarbage}, nil, func(k string, _ []byte) bool {
-		if binary.BigEndian.Uint64([]byte(k)[1:]) > floor {
+		if binary.BigEndian.Uint64([]byte(k)[1:]) > oldest {
 			return false
 		}
 		dead = append(dead, k)
 		return len(dead) < collectPerEntry
 	})
 	for _, k := range dead {
+		a.raiseFloor(binary.BigEndian.Uint64([]byte(k)[1:]))
 		target, _ := a.getRaw([]byte(k))
 		if len(target) > 0 && target[0] == tabData {
 			// A deletion marker, unless the key was written again meanwhile.
 			b, ok := a.getRaw(target)
-			if v, deleted, _, err := decodeVersion(b); ok && (err != nil || !deleted || v > floor) {
+			if v, deleted, _, err := decodeVersion(b); ok && (err != nil || !deleted || v > oldest) {
 				target = nil
 			}
 		}

@@ -50,6 +50,12 @@ func (v View) Zone() (Zone, error) { return fetch[Zone](v, "zone", keyZone) }
 // Voters returns the current epoch.
 func (v View) Voters() (cert.VoterSet, error) { return fetch[cert.VoterSet](v, "voters", keyVoters) }
 
+// Epochs calls fn with the acts that led to the voter sets after an epoch, oldest first: what a reader that
+// stands at that epoch follows, at most limit at a time.
+func (v View) Epochs(after uint64, limit int, fn func(number uint64, act cert.SignedAdmin)) error {
+	return list(v, tabEpoch, nil, be64(after), limit, func(k []byte, s cert.SignedAdmin) { fn(binary.BigEndian.Uint64(k), s) })
+}
+
 // Policy returns the current policy.
 func (v View) Policy() (Policy, error) { return fetch[Policy](v, "policy", keyPolicy) }
 

@@ -36,6 +36,7 @@ const (
 	tabBlob      = 'b'  // CID → BlobRow
 	tabLock      = 'k'  // capsule ID → LockRow
 	tabWaitLock  = 'K'  // capsule ID → LockRow: waiting, in capsule-ID order
+	tabEpoch     = 'p'  // epoch number → cert.SignedAdmin
 	tabChain     = 'x'  // index mod chainWindow → ChainRow
 )
 
