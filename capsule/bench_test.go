@@ -37,20 +37,25 @@ func beside(b *testing.B, limit, work func()) {
 	b.ReportMetric(0, "ns/op") // a batch is no operation
 }
 
-// Target: 1 µs, 2 allocations. The limit is the hash that gives the ID.
+// Target: 1 µs, 2 allocations. The limit is the hash of the manifest, which gives the ID: the more of the
+// 2 KB is input, the more there is to hash, and the more is grants, the more there is to read.
 func BenchmarkPeek2KB(b *testing.B) {
-	c := sized(b, 2048)
-	manifest := c.ManifestBytes()
-	beside(b, func() { sha256.Sum256(manifest) }, func() {
-		if _, err := Peek(c.Bytes(), testNow); err != nil {
-			b.Fatal(err)
-		}
-	})
+	for _, links := range []int{3, 5} {
+		c := sized(b, 2048, links)
+		manifest := c.ManifestBytes()
+		b.Run(fmt.Sprintf("links=%d/input=%d", links, len(c.Manifest().Input)), func(b *testing.B) {
+			beside(b, func() { sha256.Sum256(manifest) }, func() {
+				if _, err := Peek(c.Bytes(), testNow); err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
+	}
 }
 
 // Target: 1 M/s, which is 1,000 work-ns. The limit is reading the bytes once.
 func BenchmarkGarbage2KB(b *testing.B) {
-	whole := sized(b, 2048).Bytes()
+	whole := sized(b, 2048, 3).Bytes()
 	torn := append([]byte(nil), whole...)
 	torn[len(torn)-66] = 0x59 // the last signature's head: everything before it has to be read
 	random := make([]byte, 2048)

@@ -361,7 +361,7 @@ func TestPeekFields(t *testing.T) {
 
 // TestPeekAllocates: nothing for a good capsule, and one or two small errors for a bad one.
 func TestPeekAllocates(t *testing.T) {
-	b := sized(t, 2048).Bytes()
+	b := sized(t, 2048, 3).Bytes()
 	if n := testing.AllocsPerRun(100, func() {
 		if _, err := Peek(b, testNow); err != nil {
 			t.Fatal(err)

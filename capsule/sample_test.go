@@ -82,12 +82,12 @@ func testCapsule(t testing.TB, links int) *Capsule {
 	return c
 }
 
-// sized returns a capsule of about size bytes with 3 links, the rest being input.
-func sized(t testing.TB, size int) *Capsule {
+// sized returns a capsule of size bytes with some links, the rest being input.
+func sized(t testing.TB, size, links int) *Capsule {
 	t.Helper()
 	author := testIdentity("author")
 	m := testManifest()
-	chains := []Chain{testChain(t, m.Home, 3, author.Key())}
+	chains := []Chain{testChain(t, m.Home, links, author.Key())}
 	m.Input = nil
 	short, err := Seal(author, m, chains)
 	if err != nil {
