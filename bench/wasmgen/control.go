@@ -1,0 +1,254 @@
+package wasmgen
+
+import (
+	"slices"
+
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+// opsGiving has the opcodes of fixed effect by their result type, those without a result under 0.
+var opsGiving = func() map[wasm.ValType][]wasm.Op {
+	giving := map[wasm.ValType][]wasm.Op{}
+	for op := range wasm.Op(wasm.NumOps) {
+		in := wasm.Info(op)
+		if in == nil || in.Needs != 0 || op == wasm.OpNop {
+			continue
+		}
+		if in.Imm != wasm.ImmNone && in.Imm < wasm.ImmMem8 {
+			continue
+		}
+		if _, out, ok := op.Effect(); ok && len(out) == 1 {
+			giving[out[0]] = append(giving[out[0]], op)
+		} else if ok {
+			giving[0] = append(giving[0], op)
+		}
+	}
+	return giving
+}()
+
+// statement writes one step of a block. It is true if what follows in the block can't be reached.
+func (f *body) statement() (left bool) {
+	f.left--
+	switch n := f.rng.IntN(100); {
+	case n < 10:
+		f.value(f.anyType())
+	case n < 30:
+		if ops := opsGiving[f.anyType()]; len(ops) > 0 {
+			f.apply(pick(f.gen, ops))
+		}
+	case n < 42:
+		f.apply(pick(f.gen, opsGiving[0]))
+	case n < 50:
+		if f.own() > 0 {
+			f.discard()
+		}
+	case n < 54:
+		f.tee()
+	case n < 66:
+		f.block()
+	case n < 72:
+		f.branchIf()
+	case n < 76:
+		f.selectOne()
+	case n < 84:
+		f.call()
+	case n < 96:
+		f.bulk()
+	case n < 97:
+		f.op(wasm.OpNop)
+	default:
+		return f.leave()
+	}
+	return false
+}
+
+func (f *body) tee() {
+	if f.own() == 0 {
+		return
+	}
+	if x, ok := f.find(f.locals, f.stack[len(f.stack)-1], len(f.typ.Params), len(f.typ.Params)+len(scratchTypes)); ok {
+		f.op(wasm.OpLocalTee, x)
+	}
+}
+
+func (f *body) selectOne() {
+	t := f.anyType()
+	f.operands([]wasm.ValType{t, t})
+	f.value(wasm.I32)
+	f.pop(2)
+	if t == wasm.FuncRef || t == wasm.ExternRef || f.chance(30) {
+		f.op(wasm.OpSelectT, 1, uint64(t))
+		return
+	}
+	f.op(wasm.OpSelect)
+}
+
+// blockType picks a block's type and writes nothing yet.
+func (f *body) blockType() (encoded []byte, params, results []wasm.ValType) {
+	switch f.rng.IntN(3) {
+	case 0:
+		return []byte{0x40}, nil, nil
+	case 1:
+		t := f.anyType()
+		return []byte{byte(t)}, nil, []wasm.ValType{t}
+	}
+	i := f.rng.IntN(len(f.types))
+	return sleb(nil, int64(i)), f.types[i].Params, f.types[i].Results
+}
+
+func (f *body) block() {
+	if len(f.labels) > 6 {
+		return
+	}
+	encoded, params, results := f.blockType()
+	op := pick(f.gen, []wasm.Op{wasm.OpBlock, wasm.OpLoop, wasm.OpIf})
+	f.operands(params)
+	if op == wasm.OpIf {
+		f.value(wasm.I32)
+		f.pop(1)
+	}
+	f.op(op)
+	f.b = append(f.b, encoded...)
+	f.pop(len(params))
+	l := label{types: results, base: len(f.stack)}
+	if op == wasm.OpLoop {
+		l = label{types: params, base: len(f.stack), loop: true}
+	}
+	f.labels = append(f.labels, l)
+	f.push(params...)
+	f.statements(results)
+	if op == wasm.OpIf && (!slices.Equal(params, results) || f.chance(50)) {
+		f.op(wasm.OpElse)
+		f.stack = append(f.stack[:l.base], params...)
+		f.statements(results)
+	}
+	if op == wasm.OpLoop && f.chance(70) {
+		f.again()
+	}
+	f.op(wasm.OpEnd)
+	f.labels = f.labels[:len(f.labels)-1]
+}
+
+// again branches to the head of the loop that is about to end, as long as there is fuel.
+func (f *body) again() {
+	f.takeFuel()
+	f.op(wasm.OpIf)
+	f.b = append(f.b, 0x40)
+	depth := len(f.stack)
+	for _, t := range f.labels[len(f.labels)-1].types {
+		f.value(t)
+	}
+	f.op(wasm.OpBr, 1)
+	f.op(wasm.OpEnd)
+	f.stack = f.stack[:depth]
+}
+
+// depth is the label operand that names labels[i].
+func (f *body) depth(i int) uint64 { return uint64(len(f.labels) - 1 - i) }
+
+func (f *body) branchIf() {
+	i := f.rng.IntN(len(f.labels))
+	f.operands(f.labels[i].types)
+	f.value(wasm.I32)
+	f.pop(1)
+	if f.labels[i].loop {
+		f.i32(0)
+		f.op(wasm.OpI32Ne)
+		f.takeFuel()
+		f.op(wasm.OpI32And)
+	}
+	f.op(wasm.OpBrIf, f.depth(i))
+}
+
+// leave writes an unconditional branch, if there is a label for one.
+func (f *body) leave() bool {
+	var out []int // labels that lead forward
+	for i := range f.labels {
+		if !f.labels[i].loop {
+			out = append(out, i)
+		}
+	}
+	switch f.rng.IntN(8) {
+	case 0:
+		f.op(wasm.OpUnreachable)
+	case 1:
+		f.operands(f.typ.Results)
+		f.op(wasm.OpReturn)
+	case 2, 3, 4:
+		i := pick(f.gen, out)
+		f.operands(f.labels[i].types)
+		f.op(wasm.OpBr, f.depth(i))
+	default:
+		f.branchTable(pick(f.gen, out))
+	}
+	return true
+}
+
+// branchTable may go to loops too, but falls to the default, which leads forward, when fuel is out.
+func (f *body) branchTable(last int) {
+	var same []int
+	for i := range f.labels {
+		if slices.Equal(f.labels[i].types, f.labels[last].types) {
+			same = append(same, i)
+		}
+	}
+	f.operands(f.labels[last].types)
+	n := f.rng.IntN(6)
+	f.small(int32(n + 2))
+	f.takeFuel()
+	f.i32(1)
+	f.op(wasm.OpI32Sub)
+	f.op(wasm.OpI32Or)
+	f.op(wasm.OpBrTable, uint64(n))
+	for range n {
+		f.b = uleb(f.b, f.depth(pick(f.gen, same)))
+	}
+	f.b = uleb(f.b, f.depth(last))
+}
+
+// deadCode writes what is valid only because nothing reaches it: operands come from nowhere.
+func (f *body) deadCode() {
+	var have []wasm.ValType
+	for range f.rng.IntN(5) {
+		switch f.rng.IntN(6) {
+		case 0:
+			for range have {
+				f.op(wasm.OpDrop)
+			}
+			f.op(wasm.OpReturn)
+			have = nil
+			continue
+		case 1:
+			if len(have) == 0 {
+				f.op(wasm.OpSelect)
+				f.op(wasm.OpDrop)
+			}
+			continue
+		case 2:
+			f.op(wasm.OpBlock)
+			f.b = append(f.b, byte(wasm.I64), byte(wasm.OpUnreachable), byte(wasm.OpEnd))
+			have = append(have, wasm.I64)
+			continue
+		}
+		op := pick(f.gen, opsGiving[pick(f.gen, numTypes)])
+		info := wasm.Info(op)
+		in, results, _ := op.Effect()
+		if n := min(len(in), len(have)); slices.Equal(have[len(have)-n:], in[len(in)-n:]) {
+			have = have[:len(have)-n] // what is missing comes from nowhere
+		} else {
+			for range have {
+				f.op(wasm.OpDrop)
+			}
+			have = nil
+		}
+		f.op(op)
+		if _, ok := info.Imm.AccessLog2(); ok {
+			f.b = append(f.b, 0, 0)
+		}
+		f.lanes(info.Imm)
+		have = append(have, results...)
+	}
+	for range have {
+		f.op(wasm.OpDrop)
+	}
+}

@@ -1,0 +1,48 @@
+package wasmgen
+
+import (
+	"bytes"
+	"flag"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/kitwork/kwnode/vm/wasm"
+)
+
+var (
+	seedFlag  = flag.Uint64("seed", 0, "first seed; 0 picks one")
+	countFlag = flag.Int("modules", 300, "how many modules to generate")
+)
+
+// TestModulesAreValid: every module passes validation, equal seeds give equal modules, and together they
+// use nearly every opcode.
+func TestModulesAreValid(t *testing.T) {
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d", seed)
+	used := map[wasm.Op]int{}
+	for i := range uint64(*countFlag) {
+		g := Generate(seed + i)
+		m, err := wasm.Decode(g.Wasm, 0)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed+i, err)
+		}
+		if !bytes.Equal(g.Wasm, Generate(seed+i).Wasm) {
+			t.Fatalf("seed %d: two runs give two modules", seed+i)
+		}
+		var in wasm.Instr
+		for j := range m.Code {
+			r := wasm.NewReader(m, &m.Code[j])
+			for r.Next(&in) {
+				used[in.Op]++
+			}
+		}
+	}
+	for op := range wasm.Op(wasm.NumOps) {
+		if in := wasm.Info(op); in != nil && in.Needs == 0 && used[op] == 0 {
+			t.Errorf("%s was never used", in.Name)
+		}
+	}
+}
