@@ -9,7 +9,10 @@
 // wrote and emitted becomes visible to others at its end, all of it or nothing.
 package kit
 
-import "iter"
+import (
+	"iter"
+	"strconv"
+)
 
 // Context stands for the running capsule and selects the store that keys refer to. The zero value is of no use: the
 // runtime passes one to the capsule's function, a test gets one from [Local].
@@ -210,3 +213,17 @@ const (
 
 // Log records a line that the capsule's author sees. It is no effect: lines are kept even if the segment fails.
 func Log(c Context, level Level, msg string) { c.h.log(level, msg) }
+
+// Limits in bytes. What is longer is [ErrTooLarge]; a result that is too long fails the capsule.
+const (
+	MaxKey    = 256
+	MaxValue  = 256 << 10 // a stored value, an input
+	MaxResult = 16 << 10  // certified by the zone's voters and kept by each
+	MaxTopic  = 256
+	MaxEvent  = 64 << 10
+)
+
+func tooLong(n int) string {
+	return "a result of " + strconv.Itoa(n) + " bytes, at most " + strconv.Itoa(MaxResult) +
+		": put it into the zone's data and return its key"
+}

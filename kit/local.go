@@ -39,14 +39,6 @@ type Line struct {
 // LocalStart is the time, in nanoseconds since 1970, at which a new Local's clock stands: the start of 2026.
 const LocalStart uint64 = 1767225600e9
 
-// The host's limits of one call, in bytes. What is longer is [ErrTooLarge].
-const (
-	MaxKey   = 256
-	MaxValue = 256 << 10 // a stored value, an input, a result
-	MaxTopic = 256
-	MaxEvent = 64 << 10
-)
-
 // maxSleep is the longest single sleep in nanoseconds.
 const maxSleep = 1 << 60
 
@@ -117,6 +109,9 @@ func Run[In, Out any](l *Local, fn func(Context, In) (Out, error), in In) (out O
 		}
 		if b, err = Marshal(res); err != nil {
 			return fmt.Errorf("result: %w", err)
+		}
+		if len(b) > MaxResult {
+			return &Failure{CodeOutput, tooLong(len(b))}
 		}
 		return nil
 	})

@@ -156,6 +156,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+func TestResultIsBounded(t *testing.T) {
+	long := func(c Context, n int) ([]byte, error) { return make([]byte, n), Put(c, "k", n) }
+	l := NewLocal("home")
+	if b, err := Run(l, long, MaxResult-3); err != nil || len(b) != MaxResult-3 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+	var f *Failure
+	if _, err := Run(NewLocal("home"), long, MaxResult); !errors.As(err, &f) || f.Code != CodeOutput {
+		t.Errorf("a result above the limit: %v", err)
+	}
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func TestRandomIsRepeatable(t *testing.T) {

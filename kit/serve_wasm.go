@@ -23,6 +23,9 @@ func Serve[In, Out any](fn func(Context, In) (Out, error)) int32 {
 	if err != nil {
 		flowFail(CodeOutput, "result: "+err.Error())
 	}
+	if len(b) > MaxResult {
+		flowFail(CodeOutput, tooLong(len(b)))
+	}
 	flowOutput(asString(b))
 	return 0
 }
