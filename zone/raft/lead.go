@@ -170,15 +170,65 @@ func (n *Node) verifyRounds() {
 			return
 		}
 		v.mu.Unlock()
-		err := n.raft.VerifyLeader().Error()
-		if err != nil {
-			err = ErrNotLeader
-		}
+		err := n.confirm()
 		for _, ch := range batch {
 			ch <- err
 		}
 	}
 }
+
+// confirm returns nil if no other voter had been elected when it began. hashicorp/raft's VerifyLeader is not used: it
+// counts an answer that was on its way already when it was asked, so that a leader that was paused for longer than an
+// election serves stale reads when it wakes up.
+func (n *Node) confirm() error {
+	term, ok := n.Leading()
+	if !ok {
+		return ErrNotLeader
+	}
+	if n.cfg.Confirm == nil {
+		if n.raft.Barrier(applyTimeout).Error() != nil {
+			return ErrNotLeader
+		}
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, 2*n.cfg.Timing.Heartbeat)
+	defer cancel()
+	voters, need := 0, 0
+	answers := make(chan bool, len(n.Members()))
+	for k, voter := range n.Members() {
+		if !voter {
+			continue
+		}
+		voters++
+		if k == n.cfg.Self {
+			need--
+			continue
+		}
+		n.wg.Add(1)
+		go func() {
+			defer n.wg.Done()
+			// A voter whose term is still ours has elected nobody since, and a majority of such leaves no room for another.
+			t, err := n.cfg.Confirm(ctx, k)
+			answers <- err == nil && t == term
+		}()
+	}
+	need += voters/2 + 1
+	for waiting := voters - 1; need > 0; waiting-- {
+		if waiting < need {
+			return ErrNotLeader
+		}
+		if <-answers {
+			need--
+		}
+	}
+	if n.raft.CurrentTerm() != term {
+		return ErrNotLeader
+	}
+	return nil
+}
+
+// Term returns the newest election that this voter knows of: the answer to another voter's Confirm.
+func (n *Node) Term() uint64 { return n.raft.CurrentTerm() }
 
 // ReadIndex returns an entry such that a state which reflects it also reflects everything that was committed, anywhere,
 // before the call. Only the leader can tell.

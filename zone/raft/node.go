@@ -54,8 +54,10 @@ type Config struct {
 	Log       *store.Log
 	Snapshots *store.Snapshots
 	Contacts  []capsule.Key // members to accept before this voter has seen a configuration: how a new member learns the zone
-	Timing    Timing
-	Logger    *slog.Logger
+	// Confirm asks a voter for its Term. Without it a read costs a log entry.
+	Confirm func(ctx context.Context, voter capsule.Key) (uint64, error)
+	Timing  Timing
+	Logger  *slog.Logger
 	// Failed is called once, on its own goroutine, when the voter stops itself.
 	Failed func(error)
 }

@@ -1,0 +1,296 @@
+package zone
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/store"
+)
+
+// Local rows: statements and decisions by index, quorums by index, and the newest index by slot.
+const (
+	localBatch  = 'B'
+	localQuorum = 'Q'
+	localSlot   = 'S'
+)
+
+// ErrNoCertificate says that no certificate of an outcome is at hand: ask for it to be restated.
+var ErrNoCertificate = errors.New("no certificate of this outcome is at hand")
+
+// ForkError says that a quorum signed another history than this replica applied: this replica's disk or its leader has
+// deceived it, or too many voters lie.
+type ForkError struct {
+	Mine  cert.Statement
+	Other cert.Quorate
+}
+
+func (e *ForkError) Error() string {
+	return fmt.Sprintf("a quorum certified entry %d with chain %s and state %s, this replica has chain %s and state %s; keep this data directory as evidence",
+		e.Mine.Index, e.Other.Statement.Chain, e.Other.Statement.State, e.Mine.Chain, e.Mine.State)
+}
+
+// batchRow is what is kept of an applied entry until nobody needs its certificates.
+type batchRow struct {
+	_         struct{} `cbor:",toarray"`
+	Statement cert.Statement
+	Decisions []cert.Decision
+}
+
+// certs keeps statements and the quorums that stand under them.
+type certs struct {
+	db  *store.Store
+	log *slog.Logger
+
+	mu      sync.Mutex // guards what follows
+	mine    map[uint64]cert.Statement
+	quorums map[uint64]*cert.Quorate
+	waiters map[uint64][]chan struct{}
+	newest  uint64 // greatest index in mine
+}
+
+// recent is how many indices are kept in memory, besides the rows on disk.
+const recent = 4096
+
+func newCerts(db *store.Store, log *slog.Logger) *certs {
+	return &certs{db: db, log: log, mine: map[uint64]cert.Statement{}, quorums: map[uint64]*cert.Quorate{}, waiters: map[uint64][]chan struct{}{}}
+}
+
+func indexKey(kind byte, i uint64) []byte { return binary.BigEndian.AppendUint64([]byte{kind}, i) }
+
+func slotKey(s cert.Slot) []byte {
+	k := append([]byte{localSlot}, s.Capsule[:]...)
+	k = binary.BigEndian.AppendUint32(k, s.Hop)
+	k = binary.BigEndian.AppendUint32(k, s.Segment)
+	return append(k, byte(s.Phase))
+}
+
+// record writes an entry's statement and decisions together with its rows.
+func (c *certs) record(tx *store.Batch, a *applied) error {
+	b, err := capsule.Marshal(&batchRow{Statement: a.st, Decisions: decisionsOf(a)})
+	if err != nil {
+		return err
+	}
+	if err := tx.SetLocal(indexKey(localBatch, a.st.Index), b); err != nil {
+		return err
+	}
+	at := binary.BigEndian.AppendUint64(nil, a.st.Index)
+	for i := range a.out.Decisions {
+		if err := tx.SetLocal(slotKey(a.out.Decisions[i].Slot), at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decisionsOf(a *applied) []cert.Decision {
+	if a.out.Decisions == nil {
+		return []cert.Decision{}
+	}
+	return a.out.Decisions
+}
+
+// applied makes an entry's statement known in memory. It returns the statement that a quorum has signed instead, if the
+// quorum came before the entry.
+func (c *certs) applied(st cert.Statement) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mine[st.Index] = st
+	c.newest = max(c.newest, st.Index)
+	if len(c.mine) > recent {
+		c.forgetLocked()
+	}
+	if q := c.quorums[st.Index]; q != nil && q.Statement != st {
+		return &ForkError{Mine: st, Other: *q}
+	}
+	return nil
+}
+
+// floor is the index below which votes are not collected any more.
+func (c *certs) floor() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newest - min(c.newest, recent/2)
+}
+
+// newestIndex returns the last entry that has a statement.
+func (c *certs) newestIndex() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.newest
+}
+
+// statement returns what this replica computed at a recent index.
+func (c *certs) statement(i uint64) (cert.Statement, bool) {
+	c.mu.Lock()
+	st, ok := c.mine[i]
+	c.mu.Unlock()
+	if ok {
+		return st, true
+	}
+	r, err := c.batch(i)
+	if err != nil {
+		return cert.Statement{}, false
+	}
+	return r.Statement, true
+}
+
+// forgetLocked drops the older half.
+func (c *certs) forgetLocked() {
+	low := c.newest - min(c.newest, recent/2)
+	for i := range c.mine {
+		if i < low {
+			delete(c.mine, i)
+			delete(c.quorums, i)
+		}
+	}
+}
+
+// add takes a verified quorum. It returns a *ForkError if this replica applied something else.
+func (c *certs) add(q *cert.Quorate) error {
+	i := q.Statement.Index
+	c.mu.Lock()
+	if c.quorums[i] != nil {
+		c.mu.Unlock()
+		return nil
+	}
+	if st, ok := c.mine[i]; ok && st != q.Statement {
+		c.mu.Unlock()
+		return &ForkError{Mine: st, Other: *q}
+	}
+	c.quorums[i] = q
+	waiters := c.waiters[i]
+	delete(c.waiters, i)
+	c.mu.Unlock()
+	b, err := capsule.Marshal(q)
+	if err == nil {
+		err = c.db.SetLocal(store.LocalRow{Key: indexKey(localQuorum, i), Val: b})
+	}
+	for _, w := range waiters {
+		close(w)
+	}
+	return err
+}
+
+// quorum returns the quorum at an index, or nil.
+func (c *certs) quorum(i uint64) (*cert.Quorate, error) {
+	c.mu.Lock()
+	q := c.quorums[i]
+	c.mu.Unlock()
+	if q != nil {
+		return q, nil
+	}
+	b, ok, err := c.db.GetLocal(indexKey(localQuorum, i))
+	if err != nil || !ok {
+		return nil, err
+	}
+	return cert.ParseQuorate(b)
+}
+
+// wait returns the quorum at an index as soon as there is one.
+func (c *certs) wait(ctx context.Context, i uint64) (*cert.Quorate, error) {
+	for {
+		c.mu.Lock()
+		w := make(chan struct{})
+		c.waiters[i] = append(c.waiters[i], w)
+		c.mu.Unlock()
+		q, err := c.quorum(i)
+		if q == nil && err == nil {
+			select {
+			case <-w:
+				continue
+			case <-ctx.Done():
+				err = ctx.Err()
+			}
+		}
+		c.unwait(i, w)
+		return q, err
+	}
+}
+
+func (c *certs) unwait(i uint64, w chan struct{}) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.waiters[i]
+	for j := range l {
+		if l[j] == w {
+			l = append(l[:j:j], l[j+1:]...)
+			break
+		}
+	}
+	if len(l) == 0 {
+		delete(c.waiters, i)
+	} else {
+		c.waiters[i] = l
+	}
+}
+
+// batch returns what was recorded at an index.
+func (c *certs) batch(i uint64) (*batchRow, error) {
+	b, ok, err := c.db.GetLocal(indexKey(localBatch, i))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("entry %d: %w", i, ErrNoCertificate)
+	}
+	r := new(batchRow)
+	if err := capsule.Unmarshal(b, r); err != nil {
+		return nil, fmt.Errorf("statement of entry %d: %w", i, err)
+	}
+	return r, nil
+}
+
+// slot returns the newest index at which an outcome was decided or restated.
+func (c *certs) slot(s cert.Slot) (uint64, bool, error) {
+	b, ok, err := c.db.GetLocal(slotKey(s))
+	if err != nil || !ok || len(b) != 8 {
+		return 0, false, err
+	}
+	return binary.BigEndian.Uint64(b), true, nil
+}
+
+// certificate joins a decision recorded at an index with the quorum there.
+func (c *certs) certificate(s cert.Slot, q *cert.Quorate) (*cert.Certificate, error) {
+	r, err := c.batch(q.Statement.Index)
+	if err != nil {
+		return nil, err
+	}
+	b, err := cert.NewBatch(r.Decisions)
+	if err != nil {
+		return nil, err
+	}
+	for i := range r.Decisions {
+		if r.Decisions[i].Slot == s {
+			return b.Certificate(i, q)
+		}
+	}
+	return nil, fmt.Errorf("%s at entry %d: %w", s, q.Statement.Index, ErrNoCertificate)
+}
+
+// uncertified calls fn with the statements of the newest entries that have no quorum yet, oldest first.
+func (c *certs) uncertified(after uint64, fn func(*batchRow) bool) error {
+	var fail error
+	err := c.db.ScanLocal([]byte{localBatch}, indexKey(localBatch, after), func(k, v []byte) bool {
+		i := binary.BigEndian.Uint64(k[1:])
+		q, err := c.quorum(i)
+		if err != nil {
+			fail = err
+			return false
+		}
+		if q != nil {
+			return true
+		}
+		r := new(batchRow)
+		if fail = capsule.Unmarshal(v, r); fail != nil {
+			return false
+		}
+		return fn(r)
+	})
+	return errors.Join(err, fail)
+}

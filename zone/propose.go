@@ -1,0 +1,295 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
+)
+
+// Limits of the batches in which commands go into the log.
+const (
+	maxBatchBytes = 1 << 20
+	maxInFlight   = 2    // entries that wait for their commit: one on the disks while the next fills
+	maxQueue      = 8192 // commands that wait for a batch; more are refused
+	retryEvery    = 50 * time.Millisecond
+)
+
+// ErrBusy refuses a command because too many wait already.
+var ErrBusy = errors.New("the zone has more proposals than it can take: try again later")
+
+// Outcome is what came of a command.
+type Outcome struct {
+	Index        uint64 // of the entry
+	Result       machine.Result
+	Certificates []*cert.Certificate // of the decisions about the command's capsule in this entry, or of what was decided before
+}
+
+type proposal struct {
+	cmd  []byte
+	done chan struct{}
+	// Set before done is closed.
+	a   *applied
+	at  int // the command's place in the entry
+	err error
+}
+
+// proposer turns commands into log entries while this voter leads.
+type proposer struct {
+	z    *Zone
+	slot chan struct{} // one token for each entry in flight
+	wake chan struct{}
+
+	mu    sync.Mutex // guards queue
+	queue []*proposal
+}
+
+// propose puts a command into an entry and waits until the entry is applied here.
+func (p *proposer) propose(ctx context.Context, cmd []byte) (*proposal, error) {
+	if _, ok := p.z.node.Leading(); !ok {
+		return nil, raft.ErrNotLeader
+	}
+	pr := &proposal{cmd: cmd, done: make(chan struct{})}
+	p.mu.Lock()
+	if len(p.queue) >= maxQueue {
+		p.mu.Unlock()
+		return nil, ErrBusy
+	}
+	p.queue = append(p.queue, pr)
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+	select {
+	case <-pr.done:
+		return pr, pr.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", raft.ErrUnknown, ctx.Err())
+	case <-p.z.ctx.Done():
+		return nil, fmt.Errorf("%w: %w", raft.ErrUnknown, raft.ErrStopped)
+	}
+}
+
+func (p *proposer) run() {
+	defer p.z.wg.Done()
+	for {
+		select {
+		case <-p.z.ctx.Done():
+			return
+		case <-p.wake:
+		}
+		for {
+			select {
+			case <-p.z.ctx.Done():
+				return
+			case p.slot <- struct{}{}:
+			}
+			batch := p.take()
+			if len(batch) == 0 {
+				<-p.slot
+				break
+			}
+			p.z.wg.Add(1)
+			go func() {
+				defer p.z.wg.Done()
+				p.commit(batch)
+				<-p.slot
+			}()
+		}
+	}
+}
+
+// take removes the commands of the next entry from the queue. One place is left for a tick.
+func (p *proposer) take() []*proposal {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, size := 0, 0
+	for n < len(p.queue) && n < machine.MaxCommands-1 && (n == 0 || size+len(p.queue[n].cmd) <= maxBatchBytes) {
+		size += len(p.queue[n].cmd)
+		n++
+	}
+	batch := p.queue[:n:n]
+	if p.queue = p.queue[n:]; len(p.queue) == 0 {
+		p.queue = nil
+	}
+	return batch
+}
+
+func (p *proposer) commit(batch []*proposal) {
+	var cmds [][]byte
+	if tick := p.z.ticks.due(p.z.ctx); tick != nil {
+		cmds = append(cmds, tick)
+	}
+	first := len(cmds)
+	for _, pr := range batch {
+		cmds = append(cmds, pr.cmd)
+	}
+	entry, err := machine.NewEntry(cmds...)
+	var a *applied
+	if err == nil {
+		a, err = p.z.append(entry)
+	}
+	for i, pr := range batch {
+		pr.a, pr.at, pr.err = a, first+i, err
+		close(pr.done)
+	}
+}
+
+// append puts an entry into the log and returns what came of it.
+func (z *Zone) append(entry []byte) (*applied, error) {
+	res, _, err := z.node.Propose(entry)
+	if err != nil {
+		return nil, err
+	}
+	a, ok := res.(*applied)
+	if !ok {
+		return nil, fmt.Errorf("%w: the entry was passed over", raft.ErrUnknown)
+	}
+	return a, nil
+}
+
+// Propose puts a command into the zone's log, through whichever voter leads, and returns its certified outcome. It repeats
+// the command while its outcome is unknown, which the state machine makes safe. A refusal is an outcome: see Result.Refusal.
+func (z *Zone) Propose(ctx context.Context, cmd []byte) (*Outcome, error) {
+	// What the bytes alone condemn costs the zone nothing.
+	if err := z.m.Prepare(cmd); err != nil {
+		if r := (*machine.Refusal)(nil); errors.As(err, &r) {
+			return &Outcome{Result: machine.Result{Refusal: r}}, nil
+		}
+		return nil, err
+	}
+	for {
+		out, err := z.proposeOnce(ctx, cmd)
+		if err == nil || !errors.Is(err, raft.ErrNotLeader) && !errors.Is(err, raft.ErrUnknown) && !errors.Is(err, errUnreached) {
+			return out, err
+		}
+		if z.ctx.Err() != nil {
+			return nil, err
+		}
+		t := time.NewTimer(retryEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, fmt.Errorf("%w: %w", err, ctx.Err())
+		case <-z.ctx.Done():
+			t.Stop()
+			return nil, raft.ErrStopped
+		case <-t.C:
+		}
+	}
+}
+
+// errUnreached marks a failed call to the leader: whether it has the command is unknown.
+var errUnreached = errors.New("the zone's leader was not reached")
+
+func (z *Zone) proposeOnce(ctx context.Context, cmd []byte) (*Outcome, error) {
+	if _, ok := z.node.Leading(); ok {
+		return z.proposeHere(ctx, cmd)
+	}
+	leader, ok := z.node.Leader()
+	if !ok || leader == z.self {
+		return nil, fmt.Errorf("%w and knows of no leader; a quorum of voters must be up", raft.ErrNotLeader)
+	}
+	b, err := z.calls.call(ctx, leader, callPropose, cmd)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUnreached, err)
+	}
+	return parseOutcome(b)
+}
+
+// proposeHere is Propose on the leader.
+func (z *Zone) proposeHere(ctx context.Context, cmd []byte) (*Outcome, error) {
+	pr, err := z.proposer.propose(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	out := &Outcome{Index: pr.a.out.Index, Result: pr.a.out.Results[pr.at]}
+	if out.Result.Refusal != nil {
+		return out, nil
+	}
+	if err := z.certify(ctx, pr.a, out); err != nil {
+		// The command is in the log; only its certificate is late.
+		return out, fmt.Errorf("%w: entry %d is applied, its certificate is missing: %w", raft.ErrUnknown, out.Index, err)
+	}
+	return out, nil
+}
+
+// certify waits until the outcome is certified and adds what was decided about its capsule.
+func (z *Zone) certify(ctx context.Context, a *applied, out *Outcome) error {
+	q, err := z.certs.wait(ctx, a.out.Index)
+	if err != nil {
+		return err
+	}
+	if out.Result.Capsule.IsZero() {
+		return nil
+	}
+	for i := range a.out.Decisions {
+		if a.out.Decisions[i].Slot.Capsule != out.Result.Capsule {
+			continue
+		}
+		c, err := a.batch.Certificate(i, q)
+		if err != nil {
+			return err
+		}
+		out.Certificates = append(out.Certificates, c)
+	}
+	if len(out.Certificates) == 0 && out.Result.Repeated && out.Result.Kind == machine.KindAdmit {
+		c, err := z.Certificate(ctx, cert.Slot{Capsule: out.Result.Capsule, Phase: cert.PhaseIn})
+		if err != nil {
+			return err
+		}
+		out.Certificates = append(out.Certificates, c)
+	}
+	return nil
+}
+
+// wireOutcome is an Outcome on its way from the leader.
+type wireOutcome struct {
+	_            struct{} `cbor:",toarray"`
+	Index        uint64
+	Kind         machine.Kind
+	Refused      bool
+	Code, Detail string
+	Repeated     bool
+	Capsule      capsule.ID
+	Status       machine.Status
+	N            uint64
+	Certificates []cert.Certificate
+}
+
+func (o *Outcome) bytes() ([]byte, error) {
+	w := wireOutcome{Index: o.Index, Kind: o.Result.Kind, Repeated: o.Result.Repeated, Capsule: o.Result.Capsule,
+		Status: o.Result.Status, N: o.Result.N, Certificates: []cert.Certificate{}}
+	if r := o.Result.Refusal; r != nil {
+		w.Refused, w.Code, w.Detail = true, string(r.Code), r.Detail
+		if r.Err != nil {
+			w.Detail = r.Err.Error()
+		}
+	}
+	for _, c := range o.Certificates {
+		w.Certificates = append(w.Certificates, *c)
+	}
+	return capsule.Marshal(&w)
+}
+
+func parseOutcome(b []byte) (*Outcome, error) {
+	var w wireOutcome
+	if err := capsule.Unmarshal(b, &w); err != nil {
+		return nil, fmt.Errorf("decode the leader's answer: %w", err)
+	}
+	o := &Outcome{Index: w.Index, Result: machine.Result{Kind: w.Kind, Repeated: w.Repeated, Capsule: w.Capsule, Status: w.Status, N: w.N}}
+	if w.Refused {
+		o.Result.Refusal = &machine.Refusal{Code: machine.Code(w.Code), Detail: w.Detail}
+	}
+	for i := range w.Certificates {
+		o.Certificates = append(o.Certificates, &w.Certificates[i])
+	}
+	return o, nil
+}

@@ -1,0 +1,355 @@
+package zone
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
+	"github.com/kitwork/kwnode/zone/store"
+)
+
+// View is the state at one entry. Close it soon.
+type View struct {
+	machine.View
+	v *store.View
+}
+
+// Index returns the entry that the view reflects.
+func (v *View) Index() uint64 { return v.v.Applied().Index }
+
+// Close releases the rows.
+func (v *View) Close() error { return v.v.Close() }
+
+// Query returns the state as this voter has it now, which may be behind the zone's.
+func (z *Zone) Query() (*View, error) {
+	v, err := z.db.View()
+	if err != nil {
+		return nil, err
+	}
+	return &View{View: machine.NewView(v), v: v}, nil
+}
+
+// Read returns a state that reflects everything whose outcome anybody learned before the call.
+func (z *Zone) Read(ctx context.Context) (*View, error) {
+	i, err := z.readIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := z.node.WaitApplied(ctx, i); err != nil {
+		return nil, err
+	}
+	return z.Query()
+}
+
+func (z *Zone) readIndex(ctx context.Context) (uint64, error) {
+	for {
+		i, err := z.readIndexOnce(ctx)
+		if err == nil || z.ctx.Err() != nil {
+			return i, err
+		}
+		t := time.NewTimer(retryEvery)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return 0, fmt.Errorf("read: %w: %w", err, ctx.Err())
+		case <-t.C:
+		}
+	}
+}
+
+func (z *Zone) readIndexOnce(ctx context.Context) (uint64, error) {
+	if _, ok := z.node.Leading(); ok {
+		return z.node.ReadIndex(ctx)
+	}
+	leader, ok := z.node.Leader()
+	if !ok || leader == z.self {
+		return 0, raft.ErrNotLeader
+	}
+	b, err := z.calls.call(ctx, leader, callReadIndex, []byte{})
+	if err != nil {
+		return 0, err
+	}
+	if len(b) != 8 {
+		return 0, errors.New("answer is no index")
+	}
+	return binary.BigEndian.Uint64(b), nil
+}
+
+// Certificate returns the certificate of an outcome. One that was lost is collected from the other voters, or the outcome
+// is restated.
+func (z *Zone) Certificate(ctx context.Context, s cert.Slot) (*cert.Certificate, error) {
+	const patience = 500 * time.Millisecond
+	for restated := false; ; {
+		i, ok, err := z.certs.slot(s)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			z.voting.ask([]uint64{i})
+			wctx, cancel := context.WithTimeout(ctx, patience)
+			q, err := z.certs.wait(wctx, i)
+			cancel()
+			if err == nil {
+				c, err := z.certs.certificate(s, q)
+				if err == nil || !errors.Is(err, ErrNoCertificate) {
+					return c, err
+				}
+			}
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+		}
+		if restated {
+			// The restatement itself was not certified in time: too few voters are up, or it took longer than patience.
+			if !z.pause(retryEvery) {
+				return nil, raft.ErrStopped
+			}
+			restated = false
+			continue
+		}
+		out, err := z.restate(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		if out.Result.Refusal != nil {
+			return nil, out.Result.Refusal
+		}
+		for _, c := range out.Certificates {
+			if c.Decision.Slot == s {
+				return c, nil
+			}
+		}
+		restated = true
+	}
+}
+
+func (z *Zone) restate(ctx context.Context, s cert.Slot) (*Outcome, error) {
+	cmd, err := machine.NewRestate(s)
+	if err != nil {
+		return nil, err
+	}
+	return z.Propose(ctx, cmd)
+}
+
+// hub tells local subscribers what the state machine asks for.
+type hub struct {
+	mu      sync.Mutex // guards what follows
+	closed  bool
+	workers map[capsule.Key]map[*Subscription]bool
+	ended   map[capsule.ID][]chan struct{}
+	applied map[chan struct{}]bool
+}
+
+func newHub() *hub {
+	return &hub{workers: map[capsule.Key]map[*Subscription]bool{}, ended: map[capsule.ID][]chan struct{}{}, applied: map[chan struct{}]bool{}}
+}
+
+// Subscription is a worker's stream of duties.
+type Subscription struct {
+	// C yields deliveries and stops. It is closed when the voter stops, or when the worker reads too slowly: subscribe again.
+	C      <-chan machine.Effect
+	c      chan machine.Effect
+	h      *hub
+	worker capsule.Key
+}
+
+// subscriptionBuffer is how many duties may wait for a worker.
+const subscriptionBuffer = 256
+
+// Subscribe returns what a worker must know: first the leases that it holds already, then changes as they are applied here.
+func (z *Zone) Subscribe(worker capsule.Key) (*Subscription, error) {
+	s := &Subscription{c: make(chan machine.Effect, subscriptionBuffer), h: z.hub, worker: worker}
+	s.C = s.c
+	// First the subscription, then the state: a lease in between is told twice, never not at all.
+	z.hub.add(s)
+	v, err := z.Query()
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	defer v.Close()
+	err = v.Held(worker, func(id capsule.ID) {
+		if c, err := v.Capsule(id); err == nil {
+			z.hub.send(s, machine.Effect{Kind: machine.EffectDeliver, Worker: worker, Capsule: id, Lease: c.Lease.Number})
+		}
+	})
+	if err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close ends the subscription.
+func (s *Subscription) Close() { s.h.remove(s) }
+
+func (h *hub) add(s *Subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.workers[s.worker]
+	if m == nil {
+		m = map[*Subscription]bool{}
+		h.workers[s.worker] = m
+	}
+	m[s] = true
+}
+
+func (h *hub) remove(s *Subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.removeLocked(s)
+}
+
+func (h *hub) removeLocked(s *Subscription) {
+	m := h.workers[s.worker]
+	if !m[s] {
+		return
+	}
+	delete(m, s)
+	if len(m) == 0 {
+		delete(h.workers, s.worker)
+	}
+	close(s.c)
+}
+
+func (h *hub) send(s *Subscription, e machine.Effect) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sendLocked(s, e)
+}
+
+func (h *hub) sendLocked(s *Subscription, e machine.Effect) {
+	if !h.workers[s.worker][s] {
+		return
+	}
+	select {
+	case s.c <- e:
+	default:
+		h.removeLocked(s)
+	}
+}
+
+// publish distributes an entry's effects. It does not wait.
+func (h *hub) publish(o *machine.Outcome) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, e := range o.Effects {
+		switch e.Kind {
+		case machine.EffectDeliver, machine.EffectStop:
+			for s := range h.workers[e.Worker] {
+				h.sendLocked(s, e)
+			}
+		case machine.EffectEnded:
+			for _, ch := range h.ended[e.Capsule] {
+				close(ch)
+			}
+			delete(h.ended, e.Capsule)
+		}
+	}
+}
+
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, m := range h.workers {
+		for s := range m {
+			close(s.c)
+		}
+	}
+	clear(h.workers)
+}
+
+// Result is the certified end of a capsule.
+type Result struct {
+	Output      machine.Output
+	Certificate *cert.Certificate
+}
+
+// Await returns a capsule's end as soon as it is certified.
+func (z *Zone) Await(ctx context.Context, id capsule.ID) (*Result, error) {
+	for {
+		ch := z.hub.awaitEnd(id)
+		out, slot, err := z.end(id)
+		if err == nil {
+			c, cerr := z.Certificate(ctx, slot)
+			if cerr != nil {
+				return nil, cerr
+			}
+			return &Result{Output: out, Certificate: c}, nil
+		}
+		if !errors.Is(err, errRunning) {
+			return nil, err
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-z.ctx.Done():
+			return nil, raft.ErrStopped
+		}
+	}
+}
+
+func (h *hub) awaitEnd(id capsule.ID) <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ch := make(chan struct{})
+	h.ended[id] = append(h.ended[id], ch)
+	return ch
+}
+
+var errRunning = errors.New("the capsule has not ended")
+
+// end returns a capsule's end as this voter has it.
+func (z *Zone) end(id capsule.ID) (machine.Output, cert.Slot, error) {
+	v, err := z.Query()
+	if err != nil {
+		return machine.Output{}, cert.Slot{}, err
+	}
+	defer v.Close()
+	c, err := v.Capsule(id)
+	if errors.Is(err, machine.ErrNotFound) || err == nil && !c.Status.Ended() {
+		return machine.Output{}, cert.Slot{}, errRunning
+	}
+	if err != nil {
+		return machine.Output{}, cert.Slot{}, err
+	}
+	out, err := v.Output(id)
+	if err != nil {
+		return out, cert.Slot{}, err
+	}
+	slots, err := v.Slots(id)
+	if err != nil {
+		return out, cert.Slot{}, err
+	}
+	for i := len(slots) - 1; i >= 0; i-- {
+		s := &slots[i]
+		switch s.Verdict {
+		case cert.Finished, cert.Failed, cert.Cancelled, cert.Expired, cert.Refused, cert.Closed, cert.Abandoned:
+			return out, cert.Slot{Capsule: id, Hop: s.Hop, Segment: s.Segment, Phase: s.Phase}, nil
+		}
+	}
+	return out, cert.Slot{}, fmt.Errorf("capsule %s is %s without an outcome: %w", id, out.Status, ErrNoCertificate)
+}
+
+// Warrant returns what a worker needs for a capsule that it leases, with the certificate that says so.
+func (z *Zone) Warrant(ctx context.Context, id capsule.ID) (*machine.Warrant, *cert.Certificate, error) {
+	v, err := z.Query()
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := v.Warrant(id)
+	v.Close()
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := z.Certificate(ctx, cert.Slot{Capsule: id, Hop: w.Segment.Hop, Segment: w.Segment.Segment, Phase: cert.PhaseLease})
+	return w, c, err
+}

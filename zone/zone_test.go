@@ -1,0 +1,160 @@
+package zone
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// A capsule is admitted through every voter, and the certificate convinces somebody who has nothing but the genesis.
+func TestAdmitIsCertified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		c.furnish()
+		c.register(c.leader(), 4)
+		client := must(cert.NewTracker(c.raw))
+		for i, z := range c.zones {
+			cap := c.seal(now())
+			start := time.Now()
+			out := c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+			if d := time.Since(start); d > 100*time.Millisecond {
+				t.Errorf("voter %d: certified after %v of virtual time", i, d)
+			}
+			if len(out.Certificates) != 2 {
+				t.Fatalf("voter %d: %d certificates, want the admission's and the lease's", i, len(out.Certificates))
+			}
+			in := out.Certificates[0]
+			if err := client.Verify(in); err != nil {
+				t.Fatalf("voter %d: %v", i, err)
+			}
+			if in.Decision.Verdict != cert.Admitted || in.Decision.Slot.Capsule != cap.ID() {
+				t.Fatalf("voter %d: certificate of %v", i, in.Decision)
+			}
+			again := c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+			if !again.Result.Repeated || len(again.Certificates) != 1 || again.Certificates[0].Decision.Body != in.Decision.Body {
+				t.Fatalf("voter %d: the same capsule again: %+v", i, again)
+			}
+		}
+		c.converge(5 * time.Second)
+	})
+}
+
+func TestSegmentFromWarrantToResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		c.register(z, 1)
+		for i, at := range c.zones {
+			sub, err := at.Subscribe(c.worker.Key())
+			if err != nil {
+				t.Fatal(err)
+			}
+			cap := c.seal(now())
+			c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+			e := <-sub.C
+			for e.Capsule != cap.ID() {
+				e = <-sub.C
+			}
+			w, lease, err := at.Warrant(t.Context(), e.Capsule)
+			if err != nil || lease.Decision.Verdict != cert.Leased {
+				t.Fatalf("voter %d: warrant %v %v", i, lease, err)
+			}
+			ended := make(chan *Result, 1)
+			go func() {
+				r, err := at.Await(t.Context(), cap.ID())
+				if err != nil {
+					t.Errorf("await: %v", err)
+				}
+				ended <- r
+			}()
+			commit := must(machine.NewCommit(c.worker, &machine.Commit{
+				Scope: machine.NewScope(c.id, 0), Segment: w.Segment, Gas: 1000, End: machine.EndDone, Output: []byte("out"),
+				Writes: []machine.Write{{Key: []byte("orders/1"), Value: []byte("v")}},
+			}))
+			out := c.ok(at, commit)
+			r := <-ended
+			if r == nil || r.Certificate.Decision.Verdict != cert.Finished || string(r.Output.Data) != "out" {
+				t.Fatalf("voter %d: result %+v", i, r)
+			}
+			v, err := at.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if row, err := v.Get([]byte("orders/1"), 0); err != nil || string(row.Value) != "v" || v.Index() < out.Index {
+				t.Fatalf("voter %d: read %v %v at %d", i, row, err, v.Index())
+			}
+			v.Close()
+			sub.Close()
+		}
+	})
+}
+
+// A lease that nobody renews ends by itself: the zone moves its time when a deadline is due, and stands still when idle.
+func TestDeadlinesMoveTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		c.register(z, 1)
+		cap := c.seal(now())
+		c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+		time.Sleep(5 * time.Second)
+		v := must(z.Query())
+		row, err := v.Capsule(cap.ID())
+		v.Close()
+		if err != nil || row.Status == machine.StatusRunning && row.Lease.Number == 1 {
+			t.Fatalf("the lease of a silent worker holds: %+v %v", row.Lease, err)
+		}
+	})
+}
+
+func TestRestartKeepsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		cap := c.seal(now())
+		first := c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+		for i := range c.zones {
+			c.stop(i)
+		}
+		for i := range c.zones {
+			c.start(i)
+		}
+		z = c.leader()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		got, err := z.Certificate(ctx, cert.Slot{Capsule: cap.ID(), Phase: cert.PhaseIn})
+		if err != nil || got.Decision.Body != first.Certificates[0].Decision.Body {
+			t.Fatalf("certificate after a restart: %v %v", got, err)
+		}
+		c.ok(z, must(machine.NewAdmit(c.seal(now()).Bytes())))
+		c.converge(5 * time.Second)
+	})
+}
+
+func TestRefusalsCostNoEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		before := z.replica.Applied()
+		cmd := c.data(machine.Write{Key: []byte("orders/a"), Value: []byte("b")})
+		cmd[len(cmd)-3] ^= 1
+		for i, at := range c.zones {
+			out, err := at.Propose(t.Context(), cmd)
+			if err != nil || out.Result.Refusal == nil {
+				t.Fatalf("voter %d: %+v %v", i, out, err)
+			}
+		}
+		if z.replica.Applied() != before {
+			t.Fatal("a command that its bytes condemn went into the log")
+		}
+	})
+}
