@@ -66,6 +66,9 @@ func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) 
 		libp2p.ConnectionManager(manager), libp2p.ConnectionGater(g), libp2p.ResourceManager(resources), libp2p.Peerstore(store),
 		libp2p.Security(noise.ID, noise.New), libp2p.Muxer(yamux.ID, streamMuxer()),
 		libp2p.WithDialTimeout(dialTimeout),
+		// After 95 failed dials of 100 libp2p takes UDP, or IPv6, for blocked and stops using it. In a mesh where nodes
+		// come, go and move, most known addresses are stale: it then refused to dial the ones that worked.
+		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
 	}
 	if cfg.Packets != nil {
 		return newSimulated(cfg.Packets, opts)

@@ -1,0 +1,326 @@
+package find
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	ds "github.com/ipfs/go-datastore"
+	"github.com/ipfs/go-datastore/query"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/rpc"
+	"github.com/kitwork/kwnode/p2p/sim"
+)
+
+func zoneOf(i int) capsule.ZoneID {
+	return capsule.ZoneID(capsule.Sum([]byte{'z', byte(i), byte(i >> 8)}))
+}
+
+var prove = rpc.Method{ID: "/kitwork/test/prove/1", MaxRequest: 32, MaxResponse: 96, Rate: -1, PerPeer: 64}
+
+// node is a host with its discovery. It proves the zones in serves with its signature.
+type node struct {
+	h *p2p.Host
+	f *Finder
+
+	mu     sync.Mutex
+	serves map[capsule.ZoneID]bool
+}
+
+func (n *node) serve(zone capsule.ZoneID, yes bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.serves[zone] = yes
+}
+
+// genuine are the hosts whose word counts in the tests: what a descriptor's signatures decide outside.
+type genuine struct {
+	mu   sync.Mutex
+	keys map[capsule.Key]bool
+}
+
+func (g *genuine) add(k capsule.Key) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.keys[k] = true
+}
+
+func (g *genuine) has(k capsule.Key) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.keys[k]
+}
+
+// world is a network of nodes.
+type world struct {
+	t    *testing.T
+	nw   *sim.Net
+	true genuine
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, nw: sim.New(1, sim.Link{Delay: 10 * time.Millisecond}), true: genuine{keys: make(map[capsule.Key]bool)}}
+}
+
+// start starts node i, honest unless lies is set; at is its machine.
+func (w *world) start(i, at int, cfg Config, lies bool, tweak ...func(*p2p.Config)) *node {
+	w.t.Helper()
+	tweak = append(tweak, func(c *p2p.Config) {
+		c.Packets = w.nw.Packets(sim.Address(at))
+		c.Listen = []string{fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", sim.Address(at), sim.Port)}
+	})
+	h, err := w.nw.Host(i, tweak...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n := &node{h: h, serves: make(map[capsule.ZoneID]bool)}
+	_, err = rpc.Serve(h, prove, func(_ context.Context, _ capsule.Key, req []byte) ([]byte, error) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if lies || n.serves[capsule.ZoneID(req)] {
+			return []byte("yes"), nil
+		}
+		return nil, rpc.Errorf(rpc.NotFound, "not here")
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if !lies {
+		w.true.add(h.Key())
+	}
+	cfg.Check = func(ctx context.Context, zone capsule.ZoneID, peer capsule.Key) error {
+		if _, err := rpc.Call(ctx, h, peer, prove, zone[:]); err != nil {
+			return err
+		}
+		if !w.true.has(peer) {
+			return errors.New("the descriptor is not signed by the zone")
+		}
+		return nil
+	}
+	if n.f, err = New(h, cfg); err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(n.close)
+	return n
+}
+
+func (n *node) close() {
+	n.f.Close()
+	n.h.Close()
+}
+
+func TestAZoneIsFoundFromAnyNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		boot := w.start(0, 0, Config{Mode: Server}, false)
+		var nodes []*node
+		for i := 1; i <= 20; i++ {
+			nodes = append(nodes, w.start(i, i, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, false))
+		}
+		time.Sleep(30 * time.Second)
+		for i := range 3 { // three members
+			nodes[i].serve(zoneOf(1), true)
+			if err := nodes[i].f.Provide(t.Context(), zoneOf(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// A client that knows one node, which is no member.
+		c := w.start(100, 100, Config{Mode: Client, Bootstrap: nodes[17].h.Addrs()}, false)
+		start := time.Now()
+		got, err := c.f.Find(t.Context(), zoneOf(1), 3)
+		if err != nil || len(got) != 3 {
+			t.Fatalf("found %v, %v", got, err)
+		}
+		t.Logf("found three members in %v at a round trip of 20 ms", time.Since(start))
+		if _, err := c.f.Find(t.Context(), zoneOf(2), 1); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("a zone that nobody serves: %v", err)
+		}
+		held := 0
+		for _, n := range append(nodes, boot) {
+			s := n.f.Snapshot()
+			held += len(s.Held)
+			if !s.Server || len(s.Table) == 0 {
+				t.Fatalf("snapshot %+v", s)
+			}
+		}
+		if held < 3*3 {
+			t.Fatalf("%d records are held in all, want several of each provider", held)
+		}
+		if s := c.f.Snapshot(); s.Server || len(s.Known[zoneOf(1)]) != 3 {
+			t.Fatalf("the client's snapshot: %+v", s)
+		}
+	})
+}
+
+func TestANodeThatMovedIsFoundAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		boot := w.start(0, 0, Config{Mode: Server}, false)
+		for i := 1; i <= 8; i++ {
+			w.start(i, i, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, false)
+		}
+		member := w.start(50, 50, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, false)
+		member.serve(zoneOf(1), true)
+		time.Sleep(20 * time.Second)
+		if err := member.f.Provide(t.Context(), zoneOf(1)); err != nil {
+			t.Fatal(err)
+		}
+		c := w.start(100, 100, Config{Mode: Client, Bootstrap: boot.h.Addrs()}, false)
+		if got, err := c.f.Find(t.Context(), zoneOf(1), 1); err != nil || len(got) != 1 {
+			t.Fatal(got, err)
+		}
+		key := member.h.Key()
+		member.close()
+		time.Sleep(time.Minute) // the connection is noticed dead
+
+		moved := w.start(50, 51, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, false)
+		moved.serve(zoneOf(1), true)
+		time.Sleep(20 * time.Second)
+		if err := moved.f.Provide(t.Context(), zoneOf(1)); err != nil {
+			t.Fatal(err)
+		}
+		// By key alone, through the resolver, without a restart of the client.
+		if _, err := rpc.Call(t.Context(), c.h, key, prove, bytes.Repeat([]byte{1}, 32)); err != nil {
+			var refused *rpc.Error
+			if !errors.As(err, &refused) {
+				t.Fatalf("dial by key after the move: %v", err)
+			}
+		}
+		if got, err := c.f.Find(t.Context(), zoneOf(1), 1); err != nil || got[0] != key {
+			t.Fatalf("find after the move: %v, %v", got, err)
+		}
+	})
+}
+
+func TestFalseRecordsAreRefutedAndAnotherWayInWorks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		boot := w.start(0, 0, Config{Mode: Server}, false)
+		// The attackers outnumber the records that a lookup takes, and all of them claim the zone.
+		for i := 1; i <= 40; i++ {
+			liar := w.start(1000+i, i, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, true)
+			if err := liar.f.Provide(t.Context(), zoneOf(1)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		member := w.start(50, 50, Config{Mode: Server}, false)
+		member.serve(zoneOf(1), true)
+		// The member is not in the DHT at all; the client knows one honest node that is connected to it.
+		c := w.start(100, 100, Config{Mode: Client, Bootstrap: append(boot.h.Addrs(), member.h.Addrs()...)}, false)
+		got, err := c.f.Find(t.Context(), zoneOf(1), 1)
+		if err != nil || len(got) != 1 || got[0] != member.h.Key() {
+			t.Fatalf("found %v, %v", got, err)
+		}
+		if s := c.f.Snapshot(); s.Refuted == 0 {
+			t.Fatalf("no claim was refuted: %+v", s)
+		}
+	})
+}
+
+func TestRecordStoreIsBoundedAndFair(t *testing.T) {
+	r := newRecordStore(100, 10)
+	ctx := t.Context()
+	put := func(zone, prov string) {
+		if err := r.Put(ctx, ds.NewKey("/providers/"+zone+"/"+prov), []byte{1}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for z := range 3 {
+		put(fmt.Sprint("Z", z), "HONEST")
+	}
+	for s := range 20 { // sybils, each up to its limit
+		for z := range 20 {
+			put(fmt.Sprint("J", s, "-", z), fmt.Sprint("S", s))
+		}
+	}
+	if r.size != 100 {
+		t.Fatalf("%d records, want the bound", r.size)
+	}
+	for z := range 3 {
+		if ok, _ := r.Has(ctx, ds.NewKey(fmt.Sprint("/providers/Z", z, "/HONEST"))); !ok {
+			t.Fatal("a flood displaced the records of somebody who has few")
+		}
+	}
+	res, err := r.Query(ctx, query.Query{Prefix: "/providers/Z1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all, _ := res.Rest(); len(all) != 1 || all[0].Key != "/providers/Z1/HONEST" {
+		t.Fatalf("query of one zone: %v", all)
+	}
+	sum := 0
+	for _, n := range r.count {
+		if n > 10 {
+			t.Fatalf("one provider holds %d records", n)
+		}
+		sum += n
+	}
+	if sum != r.size {
+		t.Fatalf("counts sum to %d, size is %d", sum, r.size)
+	}
+}
+
+// TestChurn: nodes join, leave and change address for ten minutes while zones are looked up.
+func TestChurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		boot := []*node{w.start(0, 0, Config{Mode: Server}, false)}
+		boot = append(boot, w.start(1, 1, Config{Mode: Server, Bootstrap: boot[0].h.Addrs()}, false))
+		addrs := append(boot[0].h.Addrs(), boot[1].h.Addrs()...)
+		const zones, size = 4, 16
+		place := 200
+		nodes := make([]*node, size)
+		join := func(i int) {
+			place++
+			nodes[i] = w.start(10+i, place, Config{Mode: Server, Bootstrap: addrs}, false)
+			nodes[i].serve(zoneOf(i%zones), true)
+			n := nodes[i]
+			go func() { _ = n.f.Provide(context.Background(), zoneOf(i%zones)) }()
+		}
+		for i := range size {
+			join(i)
+		}
+		c := w.start(100, 100, Config{Mode: Client, Bootstrap: addrs}, false)
+		time.Sleep(30 * time.Second)
+		lookups, failed := 0, 0
+		for round := range 30 { // 20 s each: one node moves, and every zone is looked up
+			i := round * 7 % size
+			nodes[i].close()
+			join(i)
+			time.Sleep(17 * time.Second)
+			for z := range zones {
+				lookups++
+				if _, first := c.f.Find(t.Context(), zoneOf(z), 1); first != nil {
+					if _, err := c.f.Find(t.Context(), zoneOf(z), 1); err != nil {
+						failed++
+						t.Logf("round %d, zone %d: %v, then %v", round, z, first, err)
+					}
+				}
+			}
+			c.f.mu.Lock()
+			clear(c.f.known) // every lookup starts cold
+			c.f.mu.Unlock()
+		}
+		if failed > 0 {
+			t.Fatalf("%d of %d lookups failed twice", failed, lookups)
+		}
+	})
+}
+
+func FuzzHeld(f *testing.F) {
+	f.Add([]byte{0x12, 0x20})
+	f.Fuzz(func(t *testing.T, key []byte) {
+		h := newHeld()
+		h.note(key, capsule.Key{1}, time.Unix(0, 0))
+		if h.n > 1 || (h.n == 1) != (len(key) == 34 && key[0] == 0x12 && key[1] == 0x20) {
+			t.Fatalf("%x: %d records", key, h.n)
+		}
+	})
+}
