@@ -3,6 +3,7 @@ package machine
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"testing"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -91,17 +92,7 @@ func TestFeature(t *testing.T) {
 	}
 }
 
-func equalTx(a, b *MemTx) bool {
-	if len(a.keys) != len(b.keys) {
-		return false
-	}
-	for i, k := range a.keys {
-		if b.keys[i] != k || !bytes.Equal(a.rows[k], b.rows[k]) {
-			return false
-		}
-	}
-	return true
-}
+func equalTx(a, b *MemTx) bool { return maps.EqualFunc(a.rows, b.rows, bytes.Equal) }
 
 func TestUnknownHalts(t *testing.T) {
 	w := founded(t, 1)
@@ -282,6 +273,12 @@ func TestNamespaces(t *testing.T) {
 	if r := w.ok(cmd); !r.Repeated {
 		t.Fatal("a write happened twice")
 	}
+	var x Command
+	if err := capsule.Unmarshal(cmd, &x); err != nil {
+		t.Fatal(err)
+	}
+	x.Key[0] ^= 1
+	w.refused(CodeReplay, must(capsule.Marshal(&x))) // the same signed request, repeated under another key
 	w.refused(CodeReplay, must(NewData(w.owner, [16]byte{}, &Data{Scope: w.scope(), Expires: w.now + 1, Writes: []Write{put("orders/5", "")}})))
 	w.refused(CodeExpired, must(NewData(w.owner, [16]byte{1}, &Data{Scope: w.scope(), Expires: w.now, Writes: []Write{put("orders/5", "")}})))
 	w.refused(CodeTime, must(NewData(w.owner, [16]byte{1}, &Data{Scope: w.scope(), Expires: w.now + 1<<40, Writes: []Write{put("orders/5", "")}})))

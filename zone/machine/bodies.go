@@ -181,6 +181,7 @@ type Cancel struct {
 type TopUp struct {
 	_ struct{} `cbor:",toarray"`
 	Scope
+	Key     [16]byte // idempotency key: signed, so that nobody can repeat the command under another
 	Capsule capsule.ID
 	Units   uint64
 	Expires uint64
@@ -190,7 +191,8 @@ type TopUp struct {
 type Data struct {
 	_ struct{} `cbor:",toarray"`
 	Scope
-	Expires uint64 // the request means nothing later
+	Key     [16]byte // idempotency key, as in TopUp
+	Expires uint64   // the request means nothing later
 	Reads   []Read // what must still hold
 	Writes  []Write
 	Chain   capsule.Chain // from an owner to the signer; empty if the signer owns the namespaces

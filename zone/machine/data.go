@@ -336,17 +336,25 @@ func (d *Data) check() error {
 	return checkWrites(d.Writes)
 }
 
+// checkOnce verifies that a signed command is still good, under the key that was signed with it, and not
+// for longer than the key is remembered: so it can't be applied twice, whoever proposes it.
+func (a *apply) checkOnce(p *prepared, key [16]byte, expires uint64) *Refusal {
+	switch keep := a.policy().Times.KeepKey; {
+	case key == [16]byte{} || key != p.cmd.Key:
+		return refuse(CodeReplay, "the command needs the idempotency key that was signed with it")
+	case a.time >= expires:
+		return refuse(CodeExpired, "the request expired at %d ms, it is %d ms", expires, a.time)
+	case expires-a.time > keep:
+		return refuse(CodeTime, "the request is valid for %d ms, at most %d: longer than its key is remembered", expires-a.time, keep)
+	}
+	return nil
+}
+
 // runData writes rows on the word of an owner, or of somebody with a chain from one.
 func runData(a *apply, p *prepared) (Result, *Refusal) {
 	d := p.body.(*Data)
-	if a.time >= d.Expires {
-		return Result{}, refuse(CodeExpired, "the request expired at %d ms, it is %d ms", d.Expires, a.time)
-	}
-	if d.Expires-a.time > a.policy().Times.KeepKey {
-		return Result{}, refuse(CodeTime, "the request is valid for %d ms, at most %d: longer than its key is remembered", d.Expires-a.time, a.policy().Times.KeepKey)
-	}
-	if p.cmd.Key == ([16]byte{}) {
-		return Result{}, refuse(CodeReplay, "writes need an idempotency key")
+	if r := a.checkOnce(p, d.Key, d.Expires); r != nil {
+		return Result{}, r
 	}
 	if r := a.checkDataRights(d, p.signer); r != nil {
 		return Result{}, r

@@ -207,13 +207,16 @@ func NewCancel(id *capsule.Identity, p *Cancel) ([]byte, error) {
 	return signedCommand(KindCancel, [16]byte{}, id, p)
 }
 
-// NewTopUp is signed by whoever pays the additional gas.
+// NewTopUp is signed by whoever pays the additional gas. It fills in p.Key.
 func NewTopUp(id *capsule.Identity, key [16]byte, p *TopUp) ([]byte, error) {
+	p.Key = key
 	return signedCommand(KindTopUp, key, id, p)
 }
 
-// NewData is signed by the owner of the namespace, or by somebody whom it granted the keys.
+// NewData is signed by the owner of the namespace, or by somebody whom it granted the keys. It fills in
+// p.Key.
 func NewData(id *capsule.Identity, key [16]byte, p *Data) ([]byte, error) {
+	p.Key = key
 	return signedCommand(KindData, key, id, p)
 }
 

@@ -117,13 +117,11 @@ func (a *apply) forget(id capsule.ID, c *CapsuleRow) {
 	for _, tab := range []byte{tabCapsule, tabOutput, tabSlots} {
 		a.delete(row(tab, id[:]))
 	}
-	if c.Handover.Source.IsZero() {
-		a.forgetNonce(id, c)
+	// A capsule of another home can have the same author and nonce as one of ours.
+	nonce := row(tabNonce, c.Author[:], c.Nonce[:])
+	if v, ok := a.getRaw(nonce); ok && string(v) == string(id[:]) {
+		a.delete(nonce)
 	}
-}
-
-func (a *apply) forgetNonce(id capsule.ID, c *CapsuleRow) {
-	a.delete(row(tabNonce, c.Author[:], c.Nonce[:]))
 }
 
 // runCancel ends a capsule on its author's word. One that runs ends at its next boundary: the worker is
@@ -203,12 +201,13 @@ func runTopUp(a *apply, p *prepared) (Result, *Refusal) {
 		return res, refuse(CodeUnknown, "no capsule %s here", t.Capsule)
 	case c.Status.Ended() || c.Status >= StatusOffered:
 		return res, refuse(CodeState, "the capsule is %s", c.Status)
-	case a.time >= t.Expires:
-		return res, refuse(CodeExpired, "the top-up expired at %d ms, it is %d ms", t.Expires, a.time)
 	case t.Units == 0 || t.Units > maxAmount-c.Gas.Limit:
 		return res, refuse(CodeLimit, "%d units on top of %d", t.Units, c.Gas.Limit)
 	case len(c.Gas.TopUps) >= maxTopUps:
 		return res, refuse(CodeLimit, "%d top-ups, at most %d", len(c.Gas.TopUps), maxTopUps)
+	}
+	if r := a.checkOnce(p, t.Key, t.Expires); r != nil {
+		return res, r
 	}
 	amount := GasCost(t.Units, c.Gas.Price.Gas)
 	if r := a.hold(p.signer, amount); r != nil {

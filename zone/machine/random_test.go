@@ -185,7 +185,7 @@ func play(t *testing.T, seed uint64, entries int, each func(w *world)) *world {
 // TestRandom plays random logs: the books balance after every entry, and replicas that prepare, that
 // restart, and that do neither, agree on everything.
 func TestRandom(t *testing.T) {
-	seeds := uint64(12)
+	seeds := uint64(6)
 	first := uint64(1)
 	if *seedFlag != 0 {
 		first, seeds = *seedFlag, 1

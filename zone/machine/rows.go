@@ -37,6 +37,10 @@ const (
 	tabLock      = 'k'  // capsule ID → LockRow
 	tabWaitLock  = 'K'  // capsule ID → LockRow: waiting, in capsule-ID order
 	tabEpoch     = 'p'  // epoch number → cert.SignedAdmin
+	tabSource    = 'S'  // ID → reserved for the handover: the hop that this zone has on offer
+	tabTarget    = 'T'  // ID → reserved: the hops that were offered here
+	tabLineage   = 'L'  // ID → reserved: certificates of earlier hops
+	tabPeer      = 'P'  // zone → reserved: another zone's voter sets, ledger and evidence
 	tabChain     = 'x'  // index mod chainWindow → ChainRow
 )
 
@@ -181,7 +185,6 @@ type CapsuleRow struct {
 	Run           RunState
 	Gas           GasState
 	Lease         Lease
-	Handover      HandoverState
 }
 
 // RunState is where the execution stands.
@@ -243,20 +246,6 @@ type Lease struct {
 	Index   uint64      // the state that the segment reads
 	Expires uint64      // zone time
 	Locked  bool
-}
-
-// HandoverState is reserved for the movement between zones: the fields are hashed from the first version.
-type HandoverState struct {
-	_           struct{} `cbor:",toarray"`
-	Target      capsule.ZoneID
-	Offered     uint64 // zone time of the release
-	HopExpires  uint64 // of the hop on offer, in the target's time
-	AskedAt     uint64
-	High        uint32 // greatest hop decided here
-	Until       uint64 // greatest expiry of the hops decided here
-	OpenHops    uint32 // accepted hops that lack CLOSED
-	Source      capsule.ZoneID
-	Certificate capsule.Hash
 }
 
 // Rights are what an admitted capsule may do here. They never change.

@@ -15,14 +15,14 @@ type Tx interface {
 	Set(key, val []byte) error
 	Delete(key []byte) error
 	// Scan calls fn with the rows whose key has prefix and is greater than after (nil: from the first),
-	// in ascending byte order, until fn returns false. The slices are valid only during the call. fn
-	// does not write.
+	// in ascending byte order, until fn returns false. prefix is not empty. The slices are valid only
+	// during the call. fn may read the same Tx, but doesn't write.
 	Scan(prefix, after []byte, fn func(key, val []byte) bool) error
 }
 
 // MemTx is a Tx in memory, for tests and simulations. The zero value is empty.
 type MemTx struct {
-	keys []string // ascending
+	keys [256][]string // ascending, by first byte: inserting moves only one table's keys
 	rows map[string][]byte
 }
 
@@ -39,8 +39,9 @@ func (t *MemTx) Set(key, val []byte) error {
 	}
 	k := string(key)
 	if _, ok := t.rows[k]; !ok {
-		i := sort.SearchStrings(t.keys, k)
-		t.keys = slices.Insert(t.keys, i, k)
+		keys := &t.keys[key[0]]
+		i := sort.SearchStrings(*keys, k)
+		*keys = slices.Insert(*keys, i, k)
 	}
 	t.rows[k] = slices.Clone(val)
 	return nil
@@ -51,20 +52,22 @@ func (t *MemTx) Delete(key []byte) error {
 	k := string(key)
 	if _, ok := t.rows[k]; ok {
 		delete(t.rows, k)
-		i := sort.SearchStrings(t.keys, k)
-		t.keys = slices.Delete(t.keys, i, i+1)
+		keys := &t.keys[key[0]]
+		i := sort.SearchStrings(*keys, k)
+		*keys = slices.Delete(*keys, i, i+1)
 	}
 	return nil
 }
 
-// Scan implements Tx.
+// Scan implements Tx. The prefix is not empty.
 func (t *MemTx) Scan(prefix, after []byte, fn func(key, val []byte) bool) error {
 	from := string(prefix)
 	if a := string(after); a >= from {
 		from = a + "\x00"
 	}
-	for i := sort.SearchStrings(t.keys, from); i < len(t.keys); i++ {
-		k := t.keys[i]
+	keys := t.keys[prefix[0]]
+	for i := sort.SearchStrings(keys, from); i < len(keys); i++ {
+		k := keys[i]
 		if len(k) < len(prefix) || k[:len(prefix)] != string(prefix) {
 			break
 		}
@@ -77,7 +80,10 @@ func (t *MemTx) Scan(prefix, after []byte, fn func(key, val []byte) bool) error 
 
 // Clone returns an independent copy.
 func (t *MemTx) Clone() *MemTx {
-	c := &MemTx{keys: slices.Clone(t.keys), rows: make(map[string][]byte, len(t.rows))}
+	c := &MemTx{rows: make(map[string][]byte, len(t.rows))}
+	for i := range t.keys {
+		c.keys[i] = slices.Clone(t.keys[i])
+	}
 	for k, v := range t.rows {
 		c.rows[k] = v // values are never changed in place
 	}
@@ -85,4 +91,4 @@ func (t *MemTx) Clone() *MemTx {
 }
 
 // Len returns the number of rows.
-func (t *MemTx) Len() int { return len(t.keys) }
+func (t *MemTx) Len() int { return len(t.rows) }

@@ -1,0 +1,213 @@
+package machine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/big"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/kitwork/kwnode/capsule"
+)
+
+func TestStateHashIsAMultiset(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	type row struct{ k, v []byte }
+	var rows []row
+	for i := range 40 {
+		rows = append(rows, row{fmt.Append(nil, "key", i%20), fmt.Append(nil, "value", i)})
+	}
+	var want ltHash
+	for _, x := range rows {
+		want.add(x.k, x.v)
+	}
+	for range 5 {
+		var h ltHash
+		extra := fmt.Append(nil, r.Uint64())
+		h.add(extra, extra)
+		for _, i := range r.Perm(len(rows)) {
+			h.add(rows[i].k, rows[i].v)
+			h.add(rows[i].k, extra)
+			h.remove(rows[i].k, extra)
+		}
+		if h.digest() == want.digest() {
+			t.Fatal("an additional row changes nothing")
+		}
+		h.remove(extra, extra)
+		if h.digest() != want.digest() {
+			t.Fatal("the order counts")
+		}
+	}
+	var zero ltHash
+	for _, x := range rows {
+		want.remove(x.k, x.v)
+	}
+	if want.digest() != zero.digest() {
+		t.Fatal("removing everything does not lead back to nothing")
+	}
+	var a, b ltHash
+	a.add([]byte("ab"), []byte("c"))
+	b.add([]byte("a"), []byte("bc"))
+	if a.digest() == b.digest() {
+		t.Fatal("the border between key and value does not count")
+	}
+	a = ltHash{}
+	a.add([]byte("x"), []byte("y"))
+	a.add([]byte("x"), []byte("y"))
+	if a.digest() == zero.digest() {
+		t.Fatal("two equal rows cancel out, as in a XOR")
+	}
+}
+
+// Lanes are added one by one here.
+func TestStateHashLanes(t *testing.T) {
+	var h, one ltHash
+	var want [ltBytes / 2]uint16
+	for i := range 20 {
+		k, v := fmt.Append(nil, "k", i), fmt.Append(nil, "v", i)
+		h.add(k, v)
+		one.row(k, v)
+		for j := range want {
+			want[j] += binary.LittleEndian.Uint16(one.buf[2*j:])
+		}
+		if i%3 == 0 {
+			h.remove(k, v)
+			for j := range want {
+				want[j] -= binary.LittleEndian.Uint16(one.buf[2*j:])
+			}
+		}
+	}
+	got := h.bytes()
+	for j := range want {
+		if g := binary.LittleEndian.Uint16(got[2*j:]); g != want[j] {
+			t.Fatalf("lane %d is %d, want %d", j, g, want[j])
+		}
+	}
+	var back ltHash
+	if err := back.load(got); err != nil || back.digest() != h.digest() {
+		t.Fatal("stored and loaded, it is another")
+	}
+	if back.load(got[1:]) == nil {
+		t.Fatal("a short row loaded")
+	}
+}
+
+func TestMoney(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	big64 := func(n uint64) *big.Int { return new(big.Int).SetUint64(n) }
+	for range 20_000 {
+		a, b, c := r.Uint64()>>r.IntN(64), r.Uint64()>>r.IntN(64), r.Uint64()>>r.IntN(64)|1
+		p := new(big.Int).Mul(big64(a), big64(b))
+		q, m := new(big.Int).QuoRem(p, big64(c), new(big.Int))
+		down, up := q, new(big.Int).Set(q)
+		if m.Sign() > 0 {
+			up = new(big.Int).Add(up, big.NewInt(1))
+		}
+		want := func(x *big.Int) uint64 {
+			if !x.IsUint64() || x.Uint64() > maxAmount {
+				return maxAmount
+			}
+			return x.Uint64()
+		}
+		if g := mulDivDown(a, b, c); g != want(down) {
+			t.Fatalf("⌊%d·%d/%d⌋ = %d, want %d", a, b, c, g, want(down))
+		}
+		if g := mulDivUp(a, b, c); g != want(up) {
+			t.Fatalf("⌈%d·%d/%d⌉ = %d, want %d", a, b, c, g, want(up))
+		}
+	}
+	for units := range uint64(3000) {
+		if cost := GasCost(units, 1700); GasFor(cost, 1700) < units {
+			t.Fatalf("%d units cost %d credits, which buy only %d", units, cost, GasFor(cost, 1700))
+		}
+	}
+	if Rent(1<<20, 3_600_000, 7) != 7 || Rent(1, 1, 1) != 1 || Rent(1<<40, 1<<40, 1<<40) != maxAmount || Rent(0, 5, 5) != 0 {
+		t.Fatal("rent")
+	}
+	if sum(maxAmount, maxAmount, maxAmount) != maxAmount || sum(1, 2, 3) != 6 {
+		t.Fatal("sum")
+	}
+}
+
+// A scan sees the buffer over the rows below it.
+func TestStateScan(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for round := range 200 {
+		tx := new(MemTx)
+		model := map[string]string{}
+		key := func() string { return string([]byte{'d', byte('a' + r.IntN(5)), byte('a' + r.IntN(5))}) }
+		for range r.IntN(20) {
+			k := key()
+			_ = tx.Set([]byte(k), []byte("base"))
+			model[k] = "base"
+		}
+		s := newState(tx)
+		mark, undone := -1, map[string]string{}
+		for i := range 30 {
+			if i == 15 {
+				mark = s.mark()
+				for k, v := range model {
+					undone[k] = v
+				}
+			}
+			switch k := key(); r.IntN(3) {
+			case 0:
+				s.setRaw([]byte(k), []byte("new"))
+				model[k] = "new"
+			case 1:
+				s.delete([]byte(k))
+				delete(model, k)
+			case 2:
+				s.has([]byte(k))
+			}
+		}
+		if round%2 == 0 {
+			s.rollback(mark)
+			model = undone
+		}
+		for _, prefix := range []string{"d", "db", "dbb"} {
+			for _, after := range []string{"", "dbc", "da", "dz"} {
+				want := 0
+				for k := range model {
+					if len(k) >= len(prefix) && k[:len(prefix)] == prefix && k > after {
+						want++
+					}
+				}
+				var from []byte
+				if after != "" {
+					from = []byte(after)
+				}
+				last, n := "", 0
+				s.scan([]byte(prefix), from, func(k string, v []byte) bool {
+					if k <= last || model[k] != string(v) {
+						t.Fatalf("round %d: row %q = %q after %q, want %q", round, k, v, last, model[k])
+					}
+					last = k
+					n++
+					return true
+				})
+				if n != want {
+					t.Fatalf("round %d: scan of %q after %q gave %d rows, want %d", round, prefix, after, n, want)
+				}
+			}
+		}
+	}
+}
+
+func TestHalts(t *testing.T) {
+	w := founded(t, 1)
+	id := w.admit()
+	_ = w.tx.Set(row(tabCapsule, id[:]), []byte("damaged"))
+	before := w.tx.Clone()
+	if _, err := w.try(must(NewCancel(w.author, &Cancel{Scope: w.scope(), Capsule: id}))); err == nil {
+		t.Fatal("went on with a damaged row")
+	}
+	if !equalTx(before, w.tx) {
+		t.Fatal("the halt left writes")
+	}
+	w = founded(t, 1)
+	_ = w.tx.Set(keyTotals, must(capsule.Marshal(&Totals{Available: 1})))
+	if _, err := w.try(w.quorum(KindTick, &Tick{Scope: w.scope(), At: w.now + 1}, 3)); err == nil {
+		t.Fatal("books that don't balance did not stop the replica")
+	}
+}
