@@ -43,16 +43,20 @@ func (i *Instance) tableInit(table, seg, dst, src, n uint32) bool {
 	}
 	for at, item := range i.mod.elemItems(seg)[src : src+n] {
 		at := uint32(at)
-		switch item.Kind {
-		case wasm.ElemFunc:
-			t.elems[dst+at] = i.funcRef(item.Index)
-		case wasm.ElemGlobal:
-			t.elems[dst+at] = *i.global(item.Index).lo
-		default:
-			t.elems[dst+at] = 0
-		}
+		t.elems[dst+at] = i.elemRef(item)
 	}
 	return true
+}
+
+// elemRef is the reference that an item of an element segment stands for.
+func (i *Instance) elemRef(item wasm.ElemItem) uint64 {
+	switch item.Kind {
+	case wasm.ElemFunc:
+		return i.funcRef(item.Index)
+	case wasm.ElemGlobal:
+		return *i.global(item.Index).lo
+	}
+	return 0
 }
 
 // Sized operations stand first in their block, behind its Charge, which has been taken. Each either traps, or charges for

@@ -114,8 +114,9 @@ func (t *Table) Size() uint32 { return t.size }
 
 // Global is a global variable of a store. hi is set for a vector only.
 type Global struct {
-	typ    wasm.GlobalType
-	lo, hi *uint64
+	typ          wasm.GlobalType
+	lo, hi       *uint64
+	owner, index int // the instance that defines it, and where
 }
 
 // Type is the global's type.
@@ -127,4 +128,26 @@ func (g *Global) Value() Value {
 		return valueOf(g.typ.Type, *g.lo, *g.hi)
 	}
 	return valueOf(g.typ.Type, *g.lo, 0)
+}
+
+// span is a range of bytes.
+type span struct{ from, to int }
+
+// candidates lists, in order, the parts of the memory that may differ from the image, or from zero where there is none.
+func (m *Memory) candidates(img *image) []span {
+	size := int(m.size)
+	known := 0 // what was mapped and what is asked for differ up to here
+	if img != m.from {
+		for _, i := range []*image{img, m.from} {
+			if i != nil {
+				known = max(known, len(i.view))
+			}
+		}
+	}
+	known = min(known, size)
+	out := make([]span, 0, 8)
+	if known > 0 {
+		out = append(out, span{0, known})
+	}
+	return touched(m.bytes(), known, out)
 }

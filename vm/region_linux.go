@@ -1,8 +1,11 @@
 package vm
 
 import (
+	"encoding/binary"
 	"fmt"
+	"os"
 	"runtime"
+	"sync"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -101,4 +104,55 @@ type imageRest struct {
 func (r imageRest) free() {
 	_ = unix.Munmap(r.view)
 	_ = unix.Close(r.fd)
+}
+
+// pagemap tells which pages of the process were written. It is nil where the system doesn't let us read it.
+var pagemap = sync.OnceValue(func() *os.File {
+	f, err := os.Open("/proc/self/pagemap")
+	if err != nil {
+		return nil
+	}
+	return f
+})
+
+// Bits of a pagemap entry (Linux, Documentation/admin-guide/mm/pagemap.rst).
+const (
+	pmPresent = 1 << 63
+	pmSwapped = 1 << 62
+	pmFile    = 1 << 61 // a page of the image that was only read
+)
+
+// touched appends the parts of b behind from that were written since they were mapped. A page that is neither present
+// nor swapped out, or is still the image's, wasn't.
+func touched(b []byte, from int, out []span) []span {
+	all := func(at int) []span {
+		if at < len(b) {
+			out = append(out, span{at, len(b)})
+		}
+		return out
+	}
+	f, sys := pagemap(), os.Getpagesize()
+	if f == nil || from >= len(b) || sys%deltaPage != 0 || from%sys != 0 || len(b)%sys != 0 {
+		return all(from)
+	}
+	var buf [4096]byte
+	base := int64(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) / int64(sys) * 8
+	for at := from; at < len(b); {
+		n := min(len(buf), (len(b)-at)/sys*8)
+		if _, err := f.ReadAt(buf[:n], base+int64(at/sys)*8); err != nil {
+			return all(at)
+		}
+		for i := 0; i < n; i += 8 {
+			e := binary.LittleEndian.Uint64(buf[i:])
+			if e&pmSwapped != 0 || e&(pmPresent|pmFile) == pmPresent {
+				if k := len(out); k > 0 && out[k-1].to == at {
+					out[k-1].to += sys
+				} else {
+					out = append(out, span{at, at + sys})
+				}
+			}
+			at += sys
+		}
+	}
+	return out
 }

@@ -45,3 +45,11 @@ func newImage(size int, fill func(dst []byte)) (*image, error) {
 	fill(img.view)
 	return img, nil
 }
+
+// touched appends the parts of b behind from that were written since they were mapped: all, for nobody knows better.
+func touched(b []byte, from int, out []span) []span {
+	if from < len(b) {
+		out = append(out, span{from, len(b)})
+	}
+	return out
+}

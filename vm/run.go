@@ -57,6 +57,7 @@ func (s *Store) Run(ctx context.Context, gas uint64) (Stop, error) {
 	s.account()
 	stop.Used = gas - r.left - uint64(s.m.gas)
 	s.m.gas, s.granted = 0, 0
+	s.returnNative()
 	s.detach()
 	return stop, err
 }
@@ -154,7 +155,8 @@ func (r *runner) poll() bool {
 func (r *runner) loop() (Stop, error) {
 	s := r.s
 	m := &s.m
-	if r.poll() {
+	// A running program may be in the middle of a block, behind a host call's answer; it is asked at the next safepoint.
+	if s.state != stateRunning && r.poll() {
 		return Stop{Reason: Interrupted}, nil
 	}
 	for {
@@ -180,7 +182,7 @@ func (r *runner) loop() (Stop, error) {
 		var stop Stop
 		var done bool
 		var err error
-		switch m.interpret() {
+		switch s.execute() {
 		case exitGas:
 			stop, done = r.slice()
 		case exitTrap:

@@ -92,7 +92,6 @@ type specScript struct {
 	as     map[string]int // registered instances
 	run    func(s *Store) (*Store, Stop, error)
 	result specResult
-	mods   func([32]byte) (*Module, error)
 	seen   map[[32]byte]*Module
 }
 
@@ -392,4 +391,46 @@ func TestSpec(t *testing.T) {
 		return s, stop, err
 	})
 	fmt.Printf("spectest: %d passed, %d failed, %d skipped\n", r.passed, r.failed, r.skipped)
+}
+
+// Resolve finds nothing: the suite has no host functions.
+type noHost struct{}
+
+func (noHost) Resolve(string, string) Extern { return nil }
+
+// TestSpecFrozen runs the suite once more, and freezes and thaws the whole store at the first 32 safepoints of each
+// assertion, action and start function and at every 4,093rd after.
+func TestSpecFrozen(t *testing.T) {
+	freezes := 0
+	r := runSpec(t, func(sc *specScript, s *Store) (*Store, Stop, error) {
+		var gas uint64
+		for n := 0; ; n++ {
+			stop, err := s.Run(t.Context(), gas)
+			if err != nil || stop.Reason != OutOfGas {
+				return s, stop, err
+			}
+			gas = stop.Need
+			if n >= 32 && (n-32)%4093 != 4092 {
+				continue
+			}
+			b, err := s.Freeze(FreezeOptions{})
+			if err != nil {
+				return s, stop, err
+			}
+			before, err := s.StateHash(nil)
+			if err != nil {
+				return s, stop, err
+			}
+			s.Close()
+			module := func(h [32]byte) (*Module, error) { return sc.seen[h], nil }
+			if s, _, err = Thaw(b, specConfig, Sources{Module: module, Host: noHost{}}); err != nil {
+				t.Fatal(err)
+			}
+			if after, err := s.StateHash(nil); err != nil || after != before {
+				t.Fatalf("state hash %x before freezing, %x after (%v)", before, after, err)
+			}
+			freezes++
+		}
+	})
+	fmt.Printf("spectest-frozen: %d passed, %d failed, %d skipped, %d freezes\n", r.passed, r.failed, r.skipped, freezes)
 }

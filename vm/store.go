@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/kitwork/kwnode/internal/code"
 	"github.com/kitwork/kwnode/vm/wasm"
 )
 
@@ -34,6 +35,11 @@ type Store struct {
 
 	hc        HostCall // reused for every host call
 	interrupt atomic.Bool
+
+	compiler    Compiler
+	tier        Tier
+	nativeStack NativeStack
+	ticks       map[*code.Func]int // slices that ended in an interpreted function
 }
 
 // state says what Run would do.
@@ -87,7 +93,7 @@ func (i *Instance) Module() *Module { return i.mod }
 func (i *Instance) Index() int { return i.index }
 
 func (i *Instance) memBytes() []byte {
-	if len(i.mems) == 0 {
+	if i == nil || len(i.mems) == 0 { // nil: a host function that the host itself started
 		return nil
 	}
 	return i.mems[0].bytes()
@@ -154,7 +160,7 @@ func (i *Instance) global(n uint32) *Global {
 	if g == nil {
 		w := i.mod.w
 		own := n - w.NumImportedGlobals
-		g = &Global{typ: w.Globals[n].GlobalType, lo: &i.globals[own]}
+		g = &Global{typ: w.Globals[n].GlobalType, lo: &i.globals[own], owner: i.index, index: int(n)}
 		if g.typ.Type == wasm.V128 {
 			g.hi = &i.globals[len(w.Globals)-int(w.NumImportedGlobals)+i.vectorsBefore(n)]
 		}
@@ -175,7 +181,7 @@ func (i *Instance) vectorsBefore(n uint32) (c int) {
 
 // NewStore makes an empty store.
 func NewStore(c Config) *Store {
-	return &Store{limits: c.Limits.withDefaults(), budget: c.Budget, clock: c.Clock, seed: c.Seed}
+	return &Store{limits: c.Limits.withDefaults(), budget: c.Budget, clock: c.Clock, seed: c.Seed, compiler: c.Compiler, tier: c.Tier}
 }
 
 // Limits are the store's limits, defaults filled in.
