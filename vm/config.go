@@ -57,6 +57,10 @@ type Config struct {
 	Seed   [32]byte // of Store.Random, part of the state
 	Clock  int64    // virtual time at the start, in nanoseconds
 	Budget Budget   // nil accounts to nobody
+
+	// Compiler makes hot code native; nil interprets. Neither it nor Tier can be seen by the program.
+	Compiler Compiler
+	Tier     Tier
 }
 
 // Errors that a caller branches on. They are the engine's, never the program's: nothing of what the program can see has

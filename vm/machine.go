@@ -29,6 +29,8 @@ type machine struct {
 	trap     TrapCode       // for exitTrap
 	need     uint64         // for exitGas out of rare: what the operation costs beside its block
 	err      error          // for exitError and TrapHost
+
+	native nativeState
 }
 
 // Tags in the low bits of a header's first word, which is an instruction's address and so has them free.

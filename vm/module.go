@@ -22,6 +22,8 @@ type Module struct {
 	codeBytes atomic.Int64
 	elems     []atomic.Pointer[[]wasm.ElemItem] // items of element segments, decoded when first used
 
+	native atomic.Pointer[nativeOf]
+
 	imageOnce sync.Once
 	image     *image // memory 0 after its active data segments, if that doesn't depend on imports
 	imageErr  error
