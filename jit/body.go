@@ -272,6 +272,9 @@ func (c *compiler) reenter(in instruction) {
 }
 
 func (c *compiler) callIndirect(in instruction) {
+	if t := c.find(in.b); t != nil {
+		c.storeTemp(t) // Go reads the index there if it has to make the call
+	}
 	index := c.intReg(in.b, 4)
 	if index != RDX {
 		c.grab(RDX)
@@ -356,19 +359,6 @@ func (c *compiler) globalSet(in instruction) {
 	c.b = MOVRM(c.b, 8, scratch, c.field(c.lay.Globals))
 	at.Base = scratch
 	c.b = MOVMR(c.b, 8, at, r)
-}
-
-func (c *compiler) moveVector(dst, src uint16) {
-	for _, slot := range []uint16{src, src + 1} {
-		if t := c.find(slot); t != nil {
-			c.storeTemp(t)
-			c.drop(slot)
-		}
-	}
-	c.drop(dst)
-	c.drop(dst + 1)
-	c.b = VecRM(c.b, VMOVUPS, scratchX, home(src))
-	c.b = VecMR(c.b, VMOVUPSst, home(dst), scratchX)
 }
 
 // constant gives a slot a value. An operand waits for its consumer to say in

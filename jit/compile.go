@@ -35,13 +35,14 @@ const (
 
 // pin is a local that lives in a register.
 type pin struct {
-	slot  uint16
-	float bool
-	reg   uint8
+	slot   uint16
+	float  bool
+	vector bool // of two slots; float is not set
+	reg    uint8
 	// lazy: every value it is given is a number or an arithmetic result, so
 	// its NaN may stay as the processor made it until it can be seen.
 	lazy  bool
-	width uint8 // of a float: 32 or 64
+	width uint8 // of a float: 32 or 64; of a vector's lanes while it is lazy
 }
 
 // temp is an operand whose home slot has not been written.
@@ -59,6 +60,7 @@ const (
 	inReg tempKind = iota
 	inXmm
 	isConst
+	inVector // of two slots
 )
 
 // output is the code of one function, at offsets from its beginning.
@@ -150,15 +152,15 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 // choosePins gives registers to the locals that gain most from one.
 func (c *compiler) choosePins() {
 	c.pinOf = make([]int8, len(c.s.uses))
-	var ints, floats []uint16
+	var ints, floats []uint16 // floats and vectors share registers
 	for slot, weight := range c.s.uses {
 		c.pinOf[slot] = -1
 		// A pin is written home and read back around each call: it must be
 		// used more often than that.
-		if weight == 0 || weight < c.s.calls || c.s.wide[slot] || c.isHeader(slot) {
+		if weight == 0 || weight < c.s.calls || c.s.half[slot] || c.isHeader(slot) {
 			continue
 		}
-		if c.s.float[slot] != 0 {
+		if c.s.float[slot] != 0 || c.s.vector[slot] {
 			floats = append(floats, uint16(slot))
 		} else {
 			ints = append(ints, uint16(slot))
@@ -179,7 +181,7 @@ func (c *compiler) choosePins() {
 		c.addPin(pin{slot: slot, reg: uint8(pinRegs[i])})
 	}
 	for i, slot := range floats[:min(len(floats), len(pinXmm))] {
-		c.addPin(pin{slot: slot, reg: uint8(pinXmm[i]), float: true, width: c.s.float[slot]})
+		c.addPin(pin{slot: slot, reg: uint8(pinXmm[i]), float: c.s.float[slot] != 0, vector: c.s.vector[slot], width: c.s.float[slot]})
 	}
 	c.findAssigned()
 }
@@ -209,7 +211,7 @@ func (c *compiler) findAssigned() {
 		p := &c.pins[i]
 		// What the caller passed must be kept bit by bit.
 		local := p.slot >= uint16(c.f.Header)
-		p.lazy = p.float && local
+		p.lazy = (p.float || p.vector) && local
 		if local {
 			c.assigned |= 1 << i // cleared at entry
 		}
@@ -225,7 +227,7 @@ func (c *compiler) findAssigned() {
 					continue
 				}
 				c.assigned |= 1 << i
-				if p := &c.pins[i]; p.lazy && !c.mayWait(in, k) {
+				if p := &c.pins[i]; p.lazy && !c.mayWait(in, k, p) {
 					p.lazy, changed = false, true
 				}
 			}
@@ -236,24 +238,39 @@ func (c *compiler) findAssigned() {
 
 // mayWait reports whether the k-th value that an instruction writes is a
 // number, or a NaN that arithmetic made.
-func (c *compiler) mayWait(in instruction, k int) bool {
+func (c *compiler) mayWait(in instruction, k int, p *pin) bool {
 	isNumber := func(v uint64) bool {
-		return v&0x7f800000 != 0x7f800000 && v>>52&0x7ff != 0x7ff
+		return v&0x7f800000 != 0x7f800000 && v>>32&0x7f800000 != 0x7f800000 && v>>52&0x7ff != 0x7ff
 	}
 	switch in.op {
+	case code.RareBase + code.Op(wasm.OpV128Const):
+		return isNumber(c.f.Ins[in.pc+1]) && isNumber(c.f.Ins[in.pc+2])
 	case code.Const:
 		return isNumber(uint64(in.imm()))
 	case code.Const64:
 		return isNumber(c.f.Ins[in.pc+1])
-	case code.Mov, code.Mov2:
+	case code.Mov, code.Mov2, code.MovV:
 		src := in.b
 		if k == 1 {
 			src = in.c
 		}
 		i, ok := c.pinAt(src)
-		return ok && c.pins[i].lazy
+		return ok && c.pins[i].lazy && c.sameLanes(p, c.pins[i].width)
+	}
+	if p.vector {
+		w := laneWidth(in.op)
+		return w != 0 && c.sameLanes(p, w)
 	}
 	return nanWidth(in.op) != 0
+}
+
+// sameLanes fixes the width of a vector's lanes at the first that is seen; a
+// local that holds both kinds can't wait.
+func (c *compiler) sameLanes(p *pin, w uint8) bool {
+	if p.vector && p.width == 0 {
+		p.width = w
+	}
+	return p.width == w
 }
 
 // written lists the slots below the operands that an instruction may write.
@@ -262,7 +279,7 @@ func written(in instruction) []uint16 {
 	switch {
 	case op == code.Mov2:
 		return []uint16{in.a, in.a + 1}
-	case op == code.Mov, op == code.Const, op == code.Const64, op == code.Select, op == code.GlobalGet, op == code.MemSize:
+	case op == code.Mov, op == code.MovV, op == code.Const, op == code.Const64, op == code.Select, op == code.GlobalGet, op == code.MemSize:
 		return []uint16{in.a}
 	case op < 0x28, op >= code.BrBase && op < code.RareBase:
 		return nil
@@ -340,6 +357,8 @@ func (c *compiler) prologue() {
 	for slot := first; slot < first+uint16(f.Locals); slot++ {
 		i, pinned := c.pinAt(slot)
 		switch {
+		case !pinned && c.s.half[slot] && c.pinOf[slot-1] >= 0:
+			// The first half's register holds both.
 		case !pinned && f.Locals > 16:
 			if !zero {
 				c.b = VecRRR(c.b, VXORPS, scratchX, scratchX, scratchX)
@@ -348,7 +367,7 @@ func (c *compiler) prologue() {
 			c.b = VecMR(c.b, VMOVSDst, home(slot), scratchX)
 		case !pinned:
 			c.b = MOVMI(c.b, 8, home(slot), 0)
-		case c.pins[i].float:
+		case c.pins[i].float || c.pins[i].vector:
 			x := Xmm(c.pins[i].reg)
 			c.b = VecRRR(c.b, VXORPS, x, x, x)
 		default:

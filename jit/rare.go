@@ -7,7 +7,10 @@ import (
 
 // inlineRare tells the operations that the interpreter keeps outside its loop
 // and compiled code needn't leave for.
-func inlineRare(op code.Op) bool { return truncates(wasm.Op(op - code.RareBase)) }
+func inlineRare(op code.Op) bool {
+	w := wasm.Op(op - code.RareBase)
+	return truncates(w) || w >= wasm.PrefixSIMD || w == wasm.OpSelect
+}
 
 // truncates tells the conversions to integers that trap.
 func truncates(op wasm.Op) bool {
@@ -17,7 +20,16 @@ func truncates(op wasm.Op) bool {
 // rare translates what the interpreter does outside its loop: the machine does
 // it, and compiled code goes on behind it.
 func (c *compiler) rare(in instruction) {
-	if op := wasm.Op(in.op - code.RareBase); truncates(op) {
+	op := wasm.Op(in.op - code.RareBase)
+	switch {
+	case op >= wasm.PrefixSIMD:
+		c.vector(in, op)
+		return
+	case op == wasm.OpSelect:
+		c.selectVector(in, uint16(c.f.Ins[in.pc+1]))
+		return
+	}
+	if truncates(op) {
 		i, long := op-wasm.OpI32TruncF32S, false
 		if op >= wasm.OpI64TruncF32S {
 			i, long = op-wasm.OpI64TruncF32S, true

@@ -20,9 +20,12 @@ const (
 // loadPin fills a pin's register from its home slot. It leaves flags alone.
 func (c *compiler) loadPin(i int) {
 	p := &c.pins[i]
-	if p.float {
+	switch {
+	case p.vector:
+		c.b = VecRM(c.b, VMOVUPS, Xmm(p.reg), home(p.slot))
+	case p.float:
 		c.b = VecRM(c.b, VMOVSD, Xmm(p.reg), home(p.slot))
-	} else {
+	default:
 		c.b = MOVRM(c.b, 8, Reg(p.reg), home(p.slot))
 	}
 }
@@ -30,6 +33,13 @@ func (c *compiler) loadPin(i int) {
 // storePin writes a pin's register to its home slot.
 func (c *compiler) storePin(i int) {
 	p := &c.pins[i]
+	if p.vector {
+		if p.lazy && p.width != 0 {
+			c.canonicalLanes(Xmm(p.reg), p.width)
+		}
+		c.b = VecMR(c.b, VMOVUPSst, home(p.slot), Xmm(p.reg))
+		return
+	}
 	if !p.float {
 		c.b = MOVMR(c.b, 8, home(p.slot), Reg(p.reg))
 		return
@@ -89,20 +99,21 @@ func (c *compiler) find(slot uint16) *temp {
 	return nil
 }
 
-// drop forgets the temp of a slot. Its register is held until the instruction
-// is done.
+// drop forgets the temps that a slot is part of. Their registers are held until
+// the instruction is done.
 func (c *compiler) drop(slot uint16) {
-	for i := range c.temps {
-		if t := &c.temps[i]; t.slot == slot {
-			switch t.kind {
-			case inReg:
-				c.heldG = append(c.heldG, Reg(t.reg))
-			case inXmm:
-				c.heldX = append(c.heldX, Xmm(t.reg))
-			}
-			c.temps = slices.Delete(c.temps, i, i+1)
-			return
+	for i := len(c.temps) - 1; i >= 0; i-- {
+		t := &c.temps[i]
+		if t.slot != slot && !(t.kind == inVector && t.slot+1 == slot) {
+			continue
 		}
+		switch t.kind {
+		case inReg:
+			c.heldG = append(c.heldG, Reg(t.reg))
+		case inXmm, inVector:
+			c.heldX = append(c.heldX, Xmm(t.reg))
+		}
+		c.temps = slices.Delete(c.temps, i, i+1)
 	}
 }
 
@@ -128,7 +139,7 @@ func (c *compiler) allocG() Reg {
 
 func (c *compiler) allocX() Xmm {
 	if len(c.freeX) == 0 {
-		i := slices.IndexFunc(c.temps, func(t temp) bool { return t.kind == inXmm })
+		i := slices.IndexFunc(c.temps, func(t temp) bool { return t.kind == inXmm || t.kind == inVector })
 		t := c.temps[i]
 		c.storeTemp(&t)
 		c.temps = slices.Delete(c.temps, i, i+1)
@@ -166,6 +177,12 @@ func (c *compiler) storeTemp(t *temp) {
 			t.nan = 0
 		}
 		c.b = VecMR(c.b, VMOVSDst, home(t.slot), Xmm(t.reg))
+	case inVector:
+		if t.nan != 0 {
+			c.canonicalLanes(Xmm(t.reg), t.nan)
+			t.nan = 0
+		}
+		c.b = VecMR(c.b, VMOVUPSst, home(t.slot), Xmm(t.reg))
 	case isConst:
 		if int64(t.value) == int64(int32(t.value)) {
 			c.b = MOVMI(c.b, 8, home(t.slot), int32(t.value))
@@ -184,7 +201,7 @@ func (c *compiler) flush() {
 		switch t.kind {
 		case inReg:
 			c.freeG = append(c.freeG, Reg(t.reg))
-		case inXmm:
+		case inXmm, inVector:
 			c.freeX = append(c.freeX, Xmm(t.reg))
 		}
 	}

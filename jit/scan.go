@@ -54,7 +54,8 @@ type shape struct {
 	calls  uint64   // weight of the instructions over which registers are lost
 	uses   []uint64 // weight of the uses of each slot below the operands
 	float  []uint8  // width of the floats that a slot below the operands holds, by its local's type; else 0
-	wide   []bool   // slots of vectors
+	vector []bool   // whether a vector local begins at a slot below the operands
+	half   []bool   // whether a slot is a vector local's second half
 }
 
 // maxDepth bounds the weight of nested loops: 8^5.
@@ -65,7 +66,7 @@ func scan(m *wasm.Module, f *code.Func) (*shape, error) {
 	n := uint32(len(f.Ins)) - 1 // the last word is never executed
 	s := &shape{
 		starts: make([]bool, n+1), target: make([]bool, n+1), depth: make([]uint8, n+1),
-		uses: make([]uint64, f.Operands()), float: make([]uint8, f.Operands()), wide: make([]bool, f.Operands()),
+		uses: make([]uint64, f.Operands()), float: make([]uint8, f.Operands()), vector: make([]bool, f.Operands()), half: make([]bool, f.Operands()),
 	}
 	change := make([]int32, n+2)
 	jump := func(from, to uint32) error {
@@ -134,7 +135,7 @@ func (s *shape) types(m *wasm.Module, f *code.Func) {
 		case wasm.F64:
 			s.float[slot] = 64
 		case wasm.V128:
-			s.wide[slot], s.wide[slot+1] = true, true
+			s.vector[slot], s.half[slot+1] = true, true
 		}
 		at += uint32(t.Slots())
 	}
@@ -151,7 +152,7 @@ func leavesRegisters(op code.Op) bool {
 func slots(ins []uint64, in instruction) []uint16 {
 	op := in.op
 	switch {
-	case op == code.Mov:
+	case op == code.Mov, op == code.MovV:
 		return []uint16{in.a, in.b}
 	case op == code.Mov2:
 		return []uint16{in.a, in.a + 1, in.b, in.c}
@@ -161,8 +162,10 @@ func slots(ins []uint64, in instruction) []uint16 {
 		return []uint16{in.a, in.b, in.c, uint16(ins[in.pc+1])}
 	case op == code.CallIndir:
 		return []uint16{in.b}
-	case op < 0x28: // charges, jumps, calls, MovV
+	case op < 0x28: // charges, jumps, calls
 		return nil
+	case op >= code.RareBase+code.Op(wasm.PrefixSIMD):
+		return []uint16{in.a, in.b, in.c, uint16(ins[in.pc+1] >> 32)}
 	case op >= code.RareBase:
 		return []uint16{in.a, in.b}
 	case op >= code.BrBase:
