@@ -7,7 +7,7 @@ import (
 
 // decoder reads canonical CBOR into the structures of a capsule: one pass, no reflection, no more memory
 // than the limits of the format allow. It accepts exactly what Unmarshal accepts of them within those
-// limits (FuzzDecodeAgrees holds it to that), at an eighth of the time: Verify must cost little more
+// limits (FuzzDecodeAgrees holds it to that), at a ninth of the time: Verify must cost little more
 // than its signatures. The first failure sticks and moves the offset to the end, so callers test fail once.
 type decoder struct {
 	b    []byte
