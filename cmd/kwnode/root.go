@@ -27,8 +27,10 @@ const (
 var commands = []func() *cobra.Command{
 	newCapsuleCmd,
 	newDemoCmd,
+	newExecCmd,
 	newKeygenCmd,
 	newVersionCmd,
+	newWasmCmd,
 }
 
 // run is main with everything that it touches as a parameter. It returns the exit status.

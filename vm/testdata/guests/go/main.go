@@ -118,6 +118,9 @@ func deep(n int, acc *[8]int) int {
 
 func main() {
 	jsonRound()
+	if len(os.Args) > 1 && os.Args[1] == "panic" {
+		panic("on request")
+	}
 	mapOrder()
 	pipeline()
 	timers()
@@ -125,9 +128,6 @@ func main() {
 	fmt.Println("deep:", deep(2000, &[8]int{}))
 	if err := fmt.Errorf("wrapped: %w", errDeep); errors.Is(err, errDeep) {
 		fmt.Println(err)
-	}
-	if len(os.Args) > 1 && os.Args[1] == "panic" {
-		panic("on request")
 	}
 	fmt.Fprintln(os.Stderr, "done")
 	os.Exit(len(os.Args) - 1)
