@@ -221,8 +221,17 @@ func (l *Listener) offer(v *service, s *Stream) {
 	}
 }
 
-// Accept waits for the next stream. After Close it returns net.ErrClosed.
+// Accept is AcceptStream for those who want a net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
+	s, err := l.AcceptStream()
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// AcceptStream waits for the next stream. After Close it returns net.ErrClosed.
+func (l *Listener) AcceptStream() (*Stream, error) {
 	select {
 	case s := <-l.streams:
 		return s, nil

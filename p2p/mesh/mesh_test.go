@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -106,7 +107,7 @@ type attacker struct {
 	t  *pubsub.Topic
 }
 
-func newAttacker(t *testing.T, nw *sim.Net, i int) *attacker {
+func newAttacker(t *testing.T, nw *sim.Net, i int, more ...pubsub.Option) *attacker {
 	t.Helper()
 	h, err := nw.Host(i)
 	if err != nil {
@@ -114,9 +115,9 @@ func newAttacker(t *testing.T, nw *sim.Net, i int) *attacker {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a := &attacker{h: h}
-	a.ps, err = pubsub.NewGossipSub(ctx, raw.Unwrap(h.Raw()),
-		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(messageID),
+	more = append(more, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(), pubsub.WithMessageIdFn(messageID),
 		pubsub.WithGossipSubProtocols(protocols, features), pubsub.WithFloodPublish(true), pubsub.WithPeerOutboundQueueSize(4096))
+	a.ps, err = pubsub.NewGossipSub(ctx, raw.Unwrap(h.Raw()), more...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -320,6 +321,111 @@ func TestAttackersFramesDoNotGrowTheHeap(t *testing.T) {
 			if n := len(a.m.ps.ListPeers(fmt.Sprintf("/junk/%d", i))); n != 0 {
 				t.Fatal("a stranger's topic is remembered")
 			}
+		}
+	})
+}
+
+// censor takes part in the mesh and passes nothing on.
+func censor() pubsub.Option {
+	return pubsub.WithDefaultValidator(func(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
+		if from == m.ReceivedFrom && m.Local {
+			return pubsub.ValidationAccept
+		}
+		return pubsub.ValidationIgnore
+	}, pubsub.WithValidatorInline(true))
+}
+
+// TestSybils: four attackers for each honest peer, every one connected to every honest peer. Half of them censor, half
+// flood. KWNODE_FULL=1 runs 20 against 80.
+func TestSybils(t *testing.T) {
+	honest, sybils := 5, 20
+	if os.Getenv("KWNODE_FULL") != "" {
+		honest, sybils = 20, 80
+	}
+	synctest.Test(t, func(t *testing.T) {
+		nw := sim.New(1, sim.Link{Delay: 25 * time.Millisecond, Jitter: 10 * time.Millisecond})
+		var nodes []*node
+		for i := range honest {
+			nodes = append(nodes, newNode(t, nw, i, Config{}))
+		}
+		for i := range nodes { // each knows three others
+			for d := 1; d <= 3; d++ {
+				if j := (i + d*d) % honest; j != i {
+					link(t, nodes[i].h, nodes[j].h)
+				}
+			}
+		}
+		var bad []*attacker
+		for i := range sybils {
+			var opt []pubsub.Option
+			if i%2 == 0 {
+				opt = append(opt, censor())
+			}
+			a := newAttacker(t, nw, 1000+i, opt...)
+			for _, n := range nodes {
+				link(t, a.h, n.h)
+			}
+			bad = append(bad, a)
+		}
+		time.Sleep(5 * time.Second)
+		done := make(chan struct{})
+		for i, a := range bad {
+			if i%2 == 0 {
+				continue
+			}
+			go func() { // 50 spoiled capsules a second, until it notices that nobody listens
+				author := sim.Identity(5000 + i)
+				b := seal(t, author, i, zone).Bytes()
+				for n := 0; ; n++ {
+					b = spoil(b)
+					b[len(b)-10] ^= byte(n)
+					b[len(b)-11] ^= byte(n >> 8)
+					_ = a.t.Publish(context.Background(), b)
+					select {
+					case <-done:
+						return
+					case <-time.After(20 * time.Millisecond):
+					}
+				}
+			}()
+		}
+		var sent []*capsule.Capsule
+		var at []time.Time
+		for round := range 4 {
+			for i, n := range nodes {
+				c := seal(t, sim.Identity(100+i), round, zone)
+				if err := n.t.Publish(t.Context(), c); err != nil {
+					t.Fatal(err)
+				}
+				sent, at = append(sent, c), append(at, time.Now())
+			}
+			time.Sleep(2 * time.Second)
+		}
+		time.Sleep(3 * time.Second)
+		close(done)
+		missing, slowest := 0, time.Duration(0)
+		for i, c := range sent {
+			for j, n := range nodes {
+				if j == i%honest {
+					continue
+				}
+				if !n.has(c.ID()) {
+					missing++
+					continue
+				}
+				slowest = max(slowest, n.got[c.ID()].Sub(at[i]))
+			}
+		}
+		cut := 0
+		for _, n := range nodes {
+			cut += int(n.m.Snapshot().Shut)
+		}
+		t.Logf("%d capsules to %d peers: %d missing, slowest %v; %d connections of floods cut", len(sent), honest-1, missing, slowest, cut)
+		if missing > 0 || slowest > 5*time.Second {
+			t.Fatalf("%d deliveries missing, the slowest took %v; want all within 5 s", missing, slowest)
+		}
+		if cut < honest*sybils/2 {
+			t.Fatalf("%d floods cut, want all %d", cut, honest*sybils/2)
 		}
 	})
 }

@@ -18,7 +18,9 @@ func Identity(i int) *capsule.Identity {
 
 // Address returns the public address of simulated machine i. Up to 256 of them, each has its own /16, so that what
 // limits networks does not take them for one.
-func Address(i int) netip.Addr { return netip.AddrFrom4([4]byte{4 + byte(i>>16), byte(i), byte(i >> 8), 1}) }
+func Address(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{4 + byte(i>>16), byte(i), byte(i >> 8), 1})
+}
 
 // Host starts host i: Identity(i) listening at Address(i). The functions may change its configuration before.
 func (n *Net) Host(i int, tweak ...func(*p2p.Config)) (*p2p.Host, error) {
