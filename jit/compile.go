@@ -51,6 +51,7 @@ type temp struct {
 	kind  tempKind
 	reg   uint8
 	nan   uint8 // 32 or 64 if the value may be a NaN that isn't canonical yet
+	clean bool  // the home slot holds the value as well
 	value uint64
 }
 
@@ -85,6 +86,7 @@ type compiler struct {
 	jumps   []patch
 	entries []entry
 	cold    []coldPath
+	late    []func() // entries behind calls
 
 	pins     []pin
 	pinOf    []int8 // of each slot below the operands, -1 for none
@@ -137,6 +139,10 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 		return nil, err
 	}
 	c.coldPaths()
+	for _, emit := range c.late {
+		emit()
+	}
+	slices.SortFunc(c.entries, func(a, b entry) int { return int(a.pc) - int(b.pc) })
 	out.enter = uint32(c.exits())
 	for _, j := range c.jumps {
 		to := c.at[j.pc]
@@ -338,20 +344,22 @@ func (c *compiler) trap(cond Cond, trap uint8, pc uint32) {
 }
 
 // prologue is where compiled code calls. RAX holds the address of the call
-// instruction, regFrame the new frame; the arguments are in its slots.
+// instruction, ECX the caller's function index, regFrame the new frame; the
+// arguments are in its slots.
 func (c *compiler) prologue() {
 	f := c.f
 	header := Mem{Base: regFrame, Disp: int32(f.Header) * 8}
-	c.b = ALUMI(c.b, SUB, 8, c.field(c.lay.Calls), 1)
-	c.jcc(L, c.refuseCall)
-	c.b = LEA(c.b, 8, RCX, Mem{Base: regFrame, Disp: int32(f.Frame) * 8})
-	c.b = ALURM(c.b, CMP, 8, RCX, c.field(c.lay.StackEnd))
-	c.jcc(A, c.refuseCall)
+	c.b = ALURM(c.b, CMP, 8, RSP, c.field(c.lay.Limit))
+	c.jcc(B, c.giveCallBack)
+	c.b = LEA(c.b, 8, RDX, Mem{Base: regFrame, Disp: int32(f.Frame) * 8})
+	c.b = ALURM(c.b, CMP, 8, RDX, c.field(c.lay.StackEnd))
+	c.jcc(A, c.giveCallBack)
 	c.b = MOVMR(c.b, 8, header, RAX)
-	c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Cur))
+	c.b = MOVRM(c.b, 4, RDX, c.field(c.lay.Cur+4)) // the instance
 	header.Disp += 8
-	c.b = MOVMR(c.b, 8, header, RCX)
-	c.b = MOVMI(c.b, 4, c.field(c.lay.Cur), int32(f.Index))
+	c.b = MOVMR(c.b, 4, header, RCX)
+	header.Disp += 4
+	c.b = MOVMR(c.b, 4, header, RDX)
 	first := uint16(f.Header + code.HeaderSlots)
 	zero := false
 	for slot := first; slot < first+uint16(f.Locals); slot++ {
@@ -391,20 +399,16 @@ func noCode(lay *code.Layout) []byte {
 	return c.b
 }
 
-// refuseCall gives the call back to Go: one level of the native stack, the
-// depth or the frames are used up, and only the machine knows which matters.
-func (c *compiler) refuseCall() {
-	c.b = ALUMI(c.b, ADD, 8, c.field(c.lay.Calls), 1)
-	c.giveCallBack()
-}
-
 // giveCallBack leaves with PC at the call, whose address is in RAX, in the
-// caller's frame.
+// caller's frame: one level of the native stack, the depth or the frames are
+// used up, and only the machine knows which matters.
 func (c *compiler) giveCallBack() {
+	c.b = MOVMR(c.b, 4, c.field(c.lay.Cur), RCX)
+	c.b = MOVMR(c.b, 8, c.field(c.lay.PC), RAX)
 	c.b = ExtendRM(c.b, false, 2, 4, RCX, Mem{Base: RAX, Disp: 2})
 	c.b = ShiftRI(c.b, SHL, 4, RCX, 3)
 	c.b = ALURR(c.b, SUB, 8, regFrame, RCX)
-	c.b = MOVMR(c.b, 8, c.field(c.lay.PC), RAX)
+	c.b = POP(c.b, RCX) // the call was not made
 	c.leave(code.ExitCall, 0)
 }
 
@@ -415,6 +419,7 @@ func (c *compiler) leave(why code.NativeExit, trap uint8) {
 	c.b = MOVMI(c.b, 4, c.field(c.lay.Exit), int32(why)|int32(trap)<<8)
 	c.b = MOVMR(c.b, 8, c.field(c.lay.FP), regFrame)
 	c.b = MOVMR(c.b, 8, c.field(c.lay.Gas), regGas)
+	c.b = MOVMR(c.b, 8, c.field(c.lay.Leave), RSP)
 	c.b = MOVRM(c.b, 8, RSP, c.field(c.lay.Base))
 	c.b = RET(c.b)
 }
@@ -437,6 +442,7 @@ func (c *compiler) exits() int {
 		c.b = MOVRI(c.b, RCX, c.base())
 		c.b = LEA(c.b, 8, RAX, Mem{Base: RCX, Index: RAX, Scale: 8})
 		c.b = MOVMR(c.b, 8, c.field(c.lay.PC), RAX)
+		c.b = MOVMI(c.b, 4, c.field(c.lay.Cur), int32(c.f.Index))
 		c.leave(why, trap)
 	}
 	for trap := range c.trapAt {
@@ -465,24 +471,27 @@ func (c *compiler) exits() int {
 	return enter
 }
 
-// returned is where a return arrives that has no caller on the native stack:
-// RAX is the header of the frame that returned, regFrame still its frame.
+// returned is where the entered function returns to: its caller is not on the
+// native stack.
 func (c *compiler) returned() {
-	c.b = MOVRM(c.b, 8, RDX, Mem{Base: RAX})
+	header := Mem{Base: regFrame, Disp: int32(c.f.Header) * 8}
+	c.b = MOVRM(c.b, 8, RDX, header)
 	c.b = MOVRR(c.b, 4, RCX, RDX)
 	c.b = ALURI(c.b, AND, 4, RCX, code.TagMask)
 	c.b = Jcc(c.b, E, 0)
 	plain := len(c.b)
+	c.b = LEA(c.b, 8, RAX, header)
 	c.b = MOVMR(c.b, 8, c.field(c.lay.Header), RAX)
+	c.b = MOVMI(c.b, 4, c.field(c.lay.Cur), int32(c.f.Index))
 	c.leave(code.ExitReturn, 0)
 	c.patch(plain-4, len(c.b))
-	c.b = MOVRM(c.b, 8, RCX, Mem{Base: RAX, Disp: 8})
+	header.Disp += 8
+	c.b = MOVRM(c.b, 8, RCX, header)
 	c.b = MOVMR(c.b, 8, c.field(c.lay.Cur), RCX)
 	c.b = ExtendRM(c.b, false, 2, 4, RCX, Mem{Base: RDX, Disp: 2})
 	c.b = ShiftRI(c.b, SHL, 4, RCX, 3)
 	c.b = ALURR(c.b, SUB, 8, regFrame, RCX)
 	c.b = ALURI(c.b, ADD, 8, RDX, 16)
 	c.b = MOVMR(c.b, 8, c.field(c.lay.PC), RDX)
-	c.b = ALUMI(c.b, ADD, 8, c.field(c.lay.Calls), 1)
 	c.leave(code.ExitResume, 0)
 }

@@ -168,6 +168,9 @@ func (c *compiler) grab(r Reg) {
 
 // storeTemp writes an operand to its home slot.
 func (c *compiler) storeTemp(t *temp) {
+	if t.clean {
+		return
+	}
 	switch t.kind {
 	case inReg:
 		c.b = MOVMR(c.b, 8, home(t.slot), Reg(t.reg))

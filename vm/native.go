@@ -30,7 +30,12 @@ type NativeModule interface {
 // NativeStack runs compiled code.
 type NativeStack interface {
 	Run(code uintptr, machine unsafe.Pointer)
+	Top() uintptr // the address that the first word is pushed below
 }
+
+// nativeReserve is what stands on a native stack before the entered function's first call: two words of Run's, its
+// return address, and the entered function's.
+const nativeReserve = 4 * 8
 
 // NativeCalls is how many calls compiled code nests before it comes back to drop its return addresses. A program's own
 // limit is Limits.Depth.
@@ -47,10 +52,11 @@ const (
 
 // native is the part of a machine that compiled code needs and the interpreter doesn't.
 type nativeState struct {
-	calls   int64 // that compiled code may still make before it comes back; taken from depth
 	entries unsafe.Pointer
 	target  uintptr
+	limit   uintptr // the lowest native stack pointer at which a function may begin
 	base    uintptr // the native stack pointer to leave with
+	leave   uintptr // the one that it left from
 	exit    uint32  // code.NativeExit, and the trap code above it
 }
 
@@ -65,7 +71,8 @@ func NativeLayout() code.Layout {
 		Cur: at(unsafe.Offsetof(m.cur)), Mem: at(unsafe.Offsetof(m.mem)), MemLen: at(unsafe.Offsetof(m.memLen)),
 		Funcs: at(unsafe.Offsetof(m.funcs)), Globals: at(unsafe.Offsetof(m.globals)), Tables: at(unsafe.Offsetof(m.tables)),
 		StackEnd: at(unsafe.Offsetof(m.stackEnd)), Header: at(unsafe.Offsetof(m.header)),
-		Calls:   at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.calls)),
+		Limit:   at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.limit)),
+		Leave:   at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.leave)),
 		Entries: at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.entries)),
 		Target:  at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.target)),
 		Base:    at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.base)),
@@ -160,10 +167,11 @@ func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
 	}
 	m.native.entries = m.inst.mod.nativeModule(s.compiler).Entries()
 	m.native.target = target
-	m.native.calls = min(m.depth, NativeCalls)
-	rest := m.depth - m.native.calls
+	m.native.limit = s.nativeStack.Top() - nativeReserve - 8*uintptr(min(m.depth, NativeCalls))
 	s.nativeStack.Run(enter, unsafe.Pointer(m))
-	m.depth = rest + m.native.calls
+	// One word on the native stack is one call: the entered function's own return address, and those of the calls that
+	// it made. A frame that returned to Go has left none.
+	m.depth -= int64(m.native.base-m.native.leave)/8 - 1
 	switch code.NativeExit(m.native.exit) {
 	case code.ExitTrap:
 		m.trap = TrapCode(m.native.exit >> 8)
@@ -171,6 +179,7 @@ func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
 	case code.ExitCall:
 		return s.nativeCall()
 	case code.ExitReturn:
+		m.depth-- // slowReturn counts the return
 		return exitReturn, false
 	case code.ExitResume:
 		return 0, true

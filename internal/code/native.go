@@ -6,20 +6,19 @@ package code
 type Layout struct {
 	PC, FP, Gas, Cur, Mem, MemLen, Funcs, Globals, Tables, StackEnd, Header int32
 
-	// Calls is how many calls compiled code may make before it must come back: a 64-bit counter that it lowers at each
-	// call and raises at each return.
-	Calls int32
+	Limit int32 // the lowest native stack pointer at which a function may begin
+	Leave int32 // the native stack pointer at which compiled code left; what is between it and Base was called
 	// Entries points to one address for each function of the module: its compiled code, or that of NoCode.
 	Entries int32
 	Target  int32 // address inside the code where execution goes on
-	Base    int32 // the native stack pointer to leave with
+	Base    int32 // the native stack pointer to leave with, below which is the entered function's return address
 	Exit    int32 // a NativeExit, with the trap code above its low byte; 32 bits
 
 	TableBase, TableSize int32 // in a table; the size is 32 bits
 	FuncSig              int32 // in a Func
 }
 
-// NativeExit says why compiled code came back. PC, FP, Cur, Gas and Calls are up to date, and every live value is in its
+// NativeExit says why compiled code came back. PC, FP, Cur and Gas are up to date, and every live value is in its
 // home slot.
 type NativeExit uint8
 

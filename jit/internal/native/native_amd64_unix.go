@@ -189,8 +189,8 @@ func NewStack(size int) (*Stack, error) {
 // Size is the number of bytes that code may use, less what Run keeps there.
 func (s *Stack) Size() int { return len(s.space) - os.Getpagesize() - 16 }
 
-// Limit is the lowest address that code may push to.
-func (s *Stack) Limit() uintptr { return s.top - uintptr(len(s.space)-os.Getpagesize()) }
+// Top is the address that the first word is pushed below.
+func (s *Stack) Top() uintptr { return s.top }
 
 // Close gives the memory back.
 func (s *Stack) Close() error {

@@ -49,8 +49,8 @@ func NewStack(int) (*Stack, error) { return nil, errUnsupported }
 // Size is zero.
 func (*Stack) Size() int { return 0 }
 
-// Limit is zero.
-func (*Stack) Limit() uintptr { return 0 }
+// Top is zero.
+func (*Stack) Top() uintptr { return 0 }
 
 // Close does nothing.
 func (*Stack) Close() error { return nil }
