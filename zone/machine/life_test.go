@@ -22,6 +22,9 @@ func TestLife(t *testing.T) {
 	if len(out.Effects) != 1 || out.Effects[0].Kind != EffectDeliver || out.Effects[0].Worker != w.workers[0].Key() {
 		t.Fatalf("effects %+v", out.Effects)
 	}
+	if c := w.capsule(id); c.Run.Seed != SegmentSeed(out.Chain, id, 0, 0) || c.Run.Clock != w.now {
+		t.Fatalf("the first lease's seed does not follow from its entry: %+v", c.Run)
+	}
 	w.checkState()
 	cmd := w.commitCmd(id, EndDone, func(c *Commit) {
 		c.Reads = []Read{w.read(id, "orders/1")}
