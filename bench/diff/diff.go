@@ -23,6 +23,9 @@ type Instance interface {
 	// is named in the words of the specification's tests.
 	Call(ctx context.Context, name string, args []uint64) (results []uint64, trap string, err error)
 	Memory() []byte
+	// Gas is what the calls so far took, start function included: what the instance was charged, or what the
+	// instrumented module counted.
+	Gas() uint64
 	Close()
 }
 
@@ -33,15 +36,17 @@ type Step struct {
 	Results []uint64
 	Trap    string
 	Memory  [32]byte // hash of the memory afterwards
+	Gas     uint64   // taken so far
 }
 
 func (s Step) String() string {
-	return fmt.Sprintf("%s(%#x) = %#x trap %q memory %x", s.Call, s.Args, s.Results, s.Trap, s.Memory[:4])
+	return fmt.Sprintf("%s(%#x) = %#x trap %q memory %x gas %d", s.Call, s.Args, s.Results, s.Trap, s.Memory[:4], s.Gas)
 }
 
-// Trace instantiates a module and calls its exports with random arguments made from seed, two rounds of them.
-func Trace(ctx context.Context, e Engine, m *wasmgen.Module, seed uint64) ([]Step, error) {
-	inst, trap, err := e.Instantiate(ctx, m.Wasm)
+// Trace instantiates b, which is m or m instrumented, and calls its exports with random arguments made from
+// seed, two rounds of them.
+func Trace(ctx context.Context, e Engine, b []byte, m *wasmgen.Module, seed uint64) ([]Step, error) {
+	inst, trap, err := e.Instantiate(ctx, b)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +61,7 @@ func Trace(ctx context.Context, e Engine, m *wasmgen.Module, seed uint64) ([]Ste
 		if err != nil {
 			return fmt.Errorf("%s(%#x): %w", name, args, err)
 		}
-		steps = append(steps, Step{name, args, results, trap, sha256.Sum256(inst.Memory())})
+		steps = append(steps, Step{name, args, results, trap, sha256.Sum256(inst.Memory()), inst.Gas()})
 		return nil
 	}
 	for range 2 {
@@ -83,7 +88,7 @@ func Trace(ctx context.Context, e Engine, m *wasmgen.Module, seed uint64) ([]Ste
 func Compare(ours, theirs []Step) string {
 	for i := range min(len(ours), len(theirs)) {
 		a, b := ours[i], theirs[i]
-		if a.Call != b.Call || fmt.Sprint(a.Results) != fmt.Sprint(b.Results) || a.Memory != b.Memory || coarse(a.Trap) != coarse(b.Trap) {
+		if a.Call != b.Call || fmt.Sprint(a.Results) != fmt.Sprint(b.Results) || a.Memory != b.Memory || a.Gas != b.Gas || coarse(a.Trap) != coarse(b.Trap) {
 			return fmt.Sprintf("step %d:\n  ours   %v\n  theirs %v", i, a, b)
 		}
 	}

@@ -7,15 +7,20 @@ import (
 	"testing"
 
 	"github.com/kitwork/kwnode/bench/wasmgen"
+	"github.com/kitwork/kwnode/vm/wasm"
 )
 
 var (
-	seedFlag  = flag.Uint64("seed", 0, "seed of the first module; 0 picks one")
-	countFlag = flag.Uint64("modules", 1000, "how many modules to compare")
-	keepFlag  = flag.String("keep", "", "write a module that differs to this file")
+	seedFlag   = flag.Uint64("seed", 0, "seed of the first module; 0 picks one")
+	countFlag  = flag.Uint64("modules", 1000, "how many modules to compare")
+	keepFlag   = flag.String("keep", "", "write a module that differs to this file")
+	oracleFlag = flag.String("oracle", "interpreter", "which wazero to compare with: interpreter or compiler")
 )
 
-// TestAgainstWazero runs random modules here and on wazero. To see one again: -seed N -modules 1 -keep file.
+// TestAgainstWazero runs random modules here, and instrumented on wazero: results, traps, memory and the
+// gas of every call must be the same. Every third module runs here in small portions of gas.
+//
+// To see one again: -seed N -modules 1 -keep FILE.
 func TestAgainstWazero(t *testing.T) {
 	seed := *seedFlag
 	if seed == 0 {
@@ -23,13 +28,22 @@ func TestAgainstWazero(t *testing.T) {
 	}
 	t.Logf("seed %d, %d modules", seed, *countFlag)
 	var steps, traps int
+	var gas uint64
 	for i := range *countFlag {
 		m := wasmgen.Generate(seed + i)
-		theirs, err := Trace(t.Context(), Wazero{}, m, seed+i)
+		decoded, err := wasm.Decode(m.Wasm, 0)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed+i, err)
+		}
+		theirs, err := Trace(t.Context(), Wazero{Compiler: *oracleFlag == "compiler"}, Instrument(decoded), m, seed+i)
 		if err != nil {
 			t.Fatalf("seed %d: wazero: %v", seed+i, err)
 		}
-		ours, err := Trace(t.Context(), Ours{}, m, seed+i)
+		var portion uint64
+		if i%3 == 0 {
+			portion = 1 + (seed+i)%1000
+		}
+		ours, err := Trace(t.Context(), Ours{Gas: portion}, m.Wasm, m, seed+i)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed+i, err)
 		}
@@ -47,6 +61,7 @@ func TestAgainstWazero(t *testing.T) {
 				traps++
 			}
 		}
+		gas += ours[len(ours)-1].Gas
 	}
-	t.Logf("%d calls agree, %d of them trap", steps, traps)
+	t.Logf("%d calls agree, %d of them trap; %d units of gas", steps, traps, gas)
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/kitwork/kwnode/vm/wasm"
 )
 
-// Ours is this project's interpreter.
-type Ours struct{}
+// Ours is this project's interpreter. Gas is how much each Run is given, if that isn't 0.
+type Ours struct{ Gas uint64 }
 
 // enough gas for anything that a generated module does.
 const enough = 1 << 40
 
 // Instantiate implements Engine.
-func (Ours) Instantiate(ctx context.Context, b []byte) (Instance, string, error) {
+func (e Ours) Instantiate(ctx context.Context, b []byte) (Instance, string, error) {
 	m, err := vm.Decode(b)
 	if err != nil {
 		return nil, "", err
@@ -26,7 +26,7 @@ func (Ours) Instantiate(ctx context.Context, b []byte) (Instance, string, error)
 		s.Close()
 		return nil, "", err
 	}
-	o := &ours{s: s, inst: inst, types: map[string]*wasm.FuncType{}}
+	o := &ours{s: s, inst: inst, portion: e.Gas, types: map[string]*wasm.FuncType{}}
 	for _, ex := range m.Exports() {
 		o.types[ex.Name] = ex.Func
 	}
@@ -38,24 +38,37 @@ type ours struct {
 	s     *vm.Store
 	inst  *vm.Instance
 	types map[string]*wasm.FuncType
+
+	portion uint64 // gas for each Run, 0 for enough
+	used    uint64
 }
 
 func (o *ours) run(ctx context.Context) ([]uint64, string, error) {
-	stop, err := o.s.Run(ctx, enough)
-	if err != nil {
-		return nil, "", err
+	gas := o.portion
+	if gas == 0 {
+		gas = enough
 	}
-	switch stop.Reason {
-	case vm.Done:
-		var results []uint64
-		for _, v := range stop.Results {
-			results = append(results, v.Lo)
+	for {
+		stop, err := o.s.Run(ctx, gas)
+		if err != nil {
+			return nil, "", err
 		}
-		return results, "", nil
-	case vm.Trapped:
-		return nil, stop.Trap.Code.String(), nil
+		o.used += stop.Used
+		switch {
+		case stop.Reason == vm.Done:
+			var results []uint64
+			for _, v := range stop.Results {
+				results = append(results, v.Lo)
+			}
+			return results, "", nil
+		case stop.Reason == vm.Trapped:
+			return nil, stop.Trap.Code.String(), nil
+		case stop.Reason == vm.OutOfGas && o.portion > 0:
+			gas = max(o.portion, stop.Need)
+		default:
+			return nil, "", fmt.Errorf("run stopped for reason %d", stop.Reason)
+		}
 	}
-	return nil, "", fmt.Errorf("run stopped for reason %d", stop.Reason)
 }
 
 // Call implements Instance.
@@ -71,5 +84,7 @@ func (o *ours) Call(ctx context.Context, name string, args []uint64) ([]uint64, 
 }
 
 func (o *ours) Memory() []byte { return o.inst.Memory().Bytes() }
+
+func (o *ours) Gas() uint64 { return o.used }
 
 func (o *ours) Close() { o.s.Close() }

@@ -68,6 +68,13 @@ func (w *wazeroInstance) Memory() []byte {
 	return b
 }
 
+func (w *wazeroInstance) Gas() uint64 {
+	if g := w.m.ExportedGlobal(ExportGas); g != nil {
+		return g.Get()
+	}
+	return 0
+}
+
 func (w *wazeroInstance) Close() { w.r.Close(context.Background()) }
 
 // trapOf finds a trap in an error, which has it as text before a stack trace.

@@ -29,6 +29,15 @@ func (f *body) call() {
 	f.push(t.Results...)
 }
 
+// length pushes a number of bytes to fill or to copy: few, or more than half of a large memory.
+func (f *body) length() {
+	if f.pages > 1 && f.chance(40) {
+		f.i32(int32(f.pages-1)<<16 - int32(f.rng.IntN(1000)))
+		return
+	}
+	f.small(300)
+}
+
 // bulk writes an instruction on a range of memory or on tables.
 func (f *body) bulk() {
 	table := f.rng.IntN(len(f.tables))
@@ -46,12 +55,12 @@ func (f *body) bulk() {
 		f.address()
 		f.value(wasm.I32)
 		f.pop(1)
-		f.small(300)
+		f.length()
 		f.op(wasm.OpMemoryFill, 0)
 	case 3:
 		f.address()
 		f.address()
-		f.small(300)
+		f.length()
 		f.op(wasm.OpMemoryCopy, 0, 0)
 	case 4:
 		f.address()

@@ -35,10 +35,7 @@ const (
 // fuel is what a call of an export may take: a unit for every loop iteration and function entry.
 const fuel = 200
 
-const (
-	minPages, maxPages = 1, 3
-	minElems, maxElems = 12, 24
-)
+const minElems, maxElems = 12, 24
 
 // gen holds what the functions of a module share.
 type gen struct {
@@ -48,6 +45,7 @@ type gen struct {
 	bodies  int      // the functions made at random come first, the exported ones after them
 	globals []wasm.ValType
 	tables  []wasm.ValType
+	pages   int // of memory at the start, mostly 1
 	datas   int
 	elems   []wasm.ValType
 	slots   []uint32 // functions in table 0 at the start
@@ -59,6 +57,10 @@ var numTypes = []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64}
 // Generate makes the module of a seed.
 func Generate(seed uint64) *Module {
 	g := &gen{rng: rand.New(rand.NewPCG(seed, 0x6b77))}
+	g.pages = 1
+	if g.chance(4) {
+		g.pages = 6 // room for bulk operations that an engine divides
+	}
 	g.globals = []wasm.ValType{wasm.I32} // global 0 is the fuel
 	for range 3 + g.rng.IntN(8) {
 		g.globals = append(g.globals, g.anyType())
@@ -156,7 +158,7 @@ func (g *gen) module() *Module {
 	b = section(b, 1, len(g.types), types)
 	b = section(b, 3, len(g.funcs), funcs)
 	b = g.tableSection(b)
-	b = section(b, 5, 1, []byte{1, minPages, maxPages})
+	b = section(b, 5, 1, []byte{1, byte(g.pages), byte(g.pages + 2)})
 	b = g.globalSection(b)
 	b = section(b, 7, g.bodies+3, exports)
 	if start := g.startFunc(); start >= 0 {
@@ -240,41 +242,64 @@ func (g *gen) dataSection(b []byte) []byte {
 	var datas []byte
 	for i := range g.datas {
 		content := make([]byte, g.rng.IntN(200))
+		if g.pages > 1 {
+			content = make([]byte, 20_000)
+		}
 		for j := range content {
 			content[j] = byte(g.rng.Uint32())
 		}
 		if i%2 == 0 {
 			datas = append(datas, 1)
 		} else {
-			datas = append(sleb(append(datas, 0, byte(wasm.OpI32Const)), int64(g.rng.IntN(1<<16-200))), byte(wasm.OpEnd))
+			datas = append(sleb(append(datas, 0, byte(wasm.OpI32Const)), int64(g.rng.IntN(g.pages<<16-len(content)))), byte(wasm.OpEnd))
 		}
 		datas = appendSized(datas, content)
 	}
 	return section(b, 11, g.datas, datas)
 }
 
-// interesting are bit patterns at which integer and float operations change their behaviour.
-var interesting = []uint64{
-	0, 1, 2, 7, 31, 32, 33, 63, 64, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32,
-	1<<53 + 1, 1<<63 - 1, 1 << 63, 1<<64 - 1, 1<<64 - 2,
-	0x3f800000, 0xbf800000, 0x3f000000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x7fa00001, 0x00000001, 0x80000001, 0x4f000000, 0x5f000000, 0xcf000001,
-	0x3ff0000000000000, 0xbff0000000000000, 0x3fe0000000000000, 0x7ff0000000000000, 0xfff0000000000000, 0x7ff8000000000000, 0x7ff4000000000001,
-	0x0010000000000000, 0x41dfffffffc00000, 0x41e0000000000000, 0xc1e0000000200000, 0x43e0000000000000, 0x43f0000000000000, 0x36a0000000000001, 0x47efffffe0000000,
-}
+// Bit patterns at which operations change their behaviour.
+var (
+	interesting = []uint64{
+		0, 1, 2, 7, 31, 32, 33, 63, 64, 127, 128, 255, 256, 32767, 32768, 65535, 65536, 1<<31 - 1, 1 << 31, 1<<32 - 1, 1 << 32,
+		1<<53 + 1, 1<<63 - 1, 1 << 63, 1<<64 - 1, 1<<64 - 2, 0x8000800080008000, 0x7fff7fff7fff7fff, 0x807f80ff0100fe01,
+	}
+	// 0 to 3 in halves, 1 and 2^23 or 2^52 and neighbours, ends of integer ranges, infinities, NaNs, subnormals, ends of the range
+	interesting32 = []uint64{
+		0, 0x3f000000, 0x3f800000, 0x3fc00000, 0x40000000, 0x40200000, 0x40400000, 0x3f7fffff, 0x3f800001, 0x4affffff, 0x4b000000, 0x4b000001,
+		0x4effffff, 0x4f000000, 0x4f7fffff, 0x4f800000, 0x5effffff, 0x5f000000, 0x5f800000, 0x7f800000, 0x7fc00000, 0x7fa00001, 0x7fffffff,
+		1, 0x007fffff, 0x00800000, 0x7f7fffff,
+	}
+	interesting64 = []uint64{
+		0, 0x3fe0000000000000, 0x3ff0000000000000, 0x3ff8000000000000, 0x4000000000000000, 0x4004000000000000, 0x4008000000000000,
+		0x3fefffffffffffff, 0x3ff0000000000001, 0x432fffffffffffff, 0x4330000000000000, 0x4330000000000001,
+		0x41dfffffffc00000, 0x41e0000000000000, 0x41e0000000200000, 0x41efffffffe00000, 0x41f0000000000000, 0x43dfffffffffffff, 0x43e0000000000000,
+		0x43f0000000000000, 0x7ff0000000000000, 0x7ff8000000000000, 0x7ff4000000000001, 1, 0x000fffffffffffff, 0x0010000000000000,
+		0x36a0000000000000, 0x380fffffe0000000, 0x47efffffe0000000, 0x47efffffefffffff, 0x47effffff0000000, 0x3ff0000010000000, 0x7fefffffffffffff,
+	}
+)
 
-func (g *gen) bits() uint64 {
-	switch g.rng.IntN(4) {
-	case 0:
+func (g *gen) bits(t wasm.ValType) uint64 {
+	switch n := g.rng.IntN(8); {
+	case n < 2:
 		return g.rng.Uint64()
-	case 1:
+	case n < 3:
 		return uint64(g.rng.IntN(100)) - 20
+	case t == wasm.F32 && n < 7:
+		return pick(g, interesting32) | uint64(g.rng.IntN(2))<<31
+	case t == wasm.F64 && n < 7:
+		return pick(g, interesting64) | uint64(g.rng.IntN(2))<<63
+	case t == wasm.V128 && n < 5:
+		return g.bits(wasm.F32)&(1<<32-1) | g.bits(wasm.F32)<<32
+	case t == wasm.V128 && n < 7:
+		return g.bits(wasm.F64)
 	}
 	return pick(g, interesting)
 }
 
 // constant appends an instruction that pushes a constant.
 func (g *gen) constant(b []byte, t wasm.ValType) []byte {
-	x := g.bits()
+	x := g.bits(t)
 	switch t {
 	case wasm.I32:
 		return sleb(append(b, byte(wasm.OpI32Const)), int64(int32(x)))
@@ -286,14 +311,14 @@ func (g *gen) constant(b []byte, t wasm.ValType) []byte {
 		return binary.LittleEndian.AppendUint64(append(b, byte(wasm.OpF64Const)), x)
 	case wasm.V128:
 		b = binary.LittleEndian.AppendUint64(appendOp(b, wasm.OpV128Const), x)
-		return binary.LittleEndian.AppendUint64(b, g.bits())
+		return binary.LittleEndian.AppendUint64(b, g.bits(t))
 	}
 	return append(b, byte(wasm.OpRefNull), byte(t))
 }
 
 // Argument makes an argument of a number type, as bits.
 func Argument(rng *rand.Rand, t wasm.ValType) uint64 {
-	x := (&gen{rng: rng}).bits()
+	x := (&gen{rng: rng}).bits(t)
 	if t == wasm.I32 || t == wasm.F32 {
 		return x & (1<<32 - 1)
 	}

@@ -5,7 +5,8 @@ package wasm
 const MeterVersion = 1
 
 // Charges that depend on a size, in units of gas. They come on top of an instruction's weight, are
-// known before the work is done, and are paid before it.
+// known before the work is done, and are paid before it. Where there is no work there is no such charge:
+// a range out of bounds traps, and a refused grow gives -1, for the weight alone.
 const (
 	BytesPerGas       = 16   // memory.init, memory.copy, memory.fill
 	GasPerElem        = 1    // table.init, table.copy, table.fill, table.grow, for each slot

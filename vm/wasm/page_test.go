@@ -43,7 +43,8 @@ func opcodesPage() []byte {
 Generated from the table in vm/wasm/optable.go by %[1]sgo generate ./vm/wasm%[1]s; a test fails when it is stale.
 
 Meter version %[2]d. Gas is the weight of one execution. Weights are added up by blocks, and a block is paid for as
-a whole before its first instruction. What depends on a size comes on top and is paid before the work:
+a whole before its first instruction. What depends on a size comes on top and is paid before the work; a range out
+of bounds traps, and a refused grow answers -1, without it:
 
 | what | units of gas |
 |---|---|
