@@ -141,14 +141,12 @@ func (z *Zone) restate(ctx context.Context, s cert.Slot) (*Outcome, error) {
 // hub tells local subscribers what the state machine asks for.
 type hub struct {
 	mu      sync.Mutex // guards what follows
-	closed  bool
 	workers map[capsule.Key]map[*Subscription]bool
 	ended   map[capsule.ID][]chan struct{}
-	applied map[chan struct{}]bool
 }
 
 func newHub() *hub {
-	return &hub{workers: map[capsule.Key]map[*Subscription]bool{}, ended: map[capsule.ID][]chan struct{}{}, applied: map[chan struct{}]bool{}}
+	return &hub{workers: map[capsule.Key]map[*Subscription]bool{}, ended: map[capsule.ID][]chan struct{}{}}
 }
 
 // Subscription is a worker's stream of duties.

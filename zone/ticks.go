@@ -23,7 +23,9 @@ const (
 
 // ticks keeps the zone's time moving while there is a reason: commands, or a deadline in the state.
 type ticks struct {
-	z *Zone
+	z    *Zone
+	wake chan struct{}
+	one  chan struct{} // holds a token while a tick is being signed: batches do not ask twice
 
 	mu       sync.Mutex // guards what follows
 	scope    machine.Scope
@@ -31,8 +33,6 @@ type ticks struct {
 	time     uint64 // the zone's, by the last entry applied
 	deadline uint64
 	failing  error // why the last tick was not signed by enough voters
-	wake     chan struct{}
-	one      sync.Mutex // held while a tick is being signed: batches do not ask twice
 }
 
 // applied follows the state.
@@ -53,8 +53,8 @@ func (t *ticks) signal() {
 // due returns a tick to put before a batch, or nil if the time is fresh or too few voters agree on it: commands then go on
 // under the old time.
 func (t *ticks) due(ctx context.Context) []byte {
-	t.one.Lock()
-	defer t.one.Unlock()
+	t.one <- struct{}{} // never longer than tickWait
+	defer func() { <-t.one }()
 	now := t.z.cfg.Now()
 	t.mu.Lock()
 	fresh := t.scope.V == 0 || now < t.time+tickAge

@@ -178,7 +178,7 @@ func (z *Zone) openNode(g *cert.Genesis, founder bool) error {
 		}
 	}
 	z.proposer = &proposer{z: z, slot: make(chan struct{}, maxInFlight), wake: make(chan struct{}, 1)}
-	z.ticks = &ticks{z: z, wake: make(chan struct{}, 1)}
+	z.ticks = &ticks{z: z, wake: make(chan struct{}, 1), one: make(chan struct{}, 1)}
 	z.duties = &duties{z: z, wake: make(chan struct{}, 1)}
 	z.voting = &voting{
 		self: z.self, signer: z.signer, sets: z.sets, certs: z.certs, t: z.cfg.Transport, proto: z.proto(votesProto),

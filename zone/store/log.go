@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -58,6 +59,7 @@ type Log struct {
 	path   string
 	served atomic.Bool // Raft's goroutines use it: an error that Raft would panic on ends the goroutine instead
 	closed chan struct{}
+	gate   sync.RWMutex // held for reading by a write, for writing to close closed: no write begins after that
 }
 
 // OpenLog opens the log, reads all of it and refuses it with a *CorruptError if a byte of an entry, or the order of the
@@ -109,6 +111,9 @@ func (l *Log) verify() error {
 	if err != nil {
 		return err
 	}
+	if first > l.opts.SnapshotIndex+1 {
+		return l.corrupt(0, fmt.Errorf("entries start at %d, the newest snapshot is at %d: what is between is lost", first, l.opts.SnapshotIndex))
+	}
 	var e hraft.Log
 	for i := first; i != 0 && i <= last; i++ {
 		err := l.getLog(i, &e)
@@ -147,6 +152,18 @@ func (l *Log) guard(what string, fn func() error) (err error) {
 		}
 	}()
 	return fn()
+}
+
+// write runs one write transaction, unless the log was abandoned.
+func (l *Log) write(what string, fn func() error) error {
+	l.gate.RLock()
+	defer l.gate.RUnlock()
+	select {
+	case <-l.closed:
+		return ErrClosed
+	default:
+	}
+	return l.guard(what, fn)
 }
 
 // stop reports an error that Raft would answer with a panic, and ends Raft's goroutine when there is one.
@@ -242,7 +259,7 @@ func (l *Log) StoreLogs(entries []*hraft.Log) error {
 		sealed[i].Data = binary.BigEndian.AppendUint32(append(data, e.Data...), entrySum(e))
 		ptrs[i] = &sealed[i]
 	}
-	if err := l.guard("store entries", func() error { return l.bolt.StoreLogs(ptrs) }); err != nil {
+	if err := l.write("store entries", func() error { return l.bolt.StoreLogs(ptrs) }); err != nil {
 		return fmt.Errorf("store log entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err)
 	}
 	if l.opts.Stored != nil {
@@ -281,7 +298,7 @@ func (l *Log) DeleteRange(lo, hi uint64) error {
 	if a := l.appliedIndex(); hi >= last && lo <= a {
 		return l.refuse(lo, hi, a)
 	}
-	if err := l.guard("delete entries", func() error { return l.bolt.DeleteRange(lo, hi) }); err != nil {
+	if err := l.write("delete entries", func() error { return l.bolt.DeleteRange(lo, hi) }); err != nil {
 		return fmt.Errorf("delete log entries %d to %d: %w", lo, hi, err)
 	}
 	return nil
@@ -297,7 +314,7 @@ func (l *Log) Clear() error {
 	if err != nil {
 		return err
 	}
-	return l.guard("clear", func() error { return l.bolt.DeleteRange(first, last) })
+	return l.write("clear", func() error { return l.bolt.DeleteRange(first, last) })
 }
 
 // Set stores a value of Raft's own, with a checksum, and returns when it is durable.
@@ -305,12 +322,15 @@ func (l *Log) Set(key, val []byte) error {
 	sealed := seal(nil, key, val)
 	deadline := time.Now().Add(stableRetry)
 	for {
-		err := l.guard("store "+string(key), func() error { return l.bolt.Set(key, sealed) })
+		err := l.write("store "+string(key), func() error { return l.bolt.Set(key, sealed) })
 		if err == nil {
 			return nil
 		}
 		if !l.served.Load() {
 			return fmt.Errorf("store %s: %w", key, err)
+		}
+		if errors.Is(err, ErrClosed) {
+			runtime.Goexit() // nothing is wrong: the voter is being stopped
 		}
 		if time.Now().After(deadline) {
 			return l.stop(fmt.Errorf("store %s: %w; this voter stops, start it again when the disk is well", key, err))
@@ -318,7 +338,6 @@ func (l *Log) Set(key, val []byte) error {
 		select {
 		case <-time.After(100 * time.Millisecond):
 		case <-l.closed:
-			return l.stop(ErrClosed)
 		}
 	}
 }
@@ -352,8 +371,10 @@ func (l *Log) GetUint64(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(b), nil
 }
 
-// Abandon makes a write that is being retried give up. Call it before waiting for Raft to end.
+// Abandon makes every further write fail, and one that is being retried give up. Call it before waiting for Raft to end.
 func (l *Log) Abandon() {
+	l.gate.Lock()
+	defer l.gate.Unlock()
 	select {
 	case <-l.closed:
 	default:

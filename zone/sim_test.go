@@ -1,0 +1,436 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/internal/memnet"
+	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
+)
+
+var (
+	simSeed  = flag.Uint64("sim.seed", 0, "run this seed alone")
+	simSeeds = flag.Int("sim.seeds", 200, "number of seeds")
+)
+
+// sim is one run: clients, faults, and what the clients were told.
+type sim struct {
+	*cluster
+	seed  uint64
+	rng   *rand.Rand // of the faults; each client has its own
+	clock atomic.Int64
+
+	mu      sync.Mutex // guards what follows
+	history []porcupine.Operation
+	puts    map[string]*simPut
+	admits  map[capsule.ID]*cert.Certificate
+	slots   map[cert.Slot]*cert.Decision // first outcome seen of each
+	diverge []string
+	gate    []sync.Mutex // held while a voter is started or stopped
+}
+
+type simPut struct {
+	acked   bool
+	version uint64
+}
+
+// registers is what clients may observe of a few keys that all of them write.
+type registerInput struct {
+	put bool
+	key string
+	val string
+}
+
+var registers = porcupine.Model{
+	Partition: func(h []porcupine.Operation) [][]porcupine.Operation {
+		byKey := map[string][]porcupine.Operation{}
+		var keys []string
+		for _, o := range h {
+			k := o.Input.(registerInput).key
+			if byKey[k] == nil {
+				keys = append(keys, k)
+			}
+			byKey[k] = append(byKey[k], o)
+		}
+		var out [][]porcupine.Operation
+		for _, k := range keys {
+			out = append(out, byKey[k])
+		}
+		return out
+	},
+	Init: func() any { return "" },
+	Step: func(state, in, out any) (bool, any) {
+		if i := in.(registerInput); i.put {
+			return true, i.val
+		}
+		return out.(string) == state.(string), state
+	},
+	Equal: func(a, b any) bool { return a == b },
+}
+
+func newSim(t *testing.T, seed uint64) *sim {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	s := &sim{seed: seed, rng: rng, puts: map[string]*simPut{}, admits: map[capsule.ID]*cert.Certificate{}, slots: map[cert.Slot]*cert.Decision{}}
+	n := []int{3, 3, 3, 4, 5}[rng.IntN(5)]
+	delays := rand.New(rand.NewPCG(seed, 2))
+	s.gate = make([]sync.Mutex, n)
+	s.cluster = newCluster(t, n, func(c *cluster) {
+		// Called under the network's own lock.
+		c.net = memnet.New(func(_, _ capsule.Key) time.Duration { return time.Duration(delays.IntN(3000)) * time.Microsecond })
+		c.timing = raft.Timing{Heartbeat: 250 * time.Millisecond, Commit: 300 * time.Millisecond, RPC: 2 * time.Second,
+			SnapshotEvery: 700 * time.Millisecond, SnapshotAfter: 12, TrailingLogs: 6}
+	})
+	return s
+}
+
+func (s *sim) tick() int64 { return s.clock.Add(1) }
+
+// voter returns a running voter, or nil.
+func (s *sim) voter(i int) *Zone {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.zones[i]
+}
+
+func (s *sim) client(id int, until time.Time) {
+	rng := rand.New(rand.NewPCG(s.seed, uint64(100+id)))
+	for n := 0; time.Now().Before(until); n++ {
+		time.Sleep(time.Duration(20+rng.IntN(250)) * time.Millisecond)
+		z := s.voter(rng.IntN(len(s.zones)))
+		if z == nil {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Duration(200+rng.IntN(3000))*time.Millisecond)
+		switch rng.IntN(10) {
+		case 0, 1, 2, 3:
+			s.put(ctx, z, id, n, rng)
+		case 4, 5, 6, 7:
+			s.get(ctx, z, id, rng)
+		default:
+			s.admit(ctx, z)
+		}
+		cancel()
+	}
+}
+
+// put writes a shared register, for the history, and a row of its own, for loss and duplication.
+func (s *sim) put(ctx context.Context, z *Zone, id, n int, rng *rand.Rand) {
+	own := fmt.Sprintf("orders/own/%d/%d", id, n)
+	in := registerInput{put: true, key: fmt.Sprintf("orders/reg/%d", rng.IntN(3)), val: fmt.Sprintf("%d-%d", id, n)}
+	cmd := s.data(machine.Write{Key: []byte(own), Value: []byte(in.val)}, machine.Write{Key: []byte(in.key), Value: []byte(in.val)})
+	p := &simPut{}
+	s.mu.Lock()
+	s.puts[own] = p
+	s.mu.Unlock()
+	call := s.tick()
+	out, err := z.Propose(ctx, cmd)
+	ret := s.tick()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil:
+		ret = math.MaxInt64 // it may still happen
+	case out.Result.Refusal != nil:
+		if c := out.Result.Refusal.Code; c != machine.CodeExpired && c != machine.CodeTime {
+			s.diverge = append(s.diverge, fmt.Sprintf("put refused: %v", out.Result.Refusal))
+		}
+		delete(s.puts, own)
+		return
+	default:
+		p.acked, p.version = true, out.Result.N
+	}
+	s.history = append(s.history, porcupine.Operation{ClientId: id, Input: in, Call: call, Output: "", Return: ret})
+}
+
+func (s *sim) get(ctx context.Context, z *Zone, id int, rng *rand.Rand) {
+	in := registerInput{key: fmt.Sprintf("orders/reg/%d", rng.IntN(3))}
+	call := s.tick()
+	v, err := z.Read(ctx)
+	if err != nil {
+		return
+	}
+	defer v.Close()
+	val := ""
+	row, err := v.Get([]byte(in.key), 0)
+	switch {
+	case err == nil:
+		val = string(row.Value)
+	case !errors.Is(err, machine.ErrNotFound):
+		return
+	}
+	ret := s.tick()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.history = append(s.history, porcupine.Operation{ClientId: id, Input: in, Call: call, Output: val, Return: ret})
+}
+
+func (s *sim) admit(ctx context.Context, z *Zone) {
+	c := s.seal(now())
+	out, err := z.Propose(ctx, must(machine.NewAdmit(c.Bytes())))
+	if err != nil || out.Result.Refusal != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range out.Certificates {
+		s.see(k)
+		if k.Decision.Slot.Phase == cert.PhaseIn {
+			s.admits[c.ID()] = k
+		}
+	}
+}
+
+// see compares an outcome with what was seen of its slot before. The caller holds mu.
+func (s *sim) see(k *cert.Certificate) {
+	set := cert.VoterSet{Zone: s.id, Keys: s.genesis.Voters}
+	if err := k.Verify(&set); err != nil {
+		s.diverge = append(s.diverge, fmt.Sprintf("certificate: %v", err))
+	}
+	if old := s.slots[k.Decision.Slot]; old != nil && old.Contradicts(&k.Decision) {
+		s.diverge = append(s.diverge, fmt.Sprintf("two outcomes for %s", k.Decision.Slot))
+	}
+	s.slots[k.Decision.Slot] = &k.Decision
+}
+
+// crash takes a voter away as a loss of power does: of its state, only what was synced stays for certain.
+func (s *sim) crash(i int) {
+	s.gate[i].Lock()
+	defer s.gate[i].Unlock()
+	z := s.voter(i)
+	if z == nil {
+		return
+	}
+	s.mu.Lock()
+	s.zones[i] = nil
+	s.mu.Unlock()
+	s.net.Kill(z.Key())
+	z.raftLog.Abandon() // what the log has written stays, as it is synced by itself
+	after := s.fs[i].CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: s.rng.IntN(101), RNG: rand.New(rand.NewPCG(s.seed, s.rng.Uint64()))})
+	z.Close()
+	s.net.Kill(z.Key())
+	s.fs[i] = after
+	if err := z.Err(); err != nil {
+		s.report("voter %d stopped itself: %v", i, err)
+	}
+}
+
+func (s *sim) report(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.diverge = append(s.diverge, fmt.Sprintf(format, args...))
+}
+
+func (s *sim) revive(i int) {
+	s.gate[i].Lock()
+	defer s.gate[i].Unlock()
+	if s.voter(i) != nil {
+		return
+	}
+	z, err := Open(s.config(i))
+	if err != nil {
+		s.report("voter %d does not start again: %v", i, err)
+		return
+	}
+	s.mu.Lock()
+	s.zones[i] = z
+	s.mu.Unlock()
+}
+
+// fault does one thing to the cluster.
+func (s *sim) fault() {
+	n := len(s.zones)
+	i := s.rng.IntN(n)
+	k := s.voters[i].Key()
+	switch s.rng.IntN(9) {
+	case 0, 1, 2:
+		s.crash(i)
+	case 3: // isolated
+		for _, o := range s.voters {
+			if o.Key() != k {
+				s.net.Cut(k, o.Key())
+				s.net.Cut(o.Key(), k)
+			}
+		}
+	case 4: // heard by nobody
+		for _, o := range s.voters {
+			if o.Key() != k {
+				s.net.Cut(k, o.Key())
+			}
+		}
+	case 5: // one link
+		o := s.voters[s.rng.IntN(n)].Key()
+		if o != k {
+			s.net.Cut(k, o)
+			s.net.Cut(o, k)
+		}
+	case 6:
+		skew := int64(s.rng.IntN(800) - 400)
+		if s.rng.IntN(4) == 0 {
+			skew = int64(s.rng.IntN(7_200_000) - 3_600_000)
+		}
+		s.skew[i].Store(skew)
+	case 7:
+		if z := s.voter(i); z != nil {
+			z.Transfer(capsule.Key{})
+		}
+	case 8:
+		s.crash(i)
+		s.revive(i)
+	}
+}
+
+// heal undoes all faults.
+func (s *sim) heal() {
+	s.net.Heal()
+	for i := range s.zones {
+		s.skew[i].Store(0)
+		s.revive(i)
+	}
+}
+
+func (s *sim) run() {
+	s.furnish()
+	s.register(s.leader(), 2)
+	until := time.Now().Add(12 * time.Second)
+	var clients sync.WaitGroup
+	for id := range 3 {
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			s.client(id, until)
+		}()
+	}
+	for time.Now().Before(until) {
+		time.Sleep(time.Duration(300+s.rng.IntN(1200)) * time.Millisecond)
+		if s.rng.IntN(3) == 0 {
+			s.heal()
+		} else {
+			s.fault()
+		}
+	}
+	s.heal()
+	clients.Wait()
+}
+
+type simResult struct{ acknowledged, lost, duplicated, diverged int }
+
+// check compares the end with what clients were told. It returns what is wrong in words.
+func (s *sim) check() (r simResult, wrong []string) {
+	healed := time.Now()
+	z := s.leader()
+	const patience = 5 * time.Second
+	if d := time.Since(healed); d > patience {
+		wrong = append(wrong, fmt.Sprintf("a leader came %v after healing", d))
+	}
+	// One more entry through the healed zone, so that everybody has something to agree on.
+	s.ok(z, s.data(machine.Write{Key: []byte("orders/last"), Value: []byte("x")}))
+	s.converge(20 * time.Second)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := must(z.Query())
+	defer v.Close()
+	for key, p := range s.puts {
+		if !p.acked {
+			continue
+		}
+		r.acknowledged++
+		row, err := v.Get([]byte(key), 0)
+		switch {
+		case err != nil:
+			r.lost++
+			wrong = append(wrong, fmt.Sprintf("%s was acknowledged: %v", key, err))
+		case row.Version != p.version:
+			r.duplicated++
+			wrong = append(wrong, fmt.Sprintf("%s was acknowledged at %d and written again at %d", key, p.version, row.Version))
+		}
+	}
+	for id, k := range s.admits {
+		r.acknowledged++
+		row, err := v.Capsule(id)
+		if err != nil {
+			r.lost++
+			wrong = append(wrong, fmt.Sprintf("capsule %s was admitted at %d: %v", id, k.Decision.Index, err))
+		} else if row.Since > k.Decision.Time && row.Status == machine.StatusReady && row.Lease.Number == 0 {
+			r.duplicated++
+			wrong = append(wrong, fmt.Sprintf("capsule %s was admitted again", id))
+		}
+	}
+	if t, err := v.Totals(); err != nil || t.Available+t.Held+t.Burned != t.Minted {
+		wrong = append(wrong, fmt.Sprintf("credits are not conserved: %+v %v", t, err))
+	}
+	if _, kept, err := v.ComputeStateHash(); err != nil || !kept {
+		s.diverge = append(s.diverge, fmt.Sprintf("the state hash is not that of the rows: %v", err))
+	}
+	for i, z := range s.zones {
+		if err := z.Err(); err != nil {
+			s.diverge = append(s.diverge, fmt.Sprintf("voter %d stopped itself: %v", i, err))
+		}
+		if err := z.signer.Broken(); err != nil {
+			s.diverge = append(s.diverge, fmt.Sprintf("voter %d signs no more: %v", i, err))
+		}
+		if len(z.voting.conflicts) > 0 {
+			s.diverge = append(s.diverge, fmt.Sprintf("voter %d saw a voter contradict itself", i))
+		}
+	}
+	res, _ := porcupine.CheckOperationsVerbose(registers, s.history, 5*time.Second)
+	if res == porcupine.Illegal {
+		wrong = append(wrong, fmt.Sprintf("the history of %d operations is not linearizable", len(s.history)))
+	}
+	r.diverged = len(s.diverge)
+	return r, append(wrong, s.diverge...)
+}
+
+// TestSim runs zones in virtual time under random crashes with loss of power, partitions, clock skews, snapshots and
+// changes of leader, and compares what they hold with what their clients were told.
+func TestSim(t *testing.T) {
+	seeds := make([]uint64, *simSeeds)
+	for i := range seeds {
+		seeds[i] = uint64(i + 1)
+	}
+	if *simSeed != 0 {
+		seeds = []uint64{*simSeed}
+	} else if testing.Short() {
+		seeds = seeds[:min(10, len(seeds))]
+	}
+	var total simResult
+	for _, seed := range seeds {
+		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSim(t, seed)
+				defer s.close()
+				s.run()
+				r, wrong := s.check()
+				slices.Sort(wrong)
+				for _, w := range wrong {
+					t.Errorf("seed %d: %s", seed, w)
+				}
+				total.acknowledged += r.acknowledged
+				total.lost += r.lost
+				total.duplicated += r.duplicated
+				total.diverged += r.diverged
+			})
+		})
+		if !ok {
+			t.Errorf("replay with: go test ./zone -run '^TestSim$' -sim.seed %d", seed)
+		}
+	}
+	fmt.Fprintf(os.Stdout, "sim: seeds %d, acknowledged %d, lost %d, duplicated %d, diverged %d\n",
+		len(seeds), total.acknowledged, total.lost, total.duplicated, total.diverged)
+}
