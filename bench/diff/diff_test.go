@@ -18,7 +18,8 @@ var (
 )
 
 // TestAgainstWazero runs random modules here, and instrumented on wazero: results, traps, memory and the
-// gas of every call must be the same. Every third module runs here in small portions of gas.
+// gas of every call must be the same. Every third module runs here in small portions of gas, and is frozen
+// and thawed between some of them.
 //
 // To see one again: -seed N -modules 1 -keep FILE.
 func TestAgainstWazero(t *testing.T) {
@@ -39,11 +40,11 @@ func TestAgainstWazero(t *testing.T) {
 		if err != nil {
 			t.Fatalf("seed %d: wazero: %v", seed+i, err)
 		}
-		var portion uint64
+		var engine Ours
 		if i%3 == 0 {
-			portion = 1 + (seed+i)%1000
+			engine = Ours{Gas: 1 + (seed+i)%1000, Freezes: 6}
 		}
-		ours, err := Trace(t.Context(), Ours{Gas: portion}, m.Wasm, m, seed+i)
+		ours, err := Trace(t.Context(), engine, m.Wasm, m, seed+i)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed+i, err)
 		}
