@@ -85,7 +85,7 @@ var calls = []call{
 		flat(gasCall),
 		func(h *Host, c *vm.HostCall) error { return h.request(c, Request{Op: OpNow}, number) }},
 	{module("random"), "fill", []wasm.ValType{i32, i32}, []wasm.ValType{i32}, // dst
-		func(a []vm.Value) uint64 { return gasRandom + size(a[1], MaxRandom)/perCopy },
+		func(a []vm.Value) uint64 { return gasRandom + size(a[1], MaxRandom)*forRandom },
 		func(h *Host, c *vm.HostCall) error {
 			return h.request(c, Request{Op: OpRandom, N: uint64(c.Args[1].U32())}, listAt(c, 0))
 		}},

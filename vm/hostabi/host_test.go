@@ -63,7 +63,7 @@ func newRig(t *testing.T) *rig {
 	for _, c := range calls {
 		fs = append(fs, wasmtest.Func{Module: c.module, Name: c.name, Type: wasm.FuncType{Params: c.params, Results: c.results}})
 	}
-	m, err := vm.Decode(wasmtest.Forwarder(fs...))
+	m, err := vm.Decode(wasmtest.Forwarder(1, 0, fs...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -421,10 +421,10 @@ func TestLargestState(t *testing.T) {
 // TestPrices writes the schedule down: a changed figure is a new meter version.
 func TestPrices(t *testing.T) {
 	prices := map[string][2]uint64{ // with every argument 0, and 2³²-1
-		"get": {1_000, 1_000 + (257+262_145)/8}, "put": {2_000, 2_000 + 257 + 262_145}, "delete": {2_000, 2_000 + 257},
-		"scan": {1_000, 1_000 + 2*257/8 + 262_145}, "input": {100, 100 + 262_145/8}, "output": {100, 100 + 262_145/8},
-		"fail": {100, 100 + 4_097/8}, "goto": {10_000, 10_000}, "sleep": {1_000, 1_000}, "zone": {100, 100}, "gas": {100, 100},
-		"now": {100, 100}, "fill": {500, 500 + (1<<20+1)/8}, "emit": {2_000, 2_000 + 257 + 65_537}, "write": {100, 100 + 4_097/4},
+		"get": {2_000, 2_000 + (257+262_145)/8}, "put": {4_000, 4_000 + 257 + 262_145}, "delete": {4_000, 4_000 + 257},
+		"scan": {2_000, 2_000 + 2*257/8 + 262_145}, "input": {200, 200 + 262_145/8}, "output": {200, 200 + 262_145/8},
+		"fail": {200, 200 + 4_097/8}, "goto": {10_000, 10_000}, "sleep": {1_000, 1_000}, "zone": {200, 200}, "gas": {200, 200},
+		"now": {200, 200}, "fill": {1_000, 1_000 + 4*262_145}, "emit": {4_000, 4_000 + 257 + 65_537}, "write": {200, 200 + 4_097/4},
 	}
 	for _, c := range calls {
 		for i, v := range []int32{0, -1} {

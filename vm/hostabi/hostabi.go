@@ -52,7 +52,7 @@ const (
 	MaxEvent  = 64 << 10
 	MaxZone   = 256     // zone name
 	MaxLog    = 4 << 10 // one log message; what is longer is cut
-	MaxRandom = 1 << 20
+	MaxRandom = 256 << 10
 	MaxScan   = 256 << 10 // one answer of scan, packed
 
 	// MaxSleep is a single sleep's bound in nanoseconds, 36 years: sums of it stay clear of overflow.

@@ -38,14 +38,14 @@ func (w *System) pollOneoff(c *vm.HostCall) (Errno, error) {
 	if err != nil || c.CheckWrite(out, n*event) != nil || c.CheckWrite(count, 4) != nil {
 		return eFault, nil
 	}
-	var ready []byte
+	ready := make([]byte, 0, n*event)
 	var clocks []timeout
 	for ; len(subs) > 0; subs = subs[subscription:] {
 		switch user := binary.LittleEndian.Uint64(subs); subs[8] {
 		case tagClock:
 			clocks = append(clocks, readTimeout(subs, uint64(c.Store().Clock())))
 		case tagRead, tagWrite:
-			ready = append(ready, streamEvent(user, subs[8], binary.LittleEndian.Uint32(subs[16:]))...)
+			ready = streamEvent(ready, user, subs[8], binary.LittleEndian.Uint32(subs[16:]))
 		default:
 			return eInval, nil
 		}
@@ -53,7 +53,7 @@ func (w *System) pollOneoff(c *vm.HostCall) (Errno, error) {
 	r := hostabi.Request{Op: hostabi.OpSleep, N: hostabi.MaxSleep}
 	if len(clocks) == 1 && clocks[0].until && len(ready) == 0 {
 		r = hostabi.Request{Op: hostabi.OpUntil, N: clocks[0].delay}
-		ready = clockEvent(clocks[0].user, ok)
+		ready = clockEvent(ready, clocks[0].user, ok)
 	} else {
 		ready, r.N = expire(clocks, ready)
 	}
@@ -79,7 +79,7 @@ func expire(clocks []timeout, ready []byte) ([]byte, uint64) {
 	}
 	for _, t := range clocks {
 		if t.delay <= delay {
-			ready = append(ready, clockEvent(t.user, t.err)...)
+			ready = clockEvent(ready, t.user, t.err)
 		}
 	}
 	return ready, delay
@@ -103,17 +103,20 @@ func readTimeout(sub []byte, now uint64) timeout {
 	return t
 }
 
-func clockEvent(user uint64, e Errno) []byte {
-	b := make([]byte, event)
-	binary.LittleEndian.PutUint64(b, user)
+// clockEvent and streamEvent append an event.
+
+func clockEvent(to []byte, user uint64, e Errno) []byte {
+	var b [event]byte
+	binary.LittleEndian.PutUint64(b[:], user)
 	binary.LittleEndian.PutUint16(b[8:], uint16(e))
 	b[10] = tagClock
-	return b
+	return append(to, b[:]...)
 }
 
-// streamEvent: output can always be written, input is at its end, other files don't exist.
-func streamEvent(user uint64, tag byte, fd uint32) []byte {
-	b := clockEvent(user, ok)
+// Output can always be written, input is at its end, other files don't exist.
+func streamEvent(to []byte, user uint64, tag byte, fd uint32) []byte {
+	var b [event]byte
+	binary.LittleEndian.PutUint64(b[:], user)
 	b[10] = tag
 	switch {
 	case tag == tagRead && fd == stdin:
@@ -123,5 +126,5 @@ func streamEvent(user uint64, tag byte, fd uint32) []byte {
 	default:
 		binary.LittleEndian.PutUint16(b[8:], uint16(eBadF))
 	}
-	return b
+	return append(to, b[:]...)
 }

@@ -14,13 +14,18 @@ type function struct {
 	noResult bool
 }
 
-// Charges, in units of the VM's meter and part of its version (see package hostabi).
+// Charges, in units of the VM's meter and part of its version (see package hostabi). BenchmarkCalls says how they stand
+// to the time that the calls take.
 const (
-	gasCall   = 100
-	gasArgs   = 100 + hostabi.MaxArgBytes/64 // of the bytes that may have to be copied
-	gasWrite  = gasCall + maxWrite/4         // output is kept, as a log line is
-	gasRandom = 500
+	gasCall   = 200
+	gasArgs   = gasCall + hostabi.MaxArgBytes/8 // of the bytes that may have to be copied
+	gasWrite  = gasCall + maxWrite/4            // output is kept, as a log line is
+	gasRandom = 1_000
 	gasSleep  = 1_000
+
+	forVec    = 8  // units for a buffer that a call names
+	forSub    = 64 // units for a subscription
+	forRandom = 4  // units for a random byte
 )
 
 func flat(units uint64) func([]vm.Value) uint64 {
@@ -29,7 +34,7 @@ func flat(units uint64) func([]vm.Value) uint64 {
 
 // perVec charges for the buffers that a call names.
 func perVec(base uint64) func([]vm.Value) uint64 {
-	return func(a []vm.Value) uint64 { return base + 2*uint64(min(a[2].U32(), maxVecs+1)) }
+	return func(a []vm.Value) uint64 { return base + forVec*uint64(min(a[2].U32(), maxVecs+1)) }
 }
 
 func answer(e Errno) func(*System, *vm.HostCall) (Errno, error) {
@@ -55,10 +60,10 @@ var functions = map[string]function{
 	"clock_res_get":  {"ii", flat(gasCall), clockRes, false},
 	"clock_time_get": {"iIi", flat(gasCall), (*System).clockTime, false},
 	"random_get": {"ii", func(a []vm.Value) uint64 {
-		return gasRandom + uint64(min(a[1].U32(), maxRandom+1))/8
+		return gasRandom + forRandom*uint64(min(a[1].U32(), maxRandom+1))
 	}, (*System).randomGet, false},
 	"poll_oneoff": {"iiii", func(a []vm.Value) uint64 {
-		return gasSleep + 32*uint64(min(a[2].U32(), maxVecs+1))
+		return gasSleep + forSub*uint64(min(a[2].U32(), hostabi.MaxPoll+1))
 	}, (*System).pollOneoff, false},
 	"proc_exit":   {"i", flat(gasCall), (*System).procExit, true},
 	"proc_raise":  {"i", flat(gasCall), answer(eNoSys), false},

@@ -156,18 +156,21 @@ func first(es ...Errno) Errno {
 	return ok
 }
 
-// sizesGet answers how many strings there are and what they take with a zero byte behind each.
-func sizesGet(c *vm.HostCall, l []string) (Errno, error) {
-	n := 0
+// textSize is what the strings take with a zero byte behind each.
+func textSize(l []string) (n int) {
 	for _, s := range l {
 		n += len(s) + 1
 	}
-	return first(put32(c, arg(c, 0), uint32(len(l))), put32(c, arg(c, 1), uint32(n))), nil
+	return n
+}
+
+func sizesGet(c *vm.HostCall, l []string) (Errno, error) {
+	return first(put32(c, arg(c, 0), uint32(len(l))), put32(c, arg(c, 1), uint32(textSize(l)))), nil
 }
 
 // stringsGet writes the strings, one behind the other, and a pointer to each.
 func stringsGet(c *vm.HostCall, l []string) (Errno, error) {
-	var ptrs, text []byte
+	ptrs, text := make([]byte, 0, 4*len(l)), make([]byte, 0, textSize(l))
 	for _, s := range l {
 		ptrs = binary.LittleEndian.AppendUint32(ptrs, arg(c, 1)+uint32(len(text)))
 		text = append(append(text, s...), 0)
