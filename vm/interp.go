@@ -50,6 +50,7 @@ func (m *machine) interpret() exit {
 				goto shortfall
 			}
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Br:
 			gas -= int64(aAt(pc))
 			if gas < 0 {
@@ -58,6 +59,7 @@ func (m *machine) interpret() exit {
 				goto shortfall
 			}
 			pc = unsafe.Add(pc, int(int32(immAt(pc)))*8)
+			continue
 		case code.BrTable:
 			i := min(u32(fp, aAt(pc)), immAt(pc))
 			w := word(pc, 8+uintptr(i)*8)
@@ -68,25 +70,31 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, -8)
 				goto shortfall
 			}
+			continue
 		case code.Mov:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Mov2:
 			x, y := slot(fp, bAt(pc)), slot(fp, cAt(pc))
 			setSlot(fp, aAt(pc), x)
 			setSlot(fp, aAt(pc)+1, y)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.MovV:
 			x, y := slot(fp, bAt(pc)), slot(fp, bAt(pc)+1)
 			setSlot(fp, aAt(pc), x)
 			setSlot(fp, aAt(pc)+1, y)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Const:
 			setSlot(fp, aAt(pc), uint64(immAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Const64:
 			setSlot(fp, aAt(pc), word(pc, 8))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Select:
 			v := slot(fp, cAt(pc))
 			if u32(fp, uint16(word(pc, 8))) != 0 {
@@ -94,15 +102,19 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), v)
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.GlobalGet:
 			setSlot(fp, aAt(pc), word(m.globals, uintptr(immAt(pc))*8))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.GlobalSet:
 			*(*uint64)(unsafe.Add(m.globals, uintptr(immAt(pc))*8)) = slot(fp, aAt(pc))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.MemSize:
 			setSlot(fp, aAt(pc), memLen>>16)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Call:
 			f = (*code.Func)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(m.funcs, uintptr(uint32(word(pc, 8)))*8))))
 			if f == nil {
@@ -144,6 +156,7 @@ func (m *machine) interpret() exit {
 			fp = unsafe.Add(fp, -(int(aAt(pc)) * 8))
 			pc = unsafe.Add(pc, 16)
 			m.depth++
+			continue
 		case code.Return1:
 			h := unsafe.Add(fp, uintptr(cAt(pc))*8)
 			setSlot(fp, 0, slot(fp, aAt(pc)))
@@ -156,147 +169,194 @@ func (m *machine) interpret() exit {
 			fp = unsafe.Add(fp, -(int(aAt(pc)) * 8))
 			pc = unsafe.Add(pc, 16)
 			m.depth++
+			continue
 		case code.Unreachable:
 			m.trap = TrapUnreachable
 			goto trapped
 		case code.Op(wasm.OpI32Add):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Add) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Sub):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))-u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Sub) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))-uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Mul):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))*u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Mul) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))*uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32And):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32And) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Or):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))|u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Or) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))|uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Xor):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Xor) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Shl):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(u32(fp, cAt(pc))&31)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Shl) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32ShrU):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(u32(fp, cAt(pc))&31)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32ShrU) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32ShrS):
 			setSlot(fp, aAt(pc), uint64(uint32(int32(u32(fp, bAt(pc)))>>(u32(fp, cAt(pc))&31))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32ShrS) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(uint32(int32(u32(fp, bAt(pc)))>>(uint32(word(pc, 8))&31))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Rotl):
 			setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(u32(fp, cAt(pc))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Rotl) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Rotr):
 			setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), -int(u32(fp, cAt(pc))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Rotr) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), -int(uint32(word(pc, 8))))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Add):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))+slot(fp, cAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Add) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))+word(pc, 8))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Sub):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))-slot(fp, cAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Sub) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))-word(pc, 8))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Mul):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))*slot(fp, cAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Mul) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))*word(pc, 8))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64And):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))&slot(fp, cAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64And) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))&word(pc, 8))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Or):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))|slot(fp, cAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Or) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))|word(pc, 8))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Xor):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))^slot(fp, cAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Xor) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))^word(pc, 8))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Shl):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))<<(slot(fp, cAt(pc))&63))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Shl) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))<<(word(pc, 8)&63))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64ShrU):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))>>(slot(fp, cAt(pc))&63))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64ShrU) | code.KBit:
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))>>(word(pc, 8)&63))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64ShrS):
 			setSlot(fp, aAt(pc), uint64(int64(slot(fp, bAt(pc)))>>(slot(fp, cAt(pc))&63)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64ShrS) | code.KBit:
 			setSlot(fp, aAt(pc), uint64(int64(slot(fp, bAt(pc)))>>(word(pc, 8)&63)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Rotl):
 			setSlot(fp, aAt(pc), bits.RotateLeft64(slot(fp, bAt(pc)), int(slot(fp, cAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Rotl) | code.KBit:
 			setSlot(fp, aAt(pc), bits.RotateLeft64(slot(fp, bAt(pc)), int(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Rotr):
 			setSlot(fp, aAt(pc), bits.RotateLeft64(slot(fp, bAt(pc)), -int(slot(fp, cAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Rotr) | code.KBit:
 			setSlot(fp, aAt(pc), bits.RotateLeft64(slot(fp, bAt(pc)), -int(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Eq):
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) == u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Eq) | code.KBit:
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) == uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32Eq):
 			if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
 				goto taken
@@ -310,9 +370,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32Ne):
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) != u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Ne) | code.KBit:
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) != uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32Ne):
 			if u32(fp, aAt(pc)) != u32(fp, bAt(pc)) {
 				goto taken
@@ -326,9 +388,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32LtS):
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) < i32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32LtS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) < int32(uint32(word(pc, 8)))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32LtS):
 			if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
 				goto taken
@@ -342,9 +406,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32LtU):
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) < u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32LtU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) < uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32LtU):
 			if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
 				goto taken
@@ -358,9 +424,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32GtS):
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) > i32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32GtS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) > int32(uint32(word(pc, 8)))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32GtS):
 			if i32(fp, aAt(pc)) > i32(fp, bAt(pc)) {
 				goto taken
@@ -374,9 +442,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32GtU):
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) > u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32GtU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) > uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32GtU):
 			if u32(fp, aAt(pc)) > u32(fp, bAt(pc)) {
 				goto taken
@@ -390,9 +460,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32LeS):
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) <= i32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32LeS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) <= int32(uint32(word(pc, 8)))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32LeS):
 			if i32(fp, aAt(pc)) <= i32(fp, bAt(pc)) {
 				goto taken
@@ -406,9 +478,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32LeU):
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) <= u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32LeU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) <= uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32LeU):
 			if u32(fp, aAt(pc)) <= u32(fp, bAt(pc)) {
 				goto taken
@@ -422,9 +496,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32GeS):
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) >= i32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32GeS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) >= int32(uint32(word(pc, 8)))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32GeS):
 			if i32(fp, aAt(pc)) >= i32(fp, bAt(pc)) {
 				goto taken
@@ -438,9 +514,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32GeU):
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) >= u32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32GeU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) >= uint32(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32GeU):
 			if u32(fp, aAt(pc)) >= u32(fp, bAt(pc)) {
 				goto taken
@@ -454,6 +532,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI32Eqz):
 			setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) == 0))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpI32Eqz):
 			if u32(fp, aAt(pc)) == 0 {
 				goto taken
@@ -467,9 +546,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64Eq):
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) == slot(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Eq) | code.KBit:
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) == word(pc, 8)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64Eq):
 			if slot(fp, aAt(pc)) == slot(fp, bAt(pc)) {
 				goto taken
@@ -483,9 +564,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64Ne):
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) != slot(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Ne) | code.KBit:
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) != word(pc, 8)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64Ne):
 			if slot(fp, aAt(pc)) != slot(fp, bAt(pc)) {
 				goto taken
@@ -499,9 +582,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64LtS):
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) < i64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64LtS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) < int64(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64LtS):
 			if i64(fp, aAt(pc)) < i64(fp, bAt(pc)) {
 				goto taken
@@ -515,9 +600,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64LtU):
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) < slot(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64LtU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) < word(pc, 8)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64LtU):
 			if slot(fp, aAt(pc)) < slot(fp, bAt(pc)) {
 				goto taken
@@ -531,9 +618,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64GtS):
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) > i64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64GtS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) > int64(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64GtS):
 			if i64(fp, aAt(pc)) > i64(fp, bAt(pc)) {
 				goto taken
@@ -547,9 +636,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64GtU):
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) > slot(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64GtU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) > word(pc, 8)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64GtU):
 			if slot(fp, aAt(pc)) > slot(fp, bAt(pc)) {
 				goto taken
@@ -563,9 +654,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64LeS):
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) <= i64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64LeS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) <= int64(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64LeS):
 			if i64(fp, aAt(pc)) <= i64(fp, bAt(pc)) {
 				goto taken
@@ -579,9 +672,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64LeU):
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) <= slot(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64LeU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) <= word(pc, 8)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64LeU):
 			if slot(fp, aAt(pc)) <= slot(fp, bAt(pc)) {
 				goto taken
@@ -595,9 +690,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64GeS):
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) >= i64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64GeS) | code.KBit:
 			setSlot(fp, aAt(pc), bit(i64(fp, bAt(pc)) >= int64(word(pc, 8))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64GeS):
 			if i64(fp, aAt(pc)) >= i64(fp, bAt(pc)) {
 				goto taken
@@ -611,9 +708,11 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64GeU):
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) >= slot(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64GeU) | code.KBit:
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) >= word(pc, 8)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64GeU):
 			if slot(fp, aAt(pc)) >= slot(fp, bAt(pc)) {
 				goto taken
@@ -627,6 +726,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpI64Eqz):
 			setSlot(fp, aAt(pc), bit(slot(fp, bAt(pc)) == 0))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpI64Eqz):
 			if slot(fp, aAt(pc)) == 0 {
 				goto taken
@@ -640,6 +740,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF32Eq):
 			setSlot(fp, aAt(pc), bit(f32(fp, bAt(pc)) == f32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF32Eq):
 			if f32(fp, aAt(pc)) == f32(fp, bAt(pc)) {
 				goto taken
@@ -653,6 +754,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF32Ne):
 			setSlot(fp, aAt(pc), bit(f32(fp, bAt(pc)) != f32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF32Ne):
 			if f32(fp, aAt(pc)) != f32(fp, bAt(pc)) {
 				goto taken
@@ -666,6 +768,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF32Lt):
 			setSlot(fp, aAt(pc), bit(f32(fp, bAt(pc)) < f32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF32Lt):
 			if f32(fp, aAt(pc)) < f32(fp, bAt(pc)) {
 				goto taken
@@ -679,6 +782,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF32Gt):
 			setSlot(fp, aAt(pc), bit(f32(fp, bAt(pc)) > f32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF32Gt):
 			if f32(fp, aAt(pc)) > f32(fp, bAt(pc)) {
 				goto taken
@@ -692,6 +796,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF32Le):
 			setSlot(fp, aAt(pc), bit(f32(fp, bAt(pc)) <= f32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF32Le):
 			if f32(fp, aAt(pc)) <= f32(fp, bAt(pc)) {
 				goto taken
@@ -705,6 +810,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF32Ge):
 			setSlot(fp, aAt(pc), bit(f32(fp, bAt(pc)) >= f32(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF32Ge):
 			if f32(fp, aAt(pc)) >= f32(fp, bAt(pc)) {
 				goto taken
@@ -718,6 +824,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF64Eq):
 			setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) == f64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF64Eq):
 			if f64(fp, aAt(pc)) == f64(fp, bAt(pc)) {
 				goto taken
@@ -731,6 +838,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF64Ne):
 			setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) != f64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF64Ne):
 			if f64(fp, aAt(pc)) != f64(fp, bAt(pc)) {
 				goto taken
@@ -744,6 +852,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF64Lt):
 			setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) < f64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF64Lt):
 			if f64(fp, aAt(pc)) < f64(fp, bAt(pc)) {
 				goto taken
@@ -757,6 +866,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF64Gt):
 			setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) > f64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF64Gt):
 			if f64(fp, aAt(pc)) > f64(fp, bAt(pc)) {
 				goto taken
@@ -770,6 +880,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF64Le):
 			setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) <= f64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF64Le):
 			if f64(fp, aAt(pc)) <= f64(fp, bAt(pc)) {
 				goto taken
@@ -783,6 +894,7 @@ func (m *machine) interpret() exit {
 		case code.Op(wasm.OpF64Ge):
 			setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) >= f64(fp, cAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.BrBase + code.Op(wasm.OpF64Ge):
 			if f64(fp, aAt(pc)) >= f64(fp, bAt(pc)) {
 				goto taken
@@ -800,6 +912,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))/y))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32RemU):
 			y := u32(fp, cAt(pc))
 			if y == 0 {
@@ -807,6 +920,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))%y))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32DivS):
 			x, y := i32(fp, bAt(pc)), i32(fp, cAt(pc))
 			if y == 0 {
@@ -818,6 +932,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(uint32(x/y)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32RemS):
 			y := i32(fp, cAt(pc))
 			if y == 0 {
@@ -825,6 +940,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(uint32(i32(fp, bAt(pc))%y)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64DivU):
 			y := slot(fp, cAt(pc))
 			if y == 0 {
@@ -832,6 +948,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))/y)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64RemU):
 			y := slot(fp, cAt(pc))
 			if y == 0 {
@@ -839,6 +956,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))%y)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64DivS):
 			x, y := i64(fp, bAt(pc)), i64(fp, cAt(pc))
 			if y == 0 {
@@ -850,6 +968,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(x/y))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64RemS):
 			y := i64(fp, cAt(pc))
 			if y == 0 {
@@ -857,51 +976,67 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(i64(fp, bAt(pc))%y))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Clz):
 			setSlot(fp, aAt(pc), uint64(bits.LeadingZeros32(u32(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Ctz):
 			setSlot(fp, aAt(pc), uint64(bits.TrailingZeros32(u32(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Clz):
 			setSlot(fp, aAt(pc), uint64(bits.LeadingZeros64(slot(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Ctz):
 			setSlot(fp, aAt(pc), uint64(bits.TrailingZeros64(slot(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32WrapI64):
 			setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64ExtendI32S):
 			setSlot(fp, aAt(pc), uint64(int64(i32(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Extend8S):
 			setSlot(fp, aAt(pc), uint64(uint32(int32(int8(u32(fp, bAt(pc)))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Extend16S):
 			setSlot(fp, aAt(pc), uint64(uint32(int32(int16(u32(fp, bAt(pc)))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Extend8S):
 			setSlot(fp, aAt(pc), uint64(int64(int8(slot(fp, bAt(pc))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Extend16S):
 			setSlot(fp, aAt(pc), uint64(int64(int16(slot(fp, bAt(pc))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Extend32S):
 			setSlot(fp, aAt(pc), uint64(int64(i32(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32Abs):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))&^(1<<31))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32Neg):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))^1<<31)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64Abs):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))&^(1<<63))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64Neg):
 			setSlot(fp, aAt(pc), slot(fp, bAt(pc))^1<<63)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32Add):
 			r := float32(f32(fp, bAt(pc)) + f32(fp, cAt(pc)))
 			b := math.Float32bits(r)
@@ -910,6 +1045,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(b))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32Sub):
 			r := float32(f32(fp, bAt(pc)) - f32(fp, cAt(pc)))
 			b := math.Float32bits(r)
@@ -918,6 +1054,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(b))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32Mul):
 			r := float32(f32(fp, bAt(pc)) * f32(fp, cAt(pc)))
 			b := math.Float32bits(r)
@@ -926,6 +1063,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(b))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32Div):
 			r := float32(f32(fp, bAt(pc)) / f32(fp, cAt(pc)))
 			b := math.Float32bits(r)
@@ -934,6 +1072,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(b))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64Add):
 			r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
 			b := math.Float64bits(r)
@@ -942,6 +1081,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64Add) | code.KBit:
 			r := float64(f64(fp, bAt(pc)) + math.Float64frombits(word(pc, 8)))
 			b := math.Float64bits(r)
@@ -950,6 +1090,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpF64Sub):
 			r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
 			b := math.Float64bits(r)
@@ -958,6 +1099,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64Sub) | code.KBit:
 			r := float64(f64(fp, bAt(pc)) - math.Float64frombits(word(pc, 8)))
 			b := math.Float64bits(r)
@@ -966,6 +1108,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpF64Mul):
 			r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
 			b := math.Float64bits(r)
@@ -974,6 +1117,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64Mul) | code.KBit:
 			r := float64(f64(fp, bAt(pc)) * math.Float64frombits(word(pc, 8)))
 			b := math.Float64bits(r)
@@ -982,6 +1126,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpF64Div):
 			r := float64(f64(fp, bAt(pc)) / f64(fp, cAt(pc)))
 			b := math.Float64bits(r)
@@ -990,6 +1135,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64Div) | code.KBit:
 			r := float64(f64(fp, bAt(pc)) / math.Float64frombits(word(pc, 8)))
 			b := math.Float64bits(r)
@@ -998,6 +1144,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpF64Sqrt):
 			r := math.Sqrt(f64(fp, bAt(pc)))
 			b := math.Float64bits(r)
@@ -1006,6 +1153,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32Sqrt):
 			r := float32(math.Sqrt(float64(f32(fp, bAt(pc)))))
 			b := math.Float32bits(r)
@@ -1014,6 +1162,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(b))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32DemoteF64):
 			r := float32(f64(fp, bAt(pc)))
 			b := math.Float32bits(r)
@@ -1022,6 +1171,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(b))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64PromoteF32):
 			r := float64(f32(fp, bAt(pc)))
 			b := math.Float64bits(r)
@@ -1030,24 +1180,31 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), b)
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64ConvertI32S):
 			setSlot(fp, aAt(pc), math.Float64bits(float64(i32(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64ConvertI32U):
 			setSlot(fp, aAt(pc), math.Float64bits(float64(u32(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF64ConvertI64S):
 			setSlot(fp, aAt(pc), math.Float64bits(float64(i64(fp, bAt(pc)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32ConvertI32S):
 			setSlot(fp, aAt(pc), uint64(math.Float32bits(float32(i32(fp, bAt(pc))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32ConvertI32U):
 			setSlot(fp, aAt(pc), uint64(math.Float32bits(float32(u32(fp, bAt(pc))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpF32ConvertI64S):
 			setSlot(fp, aAt(pc), uint64(math.Float32bits(float32(i64(fp, bAt(pc))))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Load), code.Op(wasm.OpF32Load), code.Op(wasm.OpI64Load32U):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+4 > memLen {
@@ -1055,6 +1212,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Load) | code.KBit, code.Op(wasm.OpF32Load) | code.KBit, code.Op(wasm.OpI64Load32U) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+4 > memLen {
@@ -1062,6 +1220,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Load), code.Op(wasm.OpF64Load):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+8 > memLen {
@@ -1069,6 +1228,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Load) | code.KBit, code.Op(wasm.OpF64Load) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+8 > memLen {
@@ -1076,6 +1236,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Load8S):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+1 > memLen {
@@ -1083,6 +1244,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(uint32(*(*int8)(unsafe.Add(mem, ea)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Load8S) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+1 > memLen {
@@ -1090,6 +1252,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(uint32(*(*int8)(unsafe.Add(mem, ea)))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Load8U), code.Op(wasm.OpI64Load8U):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+1 > memLen {
@@ -1097,6 +1260,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Load8U) | code.KBit, code.Op(wasm.OpI64Load8U) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+1 > memLen {
@@ -1104,6 +1268,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Load16S):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+2 > memLen {
@@ -1111,6 +1276,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(uint32(*(*int16)(unsafe.Add(mem, ea)))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Load16S) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+2 > memLen {
@@ -1118,6 +1284,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(uint32(*(*int16)(unsafe.Add(mem, ea)))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Load16U), code.Op(wasm.OpI64Load16U):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+2 > memLen {
@@ -1125,6 +1292,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*uint16)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Load16U) | code.KBit, code.Op(wasm.OpI64Load16U) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+2 > memLen {
@@ -1132,6 +1300,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*uint16)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Load8S):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+1 > memLen {
@@ -1139,6 +1308,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*int8)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Load8S) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+1 > memLen {
@@ -1146,6 +1316,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*int8)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Load16S):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+2 > memLen {
@@ -1153,6 +1324,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*int16)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Load16S) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+2 > memLen {
@@ -1160,6 +1332,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*int16)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Load32S):
 			ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 			if ea+4 > memLen {
@@ -1167,6 +1340,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*int32)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Load32S) | code.KBit:
 			ea = uint64(u32(fp, bAt(pc))) + word(pc, 8)
 			if ea+4 > memLen {
@@ -1174,6 +1348,7 @@ func (m *machine) interpret() exit {
 			}
 			setSlot(fp, aAt(pc), uint64(*(*int32)(unsafe.Add(mem, ea))))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Store), code.Op(wasm.OpF32Store), code.Op(wasm.OpI64Store32):
 			ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
 			if ea+4 > memLen {
@@ -1181,6 +1356,7 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Store) | code.KBit, code.Op(wasm.OpF32Store) | code.KBit, code.Op(wasm.OpI64Store32) | code.KBit:
 			ea = uint64(u32(fp, aAt(pc))) + word(pc, 8)
 			if ea+4 > memLen {
@@ -1188,6 +1364,7 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI64Store), code.Op(wasm.OpF64Store):
 			ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
 			if ea+8 > memLen {
@@ -1195,6 +1372,7 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI64Store) | code.KBit, code.Op(wasm.OpF64Store) | code.KBit:
 			ea = uint64(u32(fp, aAt(pc))) + word(pc, 8)
 			if ea+8 > memLen {
@@ -1202,6 +1380,7 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Store8), code.Op(wasm.OpI64Store8):
 			ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
 			if ea+1 > memLen {
@@ -1209,6 +1388,7 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Store8) | code.KBit, code.Op(wasm.OpI64Store8) | code.KBit:
 			ea = uint64(u32(fp, aAt(pc))) + word(pc, 8)
 			if ea+1 > memLen {
@@ -1216,6 +1396,7 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
 			pc = unsafe.Add(pc, 16)
+			continue
 		case code.Op(wasm.OpI32Store16), code.Op(wasm.OpI64Store16):
 			ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
 			if ea+2 > memLen {
@@ -1223,6 +1404,7 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint16)(unsafe.Add(mem, ea)) = uint16(u32(fp, bAt(pc)))
 			pc = unsafe.Add(pc, 8)
+			continue
 		case code.Op(wasm.OpI32Store16) | code.KBit, code.Op(wasm.OpI64Store16) | code.KBit:
 			ea = uint64(u32(fp, aAt(pc))) + word(pc, 8)
 			if ea+2 > memLen {
@@ -1230,14 +1412,1805 @@ func (m *machine) interpret() exit {
 			}
 			*(*uint16)(unsafe.Add(mem, ea)) = uint16(u32(fp, bAt(pc)))
 			pc = unsafe.Add(pc, 16)
+			continue
+		case 0x380: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x381: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x382: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x383: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x384: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x385: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x386: // code.Mov · code.Mov · code.Mov
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x387: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x388: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x389: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Rotl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x38a: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x38b: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x38c: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x38d: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x38e: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8S)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(uint32(*(*int8)(unsafe.Add(mem, ea)))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x38f: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load16U)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+2 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint16)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x390: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x391: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x392: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x393: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load8U)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x394: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpF64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x395: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x396: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x397: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Store8)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x398: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x399: // code.Const · code.Op(wasm.OpI32Store)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x39a: // code.Const · code.Op(wasm.OpI32Store8)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x39b: // code.Const · code.Op(wasm.OpI64Store)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x39c: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39d: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39e: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Ne)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39f: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a0: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a1: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) < immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a2: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32LtS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if i32(fp, aAt(pc)) < int32(immAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a3: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32GeS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if i32(fp, aAt(pc)) >= i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a4: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a5: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a6: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a7: // code.Op(wasm.OpI32Add) · code.BrKBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a8: // code.Op(wasm.OpI32And) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a9: // code.Op(wasm.OpI32And) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3aa: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ab: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ac: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ad: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ae: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3af: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b0: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b1: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b2: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b3: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b4: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b5: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b6: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b7: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b8: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3b9: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ba: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3bb: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3bc: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3bd: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3be: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3bf: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c0: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c1: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c2: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c3: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c4: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c5: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c6: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c7: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Shl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c8: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32ShrU) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c9: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32And) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3ca: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Rotl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3cb: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3cc: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Shl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3cd: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32And) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3ce: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3cf: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Shl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3d0: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Or) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))|uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3d1: // code.Op(wasm.OpI32And) · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d2: // code.Op(wasm.OpI32And) · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d3: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32ShrU) | code.KBit
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3d4: // code.Op(wasm.OpI32Load8U) · code.Op(wasm.OpI32Xor)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d5: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d6: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3d7: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Rotl) | code.KBit
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3d8: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d9: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Add)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3da: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Sub)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3db: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Load)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3dc: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3dd: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Sub)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3de: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Mul)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3df: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e0: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Mul)
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e1: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Mul)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e2: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e3: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Sub)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e4: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Store)
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e5: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Store)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e6: // code.Const64 · code.Op(wasm.OpF64Sub)
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e7: // code.Op(wasm.OpF64Mul) | code.KBit · code.Const64
+			{
+				r := float64(f64(fp, bAt(pc)) * math.Float64frombits(word(pc, 8)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3e8: // code.Mov · code.Mov
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e9: // code.Mov · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ea: // code.Mov · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3eb: // code.Mov · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3ec: // code.Mov · code.Br
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				gas -= int64(aAt(pc))
+				if gas < 0 {
+					gas += int64(aAt(pc))
+					pc = unsafe.Add(pc, int(int32(immAt(pc)))*8-8)
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, int(int32(immAt(pc)))*8)
+			}
+			continue
+		case 0x3ed: // code.Op(wasm.OpI32Store) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3ee: // code.Op(wasm.OpF64Store) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3ef: // code.Op(wasm.OpI32Store) · code.Mov
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3f0: // code.Charge · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				gas -= int64(immAt(pc))
+				if gas < 0 {
+					gas += int64(immAt(pc))
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3f1: // code.Charge · code.Op(wasm.OpI32Load)
+			{
+				gas -= int64(immAt(pc))
+				if gas < 0 {
+					gas += int64(immAt(pc))
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3f2: // code.Charge · code.Op(wasm.OpI32Shl) | code.KBit
+			{
+				gas -= int64(immAt(pc))
+				if gas < 0 {
+					gas += int64(immAt(pc))
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3f3: // code.Charge · code.Mov
+			{
+				gas -= int64(immAt(pc))
+				if gas < 0 {
+					gas += int64(immAt(pc))
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3f4: // code.Op(wasm.OpI32Add) · code.Return1
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				h := unsafe.Add(fp, uintptr(cAt(pc))*8)
+				setSlot(fp, 0, slot(fp, aAt(pc)))
+				if word(h, 0)&tagMask != 0 {
+					m.header = h
+					goto slowReturn
+				}
+				m.cur = word(h, 8)
+				pc = *(*unsafe.Pointer)(h)
+				fp = unsafe.Add(fp, -(int(aAt(pc)) * 8))
+				pc = unsafe.Add(pc, 16)
+				m.depth++
+			}
+			continue
+		case 0x3f5: // code.Op(wasm.OpI32Add) | code.KBit · code.Return1
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				h := unsafe.Add(fp, uintptr(cAt(pc))*8)
+				setSlot(fp, 0, slot(fp, aAt(pc)))
+				if word(h, 0)&tagMask != 0 {
+					m.header = h
+					goto slowReturn
+				}
+				m.cur = word(h, 8)
+				pc = *(*unsafe.Pointer)(h)
+				fp = unsafe.Add(fp, -(int(aAt(pc)) * 8))
+				pc = unsafe.Add(pc, 16)
+				m.depth++
+			}
+			continue
+		case 0x3f6: // code.Op(wasm.OpI32Add) | code.KBit · code.Call
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				f = (*code.Func)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(m.funcs, uintptr(uint32(word(pc, 8)))*8))))
+				if f == nil {
+					goto slowCall
+				}
+				goto enter
+			}
+		case 0x3f7: // code.Mov · code.CallIndir
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				{
+					t := *(**Table)(unsafe.Add(m.tables, uintptr(cAt(pc))*8))
+					i := u32(fp, bAt(pc))
+					if i >= t.size {
+						m.trap = TrapUndefined
+						goto trapped
+					}
+					ref := word(t.base, uintptr(i)*8)
+					if ref>>32 != m.cur>>32 {
+						goto slowCall
+					}
+					f = (*code.Func)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(m.funcs, uintptr(uint32(ref))*8))))
+					if f == nil {
+						goto slowCall
+					}
+					if f.Sig != word(pc, 8) {
+						m.trap = TrapSignature
+						goto trapped
+					}
+				}
+				goto enter
+			}
+		case 0x3f8: // code.Mov · code.Call
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				f = (*code.Func)(atomic.LoadPointer((*unsafe.Pointer)(unsafe.Add(m.funcs, uintptr(uint32(word(pc, 8)))*8))))
+				if f == nil {
+					goto slowCall
+				}
+				goto enter
+			}
+		case 0x3f9: // code.Op(wasm.OpI32Add) | code.KBit · code.Mov
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3fa: // code.Op(wasm.OpI64Xor) · code.Op(wasm.OpI64Add)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))^slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))+slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3fb: // code.Op(wasm.OpI64Mul) | code.KBit · code.Op(wasm.OpI64Xor)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))*word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))^slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3fc: // code.Op(wasm.OpI64Add) · code.Op(wasm.OpI64Shl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))+slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))<<(word(pc, 8)&63))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3fd: // code.Op(wasm.OpI64ShrU) | code.KBit · code.Op(wasm.OpI64Xor)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))>>(word(pc, 8)&63))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))^slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3fe: // code.Op(wasm.OpI64Shl) | code.KBit · code.Op(wasm.OpI64Xor)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))<<(word(pc, 8)&63))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))^slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ff: // code.Op(wasm.OpI64Shl) | code.KBit · code.Op(wasm.OpI64Or)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))<<(word(pc, 8)&63))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))|slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1c8: // code.Op(wasm.OpI64Load) · code.Op(wasm.OpI64Xor)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))^slot(fp, cAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1c9: // code.Op(wasm.OpI64Add) | code.KBit · code.Op(wasm.OpI64Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))+word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))+word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1ca: // code.Op(wasm.OpI64And) | code.KBit · code.BrBase + code.Op(wasm.OpI64Eqz)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc))&word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if slot(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
 		default:
 			m.pc, m.fp, m.gas = pc, fp, gas
 			if e := m.rare(); e != next {
 				return e
 			}
 			pc, fp, mem, memLen, gas = m.pc, m.fp, m.mem, m.memLen, m.gas
+			continue
 		}
-		continue
 
 	taken:
 		{

@@ -173,6 +173,7 @@ func (l *lowerer) run(m *wasm.Module, fn uint32, sig SigKey, noCarry bool) (*Fun
 	// The last word is never executed: it keeps a pointer past the last instruction inside the slice.
 	f.Ins = make([]uint64, len(l.ins)+1)
 	copy(f.Ins, l.ins)
+	fuse(f.Ins)
 	l.m, l.sig, l.fn = nil, nil, nil
 	return f, true
 }

@@ -63,9 +63,9 @@ func Wide(op Op, a uint16, imm uint32) uint64 {
 	return uint64(op) | uint64(a)<<16 | uint64(imm)<<32
 }
 
-// Fields takes an instruction apart.
+// Fields takes an instruction apart, as if it wasn't fused with those behind it.
 func Fields(w uint64) (op Op, a, b, c uint16) {
-	return Op(w), uint16(w >> 16), uint16(w >> 32), uint16(w >> 48)
+	return Plain(Op(w)), uint16(w >> 16), uint16(w >> 32), uint16(w >> 48)
 }
 
 // HeaderSlots is the size of a frame's header: the address of the call instruction that made the frame, with TagMask
