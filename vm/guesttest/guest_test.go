@@ -23,7 +23,7 @@ const guests = "../testdata/guests"
 // guest is a program and what to do with it.
 type guest struct {
 	name  string
-	file  string // below guests; "" for the one that Go builds
+	file  string // below guests; "" for one that Go builds, a reactor if there are calls
 	calls []call // none: _start
 	args  []string
 	want  string
@@ -54,6 +54,8 @@ var list = []guest{
 	{name: "rust-std", file: "rust/std.wasm", args: []string{"9"}, want: `{"a": 3, "is": 2, "rose": 3}`},
 	{name: "rust-std-panic", file: "rust/std.wasm", args: []string{"panic"}, want: "panicked at 'on request'"},
 	{name: "go", args: []string{"x"}, want: "deep: "},
+	{name: "go-reactor", calls: []call{i32("_initialize"), {"add", []vm.Value{vm.I64(5)}}, {"add", []vm.Value{vm.I64(37)}}, i32("wait", 1500), i32("report")},
+		want: "[] [i64:5] [i64:42] [i32:1500] [i32:2] total 42 seen map[2:1 5:1]"},
 	{name: "go-panic", args: []string{"panic"}, want: "panic: on request"},
 }
 
@@ -232,7 +234,7 @@ func load(t *testing.T, g *guest) *vm.Module {
 	var b []byte
 	var err error
 	if g.file == "" {
-		b = buildGo(t)
+		b = buildGo(t, len(g.calls) > 0)
 	} else if b, err = os.ReadFile(filepath.Join(guests, g.file)); err != nil {
 		t.Fatal(err)
 	}
@@ -243,24 +245,32 @@ func load(t *testing.T, g *guest) *vm.Module {
 	return mod
 }
 
-var goGuest []byte
+var goGuests = map[bool][]byte{}
 
-// buildGo builds the Go guest with the installed toolchain, once.
-func buildGo(t *testing.T) []byte {
+// buildGo builds a Go guest with the installed toolchain, once.
+func buildGo(t *testing.T, reactor bool) []byte {
 	t.Helper()
-	if goGuest == nil {
-		out := filepath.Join(t.TempDir(), "guest.wasm")
-		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", out, "./go")
-		cmd.Dir, cmd.Env = guests, append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-		if msg, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("go build: %v\n%s", err, msg)
-		}
-		var err error
-		if goGuest, err = os.ReadFile(out); err != nil {
-			t.Fatal(err)
-		}
+	if b := goGuests[reactor]; b != nil {
+		return b
 	}
-	return goGuest
+	out := filepath.Join(t.TempDir(), "guest.wasm")
+	args := []string{"build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", out}
+	if reactor {
+		args = append(args, "-buildmode=c-shared", "./goreactor")
+	} else {
+		args = append(args, "./go")
+	}
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Env = guests, append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, msg)
+	}
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	goGuests[reactor] = b
+	return b
 }
 
 // TestGuests runs each guest as it is, then stepped without freezing, then frozen and thawed at many of its safepoints:
