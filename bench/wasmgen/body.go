@@ -33,9 +33,7 @@ const maxOperands = 10
 func (g *gen) newBody(t wasm.FuncType) *body {
 	f := &body{gen: g, typ: t}
 	f.locals = append(f.locals, t.Params...)
-	for _, s := range scratchTypes {
-		f.locals = append(f.locals, s)
-	}
+	f.locals = append(f.locals, scratchTypes...)
 	f.labels = []label{{types: t.Results}}
 	return f
 }

@@ -49,7 +49,6 @@ type gen struct {
 	datas   int
 	elems   []wasm.ValType
 	slots   []uint32 // functions in table 0 at the start
-	start   bool
 }
 
 var numTypes = []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64}
