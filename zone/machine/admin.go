@@ -7,8 +7,12 @@ import (
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
-// MaxFeature is the feature level that this binary knows.
-const MaxFeature = 1
+// MaxFeature is the feature level that this binary knows. Every zone begins at the first, whatever the
+// binary that founds it.
+const (
+	MaxFeature   = 1
+	firstFeature = 1
+)
 
 func runGenesis(a *apply, p *prepared) (Result, *Refusal) {
 	if a.genesis != nil {
@@ -26,7 +30,7 @@ func runGenesis(a *apply, p *prepared) (Result, *Refusal) {
 	}
 	a.genesis = g
 	a.setRaw(keyGenesis, p.cmd.Body)
-	save(a.state, keyZone, Zone{ID: zone, Feature: MaxFeature, Supported: MaxFeature})
+	save(a.state, keyZone, Zone{ID: zone, Feature: firstFeature, Supported: firstFeature})
 	save(a.state, keyVoters, g.VoterSet(zone))
 	save(a.state, keyPolicy, DefaultPolicy())
 	save(a.state, keyTotals, Totals{})

@@ -193,7 +193,7 @@ type Data struct {
 	Scope
 	Key     [16]byte // idempotency key, as in TopUp
 	Expires uint64   // the request means nothing later
-	Reads   []Read // what must still hold
+	Reads   []Read   // what must still hold
 	Writes  []Write
 	Chain   capsule.Chain // from an owner to the signer; empty if the signer owns the namespaces
 }

@@ -115,7 +115,7 @@ func runCommit(a *apply, p *prepared) (Result, *Refusal) {
 		// The worker did its part; it is the capsule that may not go on.
 		a.charge(&c, t, 0)
 		a.closeMeter(id, &c)
-		a.end(id, &c, ending{status: StatusFailed, verdict: cert.Failed, reason: r.Code, output: []byte(r.Error())})
+		a.end(id, &c, ending{status: StatusFailed, verdict: cert.Failed, reason: r.Code})
 		a.saveCapsule(id, c)
 		return res, nil
 	}
@@ -222,7 +222,7 @@ func (a *apply) commit(id capsule.ID, c *CapsuleRow, t *Commit) {
 	mark := a.mark()
 	if r := a.writeAll(t.Writes); r != nil {
 		a.rollback(mark)
-		a.end(id, c, ending{status: StatusFailed, verdict: cert.Failed, reason: r.Code, output: []byte(r.Error())})
+		a.end(id, c, ending{status: StatusFailed, verdict: cert.Failed, reason: r.Code})
 		return
 	}
 	first := a.publish(slot, t.Events)

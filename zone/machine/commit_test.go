@@ -330,6 +330,22 @@ func TestLockAfterThreeConflicts(t *testing.T) {
 	w.checkState()
 }
 
+func TestManyRangesLockTheNamespace(t *testing.T) {
+	w := founded(t, 1)
+	id := w.admit()
+	for range 3 {
+		cmd := w.commitCmd(id, EndDone, func(c *Commit) {
+			for i := range maxRanges + 1 {
+				c.Scans = append(c.Scans, w.scan(id, fmt.Sprintf("orders/%02d/", i), "", 1))
+			}
+		})
+		w.put(put("orders/07/x", fmt.Sprint(w.index)))
+		w.conflicted(cmd)
+	}
+	w.refused(CodeLocked, w.putCmd(w.owner, nil, put("orders/another", "x")))
+	w.checkState()
+}
+
 func TestLocksInOrder(t *testing.T) {
 	w := founded(t, 8)
 	w.put(put("orders/1", "0"))

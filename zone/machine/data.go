@@ -125,13 +125,17 @@ func (a *apply) write(w *Write) {
 	}
 }
 
-// oldestLease returns the oldest index that somebody reads at.
+// oldestLease returns the oldest index that somebody reads at. Every write asks, so the answer is kept
+// until leases change.
 func (a *apply) oldestLease() (uint64, bool) {
-	k, ok := a.first([]byte{tabLease})
-	if !ok {
-		return 0, false
+	if !a.oldest.known {
+		k, ok := a.first([]byte{tabLease})
+		a.oldest.known, a.oldest.exists = true, ok
+		if ok {
+			a.oldest.index = binary.BigEndian.Uint64([]byte(k)[1:])
+		}
 	}
-	return binary.BigEndian.Uint64([]byte(k)[1:]), true
+	return a.oldest.index, a.oldest.exists
 }
 
 func (a *apply) raiseFloor(index uint64) {
@@ -145,6 +149,7 @@ func (a *apply) trash(index uint64, key []byte) {
 	var seq uint64
 	a.count(func(n *Counts) {
 		n.Trash++
+		n.Garbage++
 		seq = n.Trash
 	})
 	a.setRaw(row(tabGarbage, be64(index), be64(seq)), key)
@@ -156,6 +161,9 @@ const collectPerEntry = 2 * MaxWrites
 // collectVersions deletes what no live lease can read any more. The floor follows what was really lost, so
 // that a checkpoint without lease stays usable for as long as its reads can be repeated.
 func (a *apply) collectVersions() {
+	if a.counts().Garbage == 0 {
+		return
+	}
 	oldest, ok := a.oldestLease()
 	if !ok {
 		oldest = a.index
@@ -183,6 +191,7 @@ func (a *apply) collectVersions() {
 		}
 		a.delete([]byte(k))
 	}
+	a.count(func(n *Counts) { n.Garbage -= uint64(len(dead)) })
 }
 
 // ScanHash extends a running hash over the rows of a scan, starting from zero: key, version and value in

@@ -90,7 +90,7 @@ type Entry struct {
 }
 
 // Command is one change. Key is its idempotency key: a command that comes again under the same key
-// returns the first result and changes nothing. Zero is for kinds that are idempotent by themselves.
+// returns the first result and changes nothing. It is zero for kinds that are idempotent by themselves.
 type Command struct {
 	_    struct{} `cbor:",toarray"`
 	V    uint8

@@ -23,7 +23,10 @@ func (a *apply) lockReads(id capsule.ID, c *CapsuleRow, t *Commit) bool {
 	}
 	slices.SortFunc(want.Keys, bytes.Compare)
 	for i := range t.Scans {
-		want.Ranges = append(want.Ranges, t.Scans[i].Prefix)
+		if want.Ranges = addRange(want.Ranges, t.Scans[i].Prefix); len(want.Ranges) > maxRanges {
+			want.Ranges = wholeNamespaces(t.Scans)
+			break
+		}
 	}
 	switch {
 	case a.counts().Locks >= maxLocks:
@@ -35,6 +38,27 @@ func (a *apply) lockReads(id capsule.ID, c *CapsuleRow, t *Commit) bool {
 	save(a.state, row(tabWaitLock, id[:]), want)
 	a.setStatus(c, StatusLocking)
 	return false
+}
+
+// maxRanges bounds the prefixes of one lock, since locks are compared range by range. A segment that scans
+// more has the namespaces locked.
+const maxRanges = 64
+
+func addRange(ranges [][]byte, prefix []byte) [][]byte {
+	if slices.ContainsFunc(ranges, func(p []byte) bool { return bytes.HasPrefix(prefix, p) }) {
+		return ranges
+	}
+	return append(ranges, prefix)
+}
+
+// wholeNamespaces returns the namespaces of all scans. They are few: each needed a capability.
+func wholeNamespaces(scans []ScanRead) [][]byte {
+	var out [][]byte
+	for i := range scans {
+		name, _ := namespaceOf(scans[i].Prefix)
+		out = addRange(out, []byte(name+"/"))
+	}
+	return out
 }
 
 // lockFree reports whether no other capsule holds, or with a smaller ID awaits, an overlapping lock.

@@ -55,7 +55,10 @@ type apply struct {
 	chain   capsule.Hash
 	genesis *cert.Genesis
 	out     *Outcome
-	ended   []capsule.ID // capsules that ended in this Apply
+	oldest  struct { // see oldestLease
+		known, exists bool
+		index         uint64
+	}
 }
 
 // Apply applies one entry at a log index. It depends on nothing but tx, index and entry. The error means
@@ -155,14 +158,15 @@ func decodeEntry(b []byte, e *Entry) *Refusal {
 
 // command runs one command: all of it, or a refusal that leaves nothing.
 func (a *apply) command(p *prepared) (Result, error) {
-	mark, decisions, effects, ended := a.mark(), len(a.out.Decisions), len(a.out.Effects), len(a.ended)
+	mark, decisions, effects := a.mark(), len(a.out.Decisions), len(a.out.Effects)
 	res, r := a.dispatch(p)
 	if a.err != nil {
 		return Result{}, fmt.Errorf("apply %s at index %d: %w", p.cmd.Kind, a.index, a.err)
 	}
 	if r != nil {
 		a.rollback(mark)
-		a.out.Decisions, a.out.Effects, a.ended = a.out.Decisions[:decisions], a.out.Effects[:effects], a.ended[:ended]
+		a.out.Decisions, a.out.Effects = a.out.Decisions[:decisions], a.out.Effects[:effects]
+		a.oldest.known = false
 		res = Result{Capsule: res.Capsule, Refusal: r}
 	}
 	res.Kind = p.cmd.Kind
@@ -185,7 +189,7 @@ func (a *apply) dispatch(p *prepared) (Result, *Refusal) {
 			return Result{}, r
 		}
 	}
-	if p.cmd.Key == ([16]byte{}) {
+	if !k.keyed {
 		return k.run(a, p)
 	}
 	key := row(tabIdem, p.cmd.Key[:])

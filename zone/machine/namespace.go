@@ -128,9 +128,12 @@ func runRevoke(a *apply, p *prepared) (Result, *Refusal) {
 	if a.has(key) {
 		return Result{Repeated: true}, nil
 	}
-	// Anybody can write chains for keys of his own; keeping their revocations must not be free.
-	if r := a.pay(p.signer, Rent(uint64(len(key))+8, leaf.Expires-a.time, a.policy().Price.Storage)); r != nil && !a.hasAuthority(v.Root()) {
-		return Result{}, r
+	// Anybody can write chains for keys of his own; keeping their revocations must not be free. Who has
+	// authority here is never kept from using it for lack of credits.
+	if !a.ownsAny(v) {
+		if r := a.pay(p.signer, Rent(uint64(len(key))+8, leaf.Expires-a.time, a.policy().Price.Storage)); r != nil {
+			return Result{}, r
+		}
 	}
 	save(a.state, key, leaf.Expires)
 	a.setTimer(leaf.Expires, timerRevoked, h[:])
@@ -140,5 +143,7 @@ func runRevoke(a *apply, p *prepared) (Result, *Refusal) {
 	return Result{}, nil
 }
 
-// hasAuthority reports whether k is a zone root: its revocations are the zone's own business.
-func (a *apply) hasAuthority(k capsule.Key) bool { return a.isRoot(k) }
+// ownsAny reports whether the chain's root has authority over something that it grants.
+func (a *apply) ownsAny(v *capsule.VerifiedChain) bool {
+	return slices.ContainsFunc(v.Grant(0).Caps, func(c capsule.Cap) bool { return a.authority(v.Root(), c.Resource) })
+}

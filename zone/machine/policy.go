@@ -49,7 +49,8 @@ type Times struct {
 	Rent       uint64   // namespaces pay ahead for this period
 }
 
-// DefaultPolicy holds from genesis until an administrator sets another.
+// DefaultPolicy holds from genesis until an administrator sets another. It is part of what a genesis
+// means: it never changes.
 func DefaultPolicy() Policy {
 	const second, hour = 1_000, 3_600_000
 	return Policy{

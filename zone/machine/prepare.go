@@ -30,6 +30,7 @@ type prepared struct {
 // kind is one row of the table that says everything about a command.
 type kind struct {
 	level  uint32                                     // feature level from which it is allowed
+	keyed  bool                                       // carries an idempotency key, signed with it
 	decode func(*Machine, *prepared) *Refusal         // pure: no state
 	run    func(*apply, *prepared) (Result, *Refusal) // deterministic: state and prepared only
 }
@@ -50,8 +51,8 @@ func init() {
 		KindCommit:     {decode: decodeSigned[Commit], run: runCommit},
 		KindCheckpoint: {decode: decodeSigned[Checkpoint], run: runCheckpoint},
 		KindCancel:     {decode: decodeSigned[Cancel], run: runCancel},
-		KindTopUp:      {decode: decodeSigned[TopUp], run: runTopUp},
-		KindData:       {decode: decodeSigned[Data], run: runData},
+		KindTopUp:      {keyed: true, decode: decodeSigned[TopUp], run: runTopUp},
+		KindData:       {keyed: true, decode: decodeSigned[Data], run: runData},
 		KindRevoke:     {decode: decodeSigned[RevokeGrant], run: runRevoke},
 		KindRestate:    {decode: decodeSlot, run: runRestate},
 		KindNamespace:  {decode: decodeSigned[Transfer], run: runTransfer},
@@ -188,7 +189,11 @@ func (m *Machine) prepare(command []byte) *prepared {
 		p.fatal = fmt.Errorf("command %s of version %d", p.cmd.Kind, p.cmd.V)
 		return p
 	}
-	p.refusal = kinds[p.cmd.Kind].decode(m, p)
+	if k := &kinds[p.cmd.Kind]; k.keyed == (p.cmd.Key == [16]byte{}) {
+		p.refusal = refuse(CodeReplay, "an idempotency key is for commands that sign one: %s, %s", KindData, KindTopUp)
+	} else {
+		p.refusal = k.decode(m, p)
+	}
 	return p
 }
 

@@ -229,6 +229,11 @@ func (w *world) checkFree() {
 	var free, used, live, queued uint32
 	_ = v.Workers(capsule.Key{}, 1000, func(_ capsule.Key, r WorkerRow) { free += r.free(); used += r.Used })
 	var running uint32
+	var garbage uint64
+	_ = w.tx.Scan([]byte{tabGarbage}, nil, func(_, _ []byte) bool { garbage++; return true })
+	if garbage != n.Garbage {
+		w.t.Fatalf("index %d: %d rows wait for collection, counted are %d", w.index, garbage, n.Garbage)
+	}
 	_ = v.Capsules(capsule.ID{}, 1<<30, func(id capsule.ID, c CapsuleRow) {
 		if !c.Status.Ended() {
 			live++

@@ -104,10 +104,9 @@ type Counts struct {
 	_                   struct{} `cbor:",toarray"`
 	Live, Queued, Locks uint32
 	Workers, FreeSlots  uint32
-	Ready, Event, Trash uint64 // next sequence in tabReady, tabEvent, tabGarbage
-	FirstEvent          uint64
-	Floor               uint64 // oldest index that can be read
-	LeaseCount          uint64
+	Ready, Event, Trash uint64      // next sequence in tabReady, tabEvent, tabGarbage
+	Garbage             uint64      // rows in tabGarbage
+	Floor               uint64      // oldest index that can be read
 	LastWorker          capsule.Key // the search for a free worker begins after it
 	Admitted, Ended     uint64      // capsules, ever
 	UnitsSpent          uint64      // settled, ever

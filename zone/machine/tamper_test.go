@@ -49,7 +49,7 @@ func TestBitFlips(t *testing.T) {
 				if err != nil {
 					continue // an unknown version or kind
 				}
-				if res := out.Results[0]; res.Refusal == nil && !onlyKey(cmd, flipped) {
+				if res := out.Results[0]; res.Refusal == nil {
 					t.Fatalf("bit %d of %d flipped, and the %s passes: %+v", i, 8*len(cmd), name, res)
 				}
 			}
@@ -58,20 +58,6 @@ func TestBitFlips(t *testing.T) {
 			}
 		})
 	}
-}
-
-// onlyKey reports whether two commands of a kind that is idempotent by itself differ in nothing but the
-// idempotency key.
-func onlyKey(a, b []byte) bool {
-	var x, y Command
-	if capsule.Unmarshal(a, &x) != nil || capsule.Unmarshal(b, &y) != nil {
-		return false
-	}
-	if x.Kind == KindTopUp {
-		return false
-	}
-	x.Key = y.Key
-	return bytes.Equal(must(capsule.Marshal(&x)), must(capsule.Marshal(&y)))
 }
 
 // FuzzApply mutates entries on top of a state in which everything is alive.
@@ -133,14 +119,14 @@ func FuzzPayload(f *testing.F) {
 	add(KindRenew, &Renew{Scope: w.scope(), Sequence: w.wseq, Drop: []LeaseRef{{Capsule: id, Number: 1}}})
 	add(KindRegister, &Register{Scope: w.scope(), Sequence: w.wseq, Slots: 1})
 	add(KindCancel, &Cancel{Scope: w.scope(), Capsule: id})
-	add(KindTopUp, &TopUp{Scope: w.scope(), Capsule: id, Units: 5, Expires: w.now + 5})
+	add(KindTopUp, &TopUp{Scope: w.scope(), Key: [16]byte{7}, Capsule: id, Units: 5, Expires: w.now + 5})
 	add(KindRevoke, &RevokeGrant{Scope: w.scope(), Chain: w.grant()})
 	add(KindTick, &Tick{Scope: w.scope(), At: w.now + 5})
 	add(KindAttest, &Attest{Scope: w.scope(), Fact: FactHeld, Blob: capsule.RawCID([]byte("b")), Until: w.now + 5})
 	pol := DefaultPolicy()
 	add(KindAdmin, &cert.Admin{V: 1, Zone: w.zone, Sequence: w.seq + 1, Op: cert.OpPolicy, Body: must(capsule.Marshal(&pol))})
 	add(KindAdmin, &cert.Admin{V: 1, Zone: w.zone, Sequence: w.seq + 1, Op: cert.OpEpoch, Body: must(capsule.Marshal(&cert.Epoch{V: 1, Number: 1, Voters: keysOf(w.voters)}))})
-	add(KindData, &Data{Scope: w.scope(), Expires: w.now + 5, Writes: []Write{put("orders/1", "x")}})
+	add(KindData, &Data{Scope: w.scope(), Key: [16]byte{7}, Expires: w.now + 5, Writes: []Write{put("orders/1", "x")}})
 	f.Fuzz(func(t *testing.T, kind uint8, payload []byte) {
 		k := Kind(kind)
 		var cmd []byte
@@ -161,11 +147,14 @@ func FuzzPayload(f *testing.F) {
 			}
 			cmd = must(NewAdmin(s))
 		default:
-			by := w.workers[0]
+			by, key := w.workers[0], [16]byte{}
+			if k == KindData || k == KindTopUp {
+				key[0] = 7
+			}
 			if k == KindData || k == KindRevoke {
 				by = w.owner
 			}
-			cmd = must(bodyCommand(k, [16]byte{7}, &Signed{Signer: by.Key(), Payload: payload, Sig: by.Sign(k.SigKind(), payload)}))
+			cmd = must(bodyCommand(k, key, &Signed{Signer: by.Key(), Payload: payload, Sig: by.Sign(k.SigKind(), payload)}))
 		}
 		tx := w.tx.Clone()
 		out, err := New(w.zone).Apply(tx, w.index+1, must(NewEntry(cmd)))

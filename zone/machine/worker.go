@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -174,54 +175,89 @@ func (a *apply) queuePosition(seq uint64) uint64 {
 	return n
 }
 
-// placeReady leases waiting capsules to free workers. A capsule too large for those that are free lets the
-// next few pass.
+// placeReady leases waiting capsules to free workers, in the order in which they came. One that is too
+// large for those that are free lets the next few pass.
 func (a *apply) placeReady() {
+	if n := a.counts(); n.FreeSlots == 0 || n.Queued == 0 {
+		return
+	}
+	ring := a.freeWorkers()
 	var after []byte
-	for passed := 0; passed < lookAt && a.counts().FreeSlots > 0 && a.counts().Queued > 0; {
-		keys := a.keys([]byte{tabReady}, after, 1)
-		if len(keys) == 0 {
+	for passed := 0; passed < lookAt && a.counts().FreeSlots > 0; {
+		// A page at a time: opening a scan costs more than reading a row of it.
+		page := a.keys([]byte{tabReady}, after, placePage)
+		if len(page) == 0 {
 			return
 		}
-		v, _ := a.getRaw([]byte(keys[0]))
-		id := capsule.ID(v)
-		c, ok := a.capsule(id)
-		if !ok {
-			a.fail(fmt.Errorf("the queue holds %s, which does not exist", id))
-			return
+		for _, key := range page {
+			if passed >= lookAt || a.counts().FreeSlots == 0 {
+				return
+			}
+			after = []byte(key)
+			v, _ := a.getRaw(after)
+			id := capsule.ID(v)
+			c, ok := a.capsule(id)
+			if !ok {
+				a.fail(fmt.Errorf("the queue holds %s, which does not exist", id))
+				return
+			}
+			k, ok := ring.next(c.Pages)
+			if !ok {
+				passed++
+				continue
+			}
+			a.lease(id, &c, k)
+			a.saveCapsule(id, c)
 		}
-		w, ok := a.findWorker(c.Pages)
-		if !ok {
-			passed++
-			after = []byte(keys[0])
-			continue
-		}
-		a.lease(id, &c, w)
-		a.saveCapsule(id, c)
 	}
 }
 
-// findWorker returns the worker with most free slots among the next few that have the memory.
-func (a *apply) findWorker(pages uint32) (capsule.Key, bool) {
+// placePage is how many waiting capsules, and how many free workers, one scan brings.
+const placePage = 64
+
+// workerRing is some free workers in the order of their keys, beginning after the one that was given work
+// last.
+type workerRing struct {
+	a    *apply
+	keys []string
+}
+
+func (a *apply) freeWorkers() *workerRing {
 	last := a.counts().LastWorker
-	keys := a.keys([]byte{tabFree}, row(tabFree, last[:]), lookAt)
-	if len(keys) < lookAt {
-		for _, k := range a.keys([]byte{tabFree}, nil, lookAt-len(keys)) {
-			if len(keys) == 0 || k < keys[0] || string(k[1:]) <= string(last[:]) {
-				keys = append(keys, k)
+	r := &workerRing{a: a, keys: a.keys([]byte{tabFree}, row(tabFree, last[:]), placePage)}
+	if n := len(r.keys); n < placePage {
+		for _, k := range a.keys([]byte{tabFree}, nil, placePage-n) {
+			if string(k[1:]) > string(last[:]) {
+				break // the ring is closed
 			}
+			r.keys = append(r.keys, k)
 		}
 	}
-	var best capsule.Key
-	var most uint32
-	for _, s := range keys {
-		k := capsule.Key([]byte(s)[1:])
-		w, _ := a.worker(k)
-		if n := w.free(); n > most && w.Pages-w.UsedPages >= pages {
-			best, most = k, n
+	return r
+}
+
+// next returns the worker with most free slots among the next few that have the memory, and turns the
+// ring past it.
+func (r *workerRing) next(pages uint32) (capsule.Key, bool) {
+	best, most := -1, uint32(0)
+	for i := 0; i < len(r.keys) && i < lookAt; {
+		w, _ := r.a.worker(capsule.Key([]byte(r.keys[i])[1:]))
+		n := w.free()
+		if n == 0 {
+			r.keys = slices.Delete(r.keys, i, i+1)
+			continue
 		}
+		if n > most && w.Pages-w.UsedPages >= pages {
+			best, most = i, n
+		}
+		i++
 	}
-	return best, most > 0
+	if best < 0 {
+		return capsule.Key{}, false
+	}
+	k := r.keys[best]
+	r.keys = append(append(slices.Clone(r.keys[best+1:]), r.keys[:best]...), k)
+	return capsule.Key([]byte(k)[1:]), true
 }
 
 var errLeaseCount = errors.New("a lease ends that was not counted")
@@ -231,11 +267,13 @@ func (a *apply) pinIndex(index uint64) {
 	k := row(tabLease, be64(index))
 	n, _ := load[uint64](a.state, k)
 	save(a.state, k, n+1)
+	a.oldest.known = false
 }
 
 func (a *apply) unpinIndex(index uint64) {
 	k := row(tabLease, be64(index))
 	n, ok := load[uint64](a.state, k)
+	a.oldest.known = false
 	switch {
 	case !ok:
 		a.fail(errLeaseCount)
