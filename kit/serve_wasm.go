@@ -2,9 +2,25 @@
 
 package kit
 
-// Serve is the body of a capsule's exported entry: it decodes the input, calls fn and hands over what it returned. The
-// entry file that the SDK generates calls it; nothing else needs to.
-func Serve[In, Out any](fn func(Context, In) (Out, error)) int32 {
+import "reflect"
+
+// Entry makes the body of a capsule's exported entry out of its function: it decodes the input, calls fn and hands over
+// what it returned. The file that the SDK generates calls it during initialisation; nothing else needs to. What can be
+// prepared is prepared here: it becomes part of the image that all capsules of the program share.
+func Entry[In, Out any](fn func(Context, In) (Out, error)) func() int32 {
+	_, inErr := planOf(reflect.TypeFor[In]())
+	_, outErr := planOf(reflect.TypeFor[Out]())
+	spare = make([]byte, firstBuffer)
+	return func() int32 {
+		if inErr != nil || outErr != nil {
+			flowFail(CodeInput, "the types of the capsule's function can't travel")
+		}
+		flowOutput(asString(serve(fn)))
+		return 0
+	}
+}
+
+func serve[In, Out any](fn func(Context, In) (Out, error)) []byte {
 	raw, done, e := outlist(flowInput)
 	if e != 0 {
 		flowFail(CodeInput, "input: "+e.Error())
@@ -26,8 +42,7 @@ func Serve[In, Out any](fn func(Context, In) (Out, error)) int32 {
 	if len(b) > MaxResult {
 		flowFail(CodeOutput, tooLong(len(b)))
 	}
-	flowOutput(asString(b))
-	return 0
+	return b
 }
 
 // failure finds the Failure in a chain of wrapped errors without package errors' reflection.

@@ -28,6 +28,16 @@ func (ov *overlayFiles) original(msg string) string {
 
 const entryFile = "kitwork_entry.go"
 
+const entrySource = `package %s
+
+import kitworkkit %q
+
+var kitworkCapsule = kitworkkit.Entry(%s)
+
+//go:wasmexport %s
+func kitworkEntry() int32 { return kitworkCapsule() }
+`
+
 // overlay writes the pruned files of the package and the entry file to work.
 func overlay(ctx context.Context, tc *toolchain, src Source, work string) (*overlayFiles, error) {
 	p, err := parsePackage(src.Dir, "")
@@ -58,8 +68,7 @@ func overlay(ctx context.Context, tc *toolchain, src Source, work string) (*over
 		}
 	}
 	pkgName := p.files[0].ast.Name.Name
-	entry := fmt.Sprintf("package %s\n\nimport kitworkkit %q\n\n//go:wasmexport %s\nfunc kitworkEntry() int32 { return kitworkkit.Serve(%s) }\n",
-		pkgName, kitModule+"/kit", Entry, src.Func)
+	entry := fmt.Sprintf(entrySource, pkgName, kitModule+"/kit", src.Func, Entry)
 	if pkgName == "main" {
 		if !keepsMain(all) {
 			entry += "\nfunc main() {}\n"

@@ -1,0 +1,399 @@
+// Package sdk captures what somebody wants to happen: it turns a function and its input into a signed capsule, hands it
+// to a zone and verifies what came of it. It must never cause a side effect of its own, nor read or write a zone's data.
+//
+//	client, err := sdk.Dial(ctx, addr, sdk.WithIdentity(id))
+//	receipt, err := sdk.Run(ctx, client, Move, Transfer{From: "a", To: "b", Amount: 5}, sdk.Keys("kv/acct/*"))
+//
+// [Run] is made of four steps that can be taken one by one: [Build] compiles the function to WebAssembly, [Prepare] runs
+// its pure part and captures the state, [Client.Seal] signs, [Client.Submit] hands it in.
+package sdk
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+// Client hands capsules to zones and follows them. Its methods may be called from any goroutine.
+type Client struct {
+	id     *capsule.Identity
+	tr     Transport
+	book   *Book
+	grants []capsule.Chain
+
+	mu    sync.Mutex // owns the fields below
+	nodes []*node    // best first
+	idle  map[line][]net.Conn
+}
+
+// node is one that answered or was named by one that did. Client.mu owns its fields.
+type node struct {
+	key      capsule.Key
+	zones    map[capsule.ZoneID]role
+	failures int
+	retry    time.Time // not before
+}
+
+type role uint8
+
+const (
+	roleGateway role = 1 << iota
+	roleVoter
+)
+
+// line is a protocol to a node.
+type line struct {
+	key   capsule.Key
+	proto string
+}
+
+type dialConfig struct {
+	id       *capsule.Identity
+	book     *Book
+	tr       Transport
+	trustNew string
+	grants   []capsule.Chain
+}
+
+// DialOption changes how Dial works.
+type DialOption func(*dialConfig)
+
+// WithIdentity says who signs. Without it the client draws a fresh key, which is good for reading results only.
+func WithIdentity(id *capsule.Identity) DialOption { return func(c *dialConfig) { c.id = id } }
+
+// WithBook says which zones are trusted; without it, none but those of TrustFirst.
+func WithBook(b *Book) DialOption { return func(c *dialConfig) { c.book = b } }
+
+// WithGrants attaches chains of grants to every capsule of the client.
+func WithGrants(chains ...capsule.Chain) DialOption {
+	return func(c *dialConfig) { c.grants = append(c.grants, chains...) }
+}
+
+// WithTransport replaces the mesh.
+func WithTransport(t Transport) DialOption { return func(c *dialConfig) { c.tr = t } }
+
+// TrustFirst enters the zone that the dialled node serves into the book under this name, if the book has none of it.
+// It is for development: whoever answers at the address is believed.
+func TrustFirst(name string) DialOption { return func(c *dialConfig) { c.trustNew = name } }
+
+// Dial connects to a node by multiaddr and learns which zones it serves. Any node of a zone will do: others are learnt
+// from it and used when it fails.
+func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, error) {
+	var cfg dialConfig
+	for _, o := range options {
+		o(&cfg)
+	}
+	var err error
+	if cfg.id == nil {
+		if cfg.id, err = capsule.NewIdentity(rand.Reader); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.book == nil {
+		cfg.book = NewBook()
+	}
+	if cfg.tr == nil {
+		if cfg.tr, err = newMesh(cfg.id); err != nil {
+			return nil, fmt.Errorf("dial %s: %w", addr, err)
+		}
+	}
+	c := &Client{id: cfg.id, tr: cfg.tr, book: cfg.book, grants: cfg.grants, idle: map[line][]net.Conn{}}
+	if err := c.connect(ctx, addr, cfg.trustNew); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	return c, nil
+}
+
+// Connect adds a node to those that the client may use.
+func (c *Client) Connect(ctx context.Context, addr string) error { return c.connect(ctx, addr, "") }
+
+func (c *Client) connect(ctx context.Context, addr, trustNew string) error {
+	key, err := c.tr.Connect(ctx, addr)
+	if err != nil {
+		return err
+	}
+	c.note(key, capsule.ZoneID{}, 0)
+	zones, err := ask[api.Zones](ctx, c, key, api.ProtoZone, &api.ZoneRequest{V: api.Version}, askTimeout)
+	if err != nil {
+		return err
+	}
+	for i := range zones.Zones[:min(len(zones.Zones), api.MaxZones)] {
+		z := &zones.Zones[i]
+		if trustNew != "" && !c.book.Trusts(z.Zone) {
+			if _, err := c.book.Zone(trustNew); err != nil {
+				if err := c.book.Trust(trustNew, z.Zone); err != nil {
+					return err
+				}
+			}
+		}
+		c.note(key, z.Zone, roleGateway)
+		if err := c.absorb(z); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// absorb takes what a node says of a trusted zone: its history, which proves itself, and its nodes, which are tried.
+func (c *Client) absorb(z *api.ZoneInfo) error {
+	if !c.book.Trusts(z.Zone) {
+		return nil
+	}
+	if err := c.book.learn(z.Zone, z.Genesis, z.Epochs); err != nil {
+		return err
+	}
+	peers := func(ps []api.Peer, r role) {
+		for _, p := range ps[:min(len(ps), maxNodes)] {
+			c.tr.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)])
+			c.note(p.Key, z.Zone, r)
+		}
+	}
+	peers(z.Voters, roleVoter)
+	peers(z.Gateways, roleGateway)
+	return nil
+}
+
+// maxNodes bounds what a client remembers; the least useful are forgotten.
+const maxNodes = 64
+
+func (c *Client) note(key capsule.Key, zone capsule.ZoneID, r role) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.IndexFunc(c.nodes, func(n *node) bool { return n.key == key })
+	if i < 0 {
+		if len(c.nodes) >= maxNodes {
+			c.nodes = c.nodes[:maxNodes-1]
+		}
+		c.nodes = append(c.nodes, &node{key: key, zones: map[capsule.ZoneID]role{}})
+		i = len(c.nodes) - 1
+	}
+	if r != 0 {
+		c.nodes[i].zones[zone] |= r
+	}
+}
+
+// Close drops every connection. What was submitted goes on.
+func (c *Client) Close() error {
+	c.mu.Lock()
+	for _, conns := range c.idle {
+		for _, conn := range conns {
+			conn.Close()
+		}
+	}
+	c.idle = map[line][]net.Conn{}
+	c.mu.Unlock()
+	return c.tr.Close()
+}
+
+// Identity is who signs.
+func (c *Client) Identity() *capsule.Identity { return c.id }
+
+// Book is whom the client trusts.
+func (c *Client) Book() *Book { return c.book }
+
+// askTimeout bounds a request that a node answers at once.
+const askTimeout = 10 * time.Second
+
+// ask makes one request of one node. All requests may be repeated, so a stream that an earlier request left open and that
+// fails now is no failure of the node.
+func ask[T any](ctx context.Context, c *Client, key capsule.Key, proto string, request any, timeout time.Duration) (*T, error) {
+	return talk(ctx, c, key, proto, timeout, func(conn net.Conn) (*T, error) {
+		return api.Ask[T](conn, request, api.MaxOutcome)
+	})
+}
+
+func talk[T any](ctx context.Context, c *Client, key capsule.Key, proto string, timeout time.Duration, fn func(net.Conn) (*T, error)) (*T, error) {
+	for {
+		conn, used, err := c.open(ctx, key, proto)
+		if err != nil {
+			return nil, err
+		}
+		deadline := time.Now().Add(timeout)
+		if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+			deadline = d
+		}
+		if err := conn.SetDeadline(deadline); err != nil {
+			conn.Close()
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+		v, err := fn(conn)
+		var refusal *api.Refusal
+		if !stop() {
+			conn.Close()
+			return nil, context.Cause(ctx)
+		}
+		if err == nil || errors.As(err, &refusal) {
+			c.park(line{key, proto}, conn)
+			return v, err
+		}
+		conn.Close()
+		if !used {
+			return nil, err
+		}
+	}
+}
+
+// open takes an idle stream, or opens one.
+func (c *Client) open(ctx context.Context, key capsule.Key, proto string) (conn net.Conn, used bool, err error) {
+	c.mu.Lock()
+	l := line{key, proto}
+	if n := len(c.idle[l]); n > 0 {
+		conn = c.idle[l][n-1]
+		c.idle[l] = c.idle[l][:n-1]
+	}
+	c.mu.Unlock()
+	if conn != nil {
+		return conn, true, nil
+	}
+	conn, err = c.tr.Open(ctx, key, proto)
+	return conn, false, err
+}
+
+// maxIdle is how many streams of one protocol to one node are kept for later requests.
+const maxIdle = 16
+
+func (c *Client) park(l line, conn net.Conn) {
+	c.mu.Lock()
+	if len(c.idle[l]) < maxIdle {
+		c.idle[l] = append(c.idle[l], conn)
+		conn = nil
+	}
+	c.mu.Unlock()
+	if conn != nil {
+		conn.Close()
+	}
+}
+
+// candidates are the nodes that may serve a zone, in the order to try them: those that haven't failed lately first.
+func (c *Client) candidates(zone capsule.ZoneID, wanted role) []capsule.Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	type choice struct {
+		key  capsule.Key
+		cost int
+	}
+	var choices []choice
+	for i, n := range c.nodes {
+		if n.zones[zone]&wanted == 0 {
+			continue
+		}
+		cost := i + 1000*n.failures
+		if now.Before(n.retry) {
+			cost += 1_000_000
+		}
+		choices = append(choices, choice{n.key, cost})
+	}
+	slices.SortFunc(choices, func(a, b choice) int { return a.cost - b.cost })
+	keys := make([]capsule.Key, len(choices))
+	for i, ch := range choices {
+		keys[i] = ch.key
+	}
+	return keys
+}
+
+// judge remembers how a node did.
+func (c *Client) judge(key capsule.Key, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range c.nodes {
+		if n.key != key {
+			continue
+		}
+		if ok {
+			n.failures, n.retry = 0, time.Time{}
+		} else {
+			n.failures = min(n.failures+1, 10)
+			n.retry = time.Now().Add(time.Duration(n.failures) * time.Second)
+		}
+	}
+}
+
+// elsewhere tells refusals that another node, or the same one later, may answer differently.
+func elsewhere(code string) bool {
+	switch code {
+	case api.CodeBusy, api.CodeUnavailable, api.CodeNotVoter, api.CodeUnknownZone, api.CodeTimeout, api.CodeUnknown:
+		return true
+	}
+	return false
+}
+
+// Backoff between rounds over all nodes.
+const (
+	backoffFirst = 100 * time.Millisecond
+	backoffMost  = 3 * time.Second
+)
+
+// anyNode tries fn on the nodes of a zone until one succeeds, fn says that nobody can (a refusal that isn't elsewhere's, or
+// an error wrapped in final), or ctx ends.
+func (c *Client) anyNode(ctx context.Context, zone capsule.ZoneID, wanted role, fn func(capsule.Key) error) error {
+	last := fmt.Errorf("no node of zone %s is known; dial one", zone)
+	for wait := backoffFirst; ; wait = min(2*wait, backoffMost) {
+		for _, key := range c.candidates(zone, wanted) {
+			err := fn(key)
+			var refusal *api.Refusal
+			var end *final
+			switch {
+			case err == nil:
+				c.judge(key, true)
+				return nil
+			case errors.As(err, &end):
+				return end.err
+			case ctx.Err() != nil:
+				return fmt.Errorf("%w; last: %v", context.Cause(ctx), last)
+			case errors.As(err, &refusal):
+				if !elsewhere(refusal.Code) {
+					return err
+				}
+				c.judge(key, refusal.Code == api.CodeTimeout || refusal.Code == api.CodeUnknown)
+			case errors.Is(err, cert.ErrEpoch):
+				// The zone has moved on: learn how, from anybody.
+				c.refresh(ctx, zone, key)
+			default:
+				c.judge(key, false)
+			}
+			last = fmt.Errorf("node %s: %w", key, err)
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return fmt.Errorf("%w; last: %v", context.Cause(ctx), last)
+		}
+	}
+}
+
+// final ends the search for a node that does better.
+type final struct{ err error }
+
+func (f *final) Error() string { return f.err.Error() }
+func (f *final) Unwrap() error { return f.err }
+
+// refresh asks a node for what is new about a zone. It is best effort: the next attempt shows whether it helped.
+func (c *Client) refresh(ctx context.Context, zone capsule.ZoneID, key capsule.Key) {
+	req := &api.ZoneRequest{V: api.Version, Zone: zone}
+	_ = c.book.with(zone, func(t *cert.Tracker) error {
+		set := t.Newest()
+		req.Generation, req.Epoch = set.Generation, set.Epoch
+		return nil
+	})
+	zones, err := ask[api.Zones](ctx, c, key, api.ProtoZone, req, askTimeout)
+	if err != nil {
+		return
+	}
+	for i := range zones.Zones {
+		if zones.Zones[i].Zone == zone && c.absorb(&zones.Zones[i]) != nil {
+			c.judge(key, false)
+		}
+	}
+}
