@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"flag"
+	"fmt"
+	"os"
 	"slices"
 	"testing"
 
@@ -109,6 +112,23 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
+// reached counts refusals over all tests of a run.
+var reached = map[Code]int{}
+
+// TestMain fails a full run in which some refusal was never reached.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if f := flag.Lookup("test.run"); code == 0 && f.Value.String() == "" && flag.Lookup("test.fuzz").Value.String() == "" {
+		for _, c := range Codes() {
+			if reached[c] == 0 {
+				fmt.Printf("FAIL: no test reaches the refusal %q\n", c)
+				code = 1
+			}
+		}
+	}
+	os.Exit(code)
+}
+
 // apply applies commands as one entry and checks the state hash against a full count.
 func (w *world) apply(cmds ...[]byte) Outcome {
 	w.t.Helper()
@@ -127,6 +147,11 @@ func (w *world) try(cmds ...[]byte) (Outcome, error) {
 	if err == nil {
 		w.log = append(w.log, entry)
 		w.last = out
+		for _, r := range out.Results {
+			if r.Refusal != nil {
+				reached[r.Refusal.Code]++
+			}
+		}
 	}
 	return out, err
 }

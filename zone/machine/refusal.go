@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kitwork/kwnode/capsule"
 )
@@ -39,8 +40,18 @@ const (
 	CodeLocked     Code = "locked"     // the keys are locked for a capsule that lost three conflicts
 	CodeConflict   Code = "conflict"   // what the segment read has changed: it runs again
 	CodeFeature    Code = "feature"    // the zone's feature level does not allow it
-	CodeDrained    Code = "drained"    // the worker takes no more work
 )
+
+// Codes returns every code of this package, for metrics that start all their series at zero. Those of
+// package capsule come beside them.
+func Codes() []Code { return slices.Clone(codes) }
+
+var codes = []Code{
+	CodeEncoding, CodeSignature, CodeZone, CodeGeneration, CodeSequence, CodeReplay, CodeUnknown,
+	CodeExists, CodeExpired, CodeTime, CodeMeter, CodePrice, CodeFunds, CodeHeldCap, CodeGrant,
+	CodeRevoked, CodeCapacity, CodeLimit, CodeBlob, CodeState, CodeLease, CodeGas, CodeDenied,
+	CodeNamespace, CodeQuota, CodeLocked, CodeConflict, CodeFeature,
+}
 
 // Refusal is why a command had no effect. It is data of the replicated state machine: every replica gives
 // the same one.
