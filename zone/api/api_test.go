@@ -41,7 +41,7 @@ func messages() []any {
 		&Zones{V: 1, Zones: []ZoneInfo{{V: 1, Zone: zone, Genesis: b, Epochs: [][]byte{b}, Descriptor: b, Voters: []Peer{peer}, Gateways: []Peer{peer}}}},
 		&WorkRequest{V: 1, Zone: zone, Holds: []LeaseRef{ref}},
 		&Work{V: 1, Lease: ref, Stop: true, Grant: b},
-		&LeaseGrant{V: 1, Zone: zone, Envelope: b, Admission: b, Warrant: b, Body: b, Epochs: [][]byte{b}, Holders: []Peer{peer}, Number: 25, Index: 26, Expires: 27, Now: 28},
+		&LeaseGrant{V: 1, Zone: zone, Segment: b, Admission: b, Warrant: b, Body: b, Epochs: [][]byte{b}, Holders: []Peer{peer}, Now: 28},
 		&ReadRequest{V: 1, Zone: zone, Lease: ref, Index: 29, Key: b, Scan: true, After: b, Rows: 30},
 		&ReadReply{V: 1, Rows: []Row{{Key: b, Value: b, Version: 31}}, More: true},
 	}

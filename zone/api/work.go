@@ -36,20 +36,17 @@ type Work struct {
 const MaxWork = 256 << 10
 
 // LeaseGrant is everything that a worker needs to begin. The worker runs nothing before it has verified both certificates
-// against voter sets that it trusts, and that Lease is the body of the second.
+// against voter sets that it trusts, and that Body, which Segment must agree with, is what the warrant decided.
 type LeaseGrant struct {
 	_         struct{} `cbor:",toarray"`
 	V         uint8
 	Zone      capsule.ZoneID
-	Envelope  []byte
+	Segment   []byte   // encoding of a machine.Warrant: envelope, lease, start, and the continuation if it is small
 	Admission []byte   // encoding of the cert.Certificate of the capsule's admission
 	Warrant   []byte   // encoding of the cert.Certificate of the segment's lease
-	Body      []byte   // what the warrant's Decision.Body is the hash of
+	Body      []byte   // encoding of the machine.LeaseBody that the warrant's Decision.Body is the hash of
 	Epochs    [][]byte // encodings of cert.SignedAdmin up to the newest of the two
 	Holders   []Peer   // who is known to hold code and state
-	Number    uint64   // of the lease
-	Index     uint64   // state that the segment reads
-	Expires   uint64   // zone milliseconds
 	Now       uint64   // zone milliseconds when this was sent
 }
 
