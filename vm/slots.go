@@ -1,9 +1,6 @@
 package vm
 
-import (
-	"math"
-	"unsafe"
-)
+import "unsafe"
 
 // The accessors of instructions and slots, for the interpreter's loop. Each must stay below the inliner's budget for a
 // big function (20): a call in the loop costs more than most instructions.
@@ -50,4 +47,7 @@ func vec(fp unsafe.Pointer, i uint16) *[2]uint64 {
 	return (*[2]uint64)(unsafe.Add(fp, uintptr(i)*8))
 }
 
-func f64bits(f float64) uint64 { return math.Float64bits(f) }
+// f32At reads a lane of a vector.
+func f32At(fp unsafe.Pointer, i uint16, off uintptr) float32 {
+	return *(*float32)(unsafe.Add(fp, uintptr(i)*8+off))
+}
