@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/vm/wasm"
 )
 
@@ -67,7 +68,7 @@ program exited with another status than 0.`,
 	f.Uint64Var(&o.gas, "gas", 1_000_000_000, "units for the whole run, instantiation included")
 	f.StringVar(&o.tier, "tier", "auto", "auto or interp: which engine runs it; results don't depend on it")
 	f.Uint64Var(&o.freezeEvery, "freeze-every", 0, "freeze and thaw at the first safepoint after each `N` units; 0 never")
-	f.Uint32Var(&o.memoryMax, "memory-max", 0, "most `PAGES` of 64 KiB that a memory may grow to (default 1024)")
+	f.Uint32Var(&o.memoryMax, "memory-max", capsule.MaxMemoryPages, "most `PAGES` of 64 KiB that a memory may grow to")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of every random number")
 	f.StringVar(&o.time, "time", "0", "time at the start: nanoseconds since 1970, or as 2006-01-02T15:04:05Z")
 	addJSON(cmd, &o.asJSON)
@@ -90,6 +91,9 @@ func execModule(cmd *cobra.Command, o *execOptions, path string, args []string) 
 	refuse := func(err error) error { return withStatus(execRefused, err) }
 	if o.tier != "auto" && o.tier != "interp" {
 		return refuse(fmt.Errorf("--tier %q: there are auto and interp", o.tier))
+	}
+	if o.memoryMax == 0 || o.memoryMax > capsule.MaxMemoryPages {
+		return refuse(fmt.Errorf("--memory-max %d: a memory has 1 to %d pages", o.memoryMax, capsule.MaxMemoryPages))
 	}
 	start, err := parseTime(o.time)
 	if err != nil {

@@ -108,7 +108,7 @@ type execRun struct {
 	nextFreeze uint64
 	out, err   capture
 	res        execResult
-	trace      []vm.Frame
+	trap       *vm.Trap // that ended it, for the stack trace
 }
 
 func newExecRun(o *execOptions, start int64, calls []invocation, args []string) *execRun {
@@ -288,7 +288,7 @@ func (r *execRun) finish(c execCall, stop vm.Stop) bool {
 	if end != nil && end.Fail {
 		text, err = trapFailed, fmt.Errorf("the program failed with code %d: %s", end.Code, end.Msg)
 	}
-	c.Trap, r.trace = &text, stop.Trap.Trace
+	c.Trap, r.trap = &text, stop.Trap
 	r.end(doneTrap, err)
 	return false
 }
@@ -324,8 +324,11 @@ func (r *execRun) end(status string, err error) {
 // print writes the result and turns it into the exit status.
 func (r *execRun) print(cmd *cobra.Command) error {
 	w, errw := cmd.OutOrStdout(), cmd.ErrOrStderr()
-	if len(r.trace) > 0 {
-		fmt.Fprint(errw, vm.TraceString(r.trace))
+	if r.trap != nil {
+		fmt.Fprint(errw, vm.TraceString(r.trap.Trace))
+		if more := r.trap.Depth - len(r.trap.Trace); more > 0 {
+			fmt.Fprintf(errw, "  and %d more\n", more)
+		}
 	}
 	if r.o.asJSON {
 		if err := printJSON(w, &r.res); err != nil {

@@ -349,6 +349,17 @@ func TestHostilePending(t *testing.T) {
 	if r.host.State.Pending == nil || !bytes.Equal(r.mem[50:55], make([]byte, 5)) {
 		t.Fatal("something changed")
 	}
+	r.host.State.Pending.Dst, r.host.State.Pending.Shape = 1000, ShapeNumber
+	if err := r.host.Perform(r.store); err == nil {
+		t.Fatal("answered with a result of another type")
+	}
+	r.host.State.Pending.Op = OpScan
+	r.host.State.Pending.Cap = 1 << 31
+	r.host.State.Pending.Shape = ShapePoll
+	r.host.State.Pending.Fixed = make([]byte, PollEvent)
+	if err := r.host.Perform(r.store); err == nil {
+		t.Fatal("wrote events that the call has no room for")
+	}
 	if err := New(r.eff).Answer(r.store, Reply{}); err != ErrNotPending {
 		t.Fatal(err)
 	}
