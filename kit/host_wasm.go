@@ -91,19 +91,19 @@ func outlist(call func(dst unsafe.Pointer, size uint32) int32) ([]byte, func(), 
 
 func asString(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
-func (host) get(store uint32, key string) ([]byte, func(), Errno) {
+// store is the one that a capsule's keys are in; the ABI has room for more.
+const store = 0
+
+func (host) get(key string) ([]byte, func(), Errno) {
 	return outlist(func(dst unsafe.Pointer, size uint32) int32 { return kvGet(store, key, dst, size) })
 }
 
-func (host) put(store uint32, key string, val []byte) Errno {
-	return Errno(kvPut(store, key, asString(val)))
-}
-
-func (host) delete(store uint32, key string) Errno { return Errno(kvDelete(store, key)) }
-
-func (host) scan(store uint32, prefix, after string) ([]byte, func(), Errno) {
+func (host) scan(prefix, after string) ([]byte, func(), Errno) {
 	return outlist(func(dst unsafe.Pointer, size uint32) int32 { return kvScan(store, prefix, after, dst, size) })
 }
+
+func (host) put(key string, val []byte) Errno { return Errno(kvPut(store, key, asString(val))) }
+func (host) delete(key string) Errno          { return Errno(kvDelete(store, key)) }
 
 func (host) emit(topic string, data []byte) Errno { return Errno(eventEmit(topic, asString(data))) }
 func (host) sleep(ns uint64) Errno                { return Errno(flowSleep(ns)) }

@@ -14,24 +14,15 @@ import (
 	"strconv"
 )
 
-// Context stands for the running capsule and selects the store that keys refer to. The zero value is of no use: the
-// runtime passes one to the capsule's function, a test gets one from [Local].
-type Context struct {
-	h     host
-	store uint32
-}
+// Context stands for the running capsule. The zero value is of no use: the runtime passes one to the capsule's function,
+// a test gets one from [Local].
+type Context struct{ h host }
 
-// Store returns a context whose keys are looked up in the i-th store of the capsule's capability list, counted from 1.
-// Store 0 is the default, in which a key is the whole path below the zone's kv/ ("orders/17").
-func (c Context) Store(i uint32) Context {
-	c.store = i
-	return c
-}
-
-// Get reads one value. A key that was never written, or deleted, is [ErrNotFound].
+// Get reads one value. The key is the path below the zone's kv/, as grants name it: "orders/17" for kv/orders/17. One that
+// was never written, or deleted, is [ErrNotFound].
 func Get[T any](c Context, key string) (T, error) {
 	var v T
-	raw, done, e := c.h.get(c.store, key)
+	raw, done, e := c.h.get(key)
 	if e != 0 {
 		return v, &Error{Op: "get", Key: key, Err: e}
 	}
@@ -48,7 +39,7 @@ func Put[T any](c Context, key string, v T) error {
 	if err != nil {
 		return &Error{Op: "put", Key: key, Err: err}
 	}
-	if e := c.h.put(c.store, key, b); e != 0 {
+	if e := c.h.put(key, b); e != 0 {
 		return &Error{Op: "put", Key: key, Err: e}
 	}
 	return nil
@@ -56,7 +47,7 @@ func Put[T any](c Context, key string, v T) error {
 
 // Delete removes a key; removing what is absent is no error.
 func Delete(c Context, key string) error {
-	if e := c.h.delete(c.store, key); e != 0 {
+	if e := c.h.delete(key); e != 0 {
 		return &Error{Op: "delete", Key: key, Err: e}
 	}
 	return nil
@@ -79,7 +70,7 @@ func Scan[T any](c Context, prefix string) iter.Seq2[Row[T], error] {
 func ScanAfter[T any](c Context, prefix, after string) iter.Seq2[Row[T], error] {
 	return func(yield func(Row[T], error) bool) {
 		for {
-			raw, done, e := c.h.scan(c.store, prefix, after)
+			raw, done, e := c.h.scan(prefix, after)
 			if e != 0 {
 				yield(Row[T]{}, &Error{Op: "scan", Key: prefix, Err: e})
 				return
@@ -174,7 +165,8 @@ func Sleep[D Duration](c Context, d D) error {
 }
 
 // Goto ends the segment and asks to continue in another zone. It returns nil there, or an error here: the other zone
-// refused ([ErrDenied], [ErrExhausted]) or can't be reached ([ErrUnreachable]). What was written before is kept either way.
+// refused ([ErrDenied], [ErrExhausted]), can't be reached ([ErrUnreachable]), or isn't in the capsule's itinerary
+// ([ErrNotFound]). What was written before is kept either way.
 func Goto(c Context, zone string) error {
 	if e := c.h.goTo(zone); e != 0 {
 		return &Error{Op: "goto", Key: zone, Err: e}

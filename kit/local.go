@@ -166,13 +166,11 @@ type host struct{ *segment }
 
 func noop() {}
 
-func (h host) check(store uint32, key string) Errno {
+func (h host) check(key string) Errno {
 	if h.segment == nil {
 		panic("kit: the zero Context belongs to no capsule; take one from Local.Do or kit.Run")
 	}
 	switch {
-	case store != 0:
-		return ErrDenied
 	case key == "":
 		return ErrInvalid
 	case len(key) > MaxKey:
@@ -190,8 +188,8 @@ func (h host) allowed(key string) Errno {
 	return 0
 }
 
-func (h host) get(store uint32, key string) ([]byte, func(), Errno) {
-	if e := h.check(store, key); e != 0 {
+func (h host) get(key string) ([]byte, func(), Errno) {
+	if e := h.check(key); e != 0 {
 		return nil, nil, e
 	}
 	v, written := h.writes[key]
@@ -204,8 +202,8 @@ func (h host) get(store uint32, key string) ([]byte, func(), Errno) {
 	return v, noop, 0
 }
 
-func (h host) put(store uint32, key string, val []byte) Errno {
-	if e := h.check(store, key); e != 0 {
+func (h host) put(key string, val []byte) Errno {
+	if e := h.check(key); e != 0 {
 		return e
 	}
 	if len(val) > MaxValue {
@@ -215,8 +213,8 @@ func (h host) put(store uint32, key string, val []byte) Errno {
 	return 0
 }
 
-func (h host) delete(store uint32, key string) Errno {
-	if e := h.check(store, key); e != 0 {
+func (h host) delete(key string) Errno {
+	if e := h.check(key); e != 0 {
 		return e
 	}
 	h.writes[key] = nil
@@ -226,11 +224,8 @@ func (h host) delete(store uint32, key string) Errno {
 // localPage is how many rows one scan call answers: few, so that tests cross page borders.
 const localPage = 16
 
-func (h host) scan(store uint32, prefix, after string) ([]byte, func(), Errno) {
-	switch {
-	case store != 0:
-		return nil, nil, ErrDenied
-	case len(prefix) > MaxKey || len(after) > MaxKey:
+func (h host) scan(prefix, after string) ([]byte, func(), Errno) {
+	if len(prefix) > MaxKey || len(after) > MaxKey {
 		return nil, nil, ErrTooLarge
 	}
 	if e := h.allowed(prefix); e != 0 {
@@ -293,7 +288,7 @@ func (h host) goTo(zone string) Errno {
 	}
 	h.commit()
 	if h.l.zones[zone] == nil {
-		return ErrUnreachable
+		return ErrNotFound
 	}
 	h.name = zone
 	return 0
