@@ -218,11 +218,39 @@ func TestWorkerGrant(t *testing.T) {
 	w.refused(CodeSequence, reg(chain))
 	w.wseq++
 	w.refused(CodeUnknown, must(NewRenew(w.workers[1], &Renew{Scope: w.scope(), Sequence: 1})))
+	id := w.admit()
+	w.status(id, StatusRunning)
 	w.ok(must(NewRevoke(w.roots[0], &RevokeGrant{Scope: w.scope(), Chain: chain})))
+	w.status(id, StatusReady)
 	w.refused(CodeRevoked, reg(chain))
+	w.wseq++
+	w.refused(CodeGrant, must(NewRenew(k, &Renew{Scope: w.scope(), Sequence: w.wseq})))
+	w.checkFree()
+
+	// A right that ends by itself ends the work too.
+	k = w.workers[2]
+	short, err := w.roots[1].Delegate(nil, capsule.Grant{
+		Audience: k.Key(), Subject: w.zone, Expires: w.now + 1_000, Caps: []capsule.Cap{{Resource: ResourceWorker, Ability: capsule.Write}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ok(reg(short))
+	w.status(id, StatusRunning)
+	w.tick(1_000)
+	w.status(id, StatusReady)
+	w.checkFree()
+	// Workers that are gone are forgotten.
+	w.tick(DefaultPolicy().Times.MaxExpiry)
+	if n, _ := w.view().Counts(); n.Workers != 0 {
+		t.Fatalf("%d workers are remembered for ever", n.Workers)
+	}
+	w.checkState()
+	k = w.workers[0]
 	pol.Bounds.Workers = 1
 	pol.OpenWorkers = true
 	w.admin(cert.OpPolicy, &pol)
+	w.ok(reg(nil))
 	k = w.workers[1]
 	w.refused(CodeCapacity, reg(nil))
 	w.checkState()

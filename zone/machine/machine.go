@@ -10,7 +10,7 @@ import (
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
-// Errors of Apply. Each means that the replica must stop with its state as it was: nothing was written.
+// Errors of Apply. Each means that the replica must stop with its state as it was.
 var (
 	// ErrUnknownEntry: the log holds an entry that this binary does not know. Upgrade it; an entry is
 	// never skipped, because others have applied it.
@@ -61,8 +61,9 @@ type apply struct {
 	}
 }
 
-// Apply applies one entry at a log index. It depends on nothing but tx, index and entry. The error means
-// that the replica must stop; what a command did wrong stands in Outcome.Results.
+// Apply applies one entry at a log index. It depends on nothing but tx, index and entry. What a command did
+// wrong stands in Outcome.Results. An error means that the replica must stop, and the shell drop tx: unless
+// tx itself failed, nothing was written to it.
 func (m *Machine) Apply(tx Tx, index uint64, entry []byte) (Outcome, error) {
 	s := newState(tx)
 	head, founded := load[Head](s, keyHead)
@@ -109,6 +110,9 @@ func (a *apply) loadGenesis() error {
 		return nil
 	}
 	b, _ := a.getRaw(keyGenesis)
+	if a.err != nil {
+		return a.err
+	}
 	g, zone, err := cert.ParseGenesis(b)
 	if err != nil || zone != a.m.zone {
 		return fmt.Errorf("the state is of zone %s, this machine is for %s (%v)", zone, a.m.zone, err)

@@ -140,6 +140,7 @@ func runRevoke(a *apply, p *prepared) (Result, *Refusal) {
 	z := a.zoneRow()
 	z.RevokedCount++
 	save(a.state, keyZone, z)
+	a.dismissAll(h)
 	return Result{}, nil
 }
 

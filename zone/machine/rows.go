@@ -288,15 +288,19 @@ type Output struct {
 }
 
 // WorkerRow is a worker as its zone knows it.
+//
+// Invariant: Due is the time of the worker's one row in tabTimer.
 type WorkerRow struct {
 	_                struct{} `cbor:",toarray"`
 	Sequence         uint64
 	Slots, Used      uint32
 	Pages, UsedPages uint32
 	Drain            bool
-	Suspect          bool // lost a lease and was not heard of since
-	Until            uint64
-	Seen             uint64 // zone time of the last command
+	Suspect          bool           // lost a lease and was not heard of since, or may not work any more
+	Until            uint64         // its right to work ends; 2^62 − 1 where anybody may
+	Grants           []capsule.Hash // every link that the right rests on
+	Seen             uint64         // zone time of the last command
+	Due              uint64
 }
 
 // NamespaceRow is a part of the key space with an owner.

@@ -14,6 +14,7 @@ const (
 	timerNamespace            // name
 	timerBlob                 // codec, digest
 	timerLock                 // capsule ID
+	timerWorker               // key
 )
 
 // maxDue bounds the timers that one tick runs. When more are due, the deadline stays in the past and the
@@ -64,6 +65,8 @@ func (a *apply) runTimers() {
 			a.blobDue(capsule.CID{Codec: capsule.Codec(name[0]), Digest: capsule.Hash(name[1:])})
 		case timerLock:
 			a.lockDue(capsule.ID(name))
+		case timerWorker:
+			a.workerDue(capsule.Key(name))
 		}
 	}
 }

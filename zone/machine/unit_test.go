@@ -2,6 +2,7 @@ package machine
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/big"
 	"math/rand/v2"
@@ -209,5 +210,67 @@ func TestHalts(t *testing.T) {
 	_ = w.tx.Set(keyTotals, must(capsule.Marshal(&Totals{Available: 1})))
 	if _, err := w.try(w.quorum(KindTick, &Tick{Scope: w.scope(), At: w.now + 1}, 3)); err == nil {
 		t.Fatal("books that don't balance did not stop the replica")
+	}
+}
+
+// failingTx fails at its n-th call.
+type failingTx struct {
+	*MemTx
+	n int
+}
+
+var errDisk = errors.New("disk")
+
+func (t *failingTx) tick() error {
+	if t.n--; t.n == 0 {
+		return errDisk
+	}
+	return nil
+}
+
+func (t *failingTx) Get(k []byte) ([]byte, bool, error) {
+	if err := t.tick(); err != nil {
+		return nil, false, err
+	}
+	return t.MemTx.Get(k)
+}
+
+func (t *failingTx) Set(k, v []byte) error { return errors.Join(t.tick(), t.MemTx.Set(k, v)) }
+
+func (t *failingTx) Delete(k []byte) error { return errors.Join(t.tick(), t.MemTx.Delete(k)) }
+
+func (t *failingTx) Scan(p, a []byte, fn func(k, v []byte) bool) error {
+	return errors.Join(t.tick(), t.MemTx.Scan(p, a, fn))
+}
+
+// A store that fails at any call stops the Apply with an error that names the cause; the same entry on the
+// state before gives the same outcome afterwards.
+func TestStoreFails(t *testing.T) {
+	w := founded(t, 1)
+	w.put(put("orders/1", "one"))
+	id := w.admit()
+	entry := must(NewEntry(
+		w.commitCmd(id, EndDone, func(c *Commit) {
+			c.Scans = []ScanRead{w.scan(id, "orders/", "", 5)}
+			c.Writes = []Write{put("orders/1", "two"), put("orders/2", "two")}
+		}),
+		must(NewAdmit(w.seal().Bytes())),
+	))
+	want, err := New(w.zone).Apply(w.tx.Clone(), w.index+1, entry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := New(w.zone)
+	for n := 1; ; n++ {
+		out, err := m.Apply(&failingTx{MemTx: w.tx.Clone(), n: n}, w.index+1, entry)
+		if err == nil {
+			if n < 30 || out.State != want.State {
+				t.Fatalf("done after %d calls with state %s, want %s", n, out.State, want.State)
+			}
+			break
+		}
+		if !errors.Is(err, errDisk) {
+			t.Fatalf("call %d: %v", n, err)
+		}
 	}
 }

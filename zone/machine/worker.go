@@ -72,26 +72,97 @@ func runRegister(a *apply, p *prepared) (Result, *Refusal) {
 	if !known && a.counts().Workers >= a.policy().Bounds.Workers {
 		return Result{}, refuse(CodeCapacity, "the zone has %d workers, at most %d", a.counts().Workers, a.policy().Bounds.Workers)
 	}
+	w.Until, w.Grants = maxAmount, nil
 	if !a.policy().OpenWorkers {
-		if ref := a.checkWorkerGrant(p.signer, r.Chain); ref != nil {
+		v, ref := a.workerGrant(p.signer, r.Chain)
+		if ref != nil {
 			return Result{}, ref
+		}
+		w.Until = v.Grant(v.Len() - 1).Expires
+		for i := range v.Len() {
+			w.Grants = append(w.Grants, v.Hash(i))
 		}
 	}
 	w.Sequence, w.Slots, w.Pages, w.Drain = r.Sequence, r.Slots, r.Pages, r.Drain
 	w.Suspect, w.Seen = false, a.time
+	a.moveWorkerTimer(p.signer, &w)
 	a.saveWorker(p.signer, w)
 	return Result{N: r.Sequence}, nil
 }
 
-func (a *apply) checkWorkerGrant(k capsule.Key, chain capsule.Chain) *Refusal {
+func (a *apply) workerGrant(k capsule.Key, chain capsule.Chain) (*capsule.VerifiedChain, *Refusal) {
 	v, err := chain.Verify(a.m.chains, a.isRoot, a.m.zone, a.time)
 	if err != nil {
-		return refuseErr(CodeGrant, err)
+		return nil, refuseErr(CodeGrant, err)
 	}
 	if v.Audience() != k || v.Permits(ResourceWorker)&capsule.Write == 0 {
-		return refuse(CodeGrant, "the chain does not permit %s on %s to %s", capsule.Write, ResourceWorker, k)
+		return nil, refuse(CodeGrant, "the chain does not permit %s on %s to %s", capsule.Write, ResourceWorker, k)
 	}
-	return a.checkRevoked(v)
+	return v, a.checkRevoked(v)
+}
+
+// moveWorkerTimer lets the zone look at the worker when its right ends, or when it was not heard of for as
+// long as the longest capsule lives.
+func (a *apply) moveWorkerTimer(k capsule.Key, w *WorkerRow) {
+	if w.Due != 0 {
+		a.delete(timerKey(w.Due, timerWorker, k[:]))
+	}
+	w.Due = min(w.Until, sum(w.Seen, a.policy().Times.MaxExpiry))
+	if w.Due <= a.time {
+		w.Due = sum(a.time, a.policy().Times.MaxExpiry)
+	}
+	a.setTimer(w.Due, timerWorker, k[:])
+}
+
+// workerDue forgets a worker that is gone, and stops one whose right has ended.
+func (a *apply) workerDue(k capsule.Key) {
+	w, ok := a.worker(k)
+	if !ok {
+		return
+	}
+	w.Due = 0
+	if w.Used == 0 && a.time >= sum(w.Seen, a.policy().Times.MaxExpiry) {
+		w.Drain = true
+		a.saveWorker(k, w)
+		a.delete(row(tabWorker, k[:]))
+		a.count(func(n *Counts) { n.Workers-- })
+		return
+	}
+	a.moveWorkerTimer(k, &w)
+	a.saveWorker(k, w)
+	if a.time >= w.Until {
+		a.dismiss(k)
+	}
+}
+
+// dismiss takes all work from a worker whose right has ended.
+func (a *apply) dismiss(k capsule.Key) {
+	w, ok := a.worker(k)
+	if !ok {
+		return
+	}
+	w.Until = min(w.Until, a.time)
+	w.Suspect = true
+	a.saveWorker(k, w)
+	for _, key := range a.keys(row(tabHeldBy, k[:]), nil, maxSlots) {
+		id := capsule.ID([]byte(key)[1+len(k):])
+		if c, ok := a.capsule(id); ok {
+			a.effect(Effect{Kind: EffectStop, Worker: k, Capsule: id, Lease: c.Lease.Number})
+			a.loseLease(id, &c)
+			a.requeue(id, &c)
+			a.saveCapsule(id, c)
+		}
+	}
+}
+
+// dismissAll dismisses the workers whose right rests on a grant that was revoked.
+func (a *apply) dismissAll(grant capsule.Hash) {
+	for _, key := range a.keys([]byte{tabWorker}, nil, int(a.counts().Workers)+1) {
+		k := capsule.Key([]byte(key)[1:])
+		if w, _ := a.worker(k); slices.Contains(w.Grants, grant) {
+			a.dismiss(k)
+		}
+	}
 }
 
 // runRenew prolongs leases and takes back what the worker gives up. A lease that it no longer holds is
@@ -104,6 +175,9 @@ func runRenew(a *apply, p *prepared) (Result, *Refusal) {
 	}
 	if r.Sequence <= w.Sequence {
 		return Result{}, refuse(CodeSequence, "worker command %d, the last was %d", r.Sequence, w.Sequence)
+	}
+	if a.time >= w.Until {
+		return Result{}, refuse(CodeGrant, "the worker's right has ended; register again with a valid chain")
 	}
 	w.Sequence, w.Suspect, w.Seen = r.Sequence, false, a.time
 	a.saveWorker(p.signer, w)
