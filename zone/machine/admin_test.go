@@ -367,3 +367,65 @@ func TestRefundFee(t *testing.T) {
 	}
 	w.checkState()
 }
+
+func TestPolicyCheck(t *testing.T) {
+	ok := DefaultPolicy()
+	if err := ok.check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Policy){
+		"version":    func(p *Policy) { p.V++ },
+		"price":      func(p *Policy) { p.Price.Storage = 1<<40 + 1 },
+		"share":      func(p *Policy) { p.Price.FreeRefund = 1001 },
+		"held":       func(p *Policy) { p.Bounds.Held = 1 << 62 },
+		"no capsule": func(p *Policy) { p.Bounds.Live = 0 },
+		"lease":      func(p *Policy) { p.Times.Lease = 99 },
+		"rent":       func(p *Policy) { p.Times.Rent = 1 },
+		"period":     func(p *Policy) { p.Times.KeepEvent = 1 << 60 },
+	} {
+		p := DefaultPolicy()
+		if change(&p); p.check() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestView(t *testing.T) {
+	w := founded(t, 1)
+	id := w.admit()
+	v := w.view()
+	if b, err := v.Genesis(); err != nil || !bytes.Equal(b, w.raw) {
+		t.Fatal("genesis", err)
+	}
+	if s, err := v.Voters(); err != nil || s.Zone != w.zone || len(s.Keys) != 4 {
+		t.Fatal("voters", err)
+	}
+	if p, err := v.Policy(); err != nil || !p.OpenWorkers {
+		t.Fatal("policy", err)
+	}
+	if at, err := v.Deadline(); err != nil || at != w.last.Deadline || at == 0 {
+		t.Fatal("deadline", at, err)
+	}
+	if h, err := v.StateHash(); err != nil || h != w.last.State {
+		t.Fatal("state hash", err)
+	}
+	if c, ok := v.ChainAt(w.index); !ok || c != w.last.Chain {
+		t.Fatal("chain")
+	}
+	if c, ok := v.ChainAt(w.index - 1); !ok || c != w.last.Previous {
+		t.Fatal("chain before")
+	}
+	if _, ok := v.ChainAt(w.index + 1); ok {
+		t.Fatal("the chain of an entry to come")
+	}
+	if r, err := v.Rights(id); err != nil || Permits(r.Caps, ResourceData, []byte("orders/\x00")) != capsule.Read|capsule.Write|capsule.Delete {
+		t.Fatal("rights", err)
+	}
+	var names []string
+	if err := v.Namespaces("", 10, func(n string, _ NamespaceRow) { names = append(names, n) }); err != nil || len(names) != 1 || names[0] != "orders" {
+		t.Fatal("namespaces", names, err)
+	}
+	if _, err := v.Warrant(capsule.ID{}); !errors.Is(err, ErrNotFound) {
+		t.Fatal("a warrant for nothing", err)
+	}
+}

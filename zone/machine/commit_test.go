@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -330,6 +331,58 @@ func TestLockAfterThreeConflicts(t *testing.T) {
 	w.checkState()
 }
 
+func TestLockOverlaps(t *testing.T) {
+	lock := func(keys, ranges string) *LockRow {
+		l := new(LockRow)
+		for _, k := range strings.Fields(keys) {
+			l.Keys = append(l.Keys, []byte(k))
+		}
+		for _, k := range strings.Fields(ranges) {
+			l.Ranges = append(l.Ranges, []byte(k))
+		}
+		return l
+	}
+	for _, x := range []struct {
+		a, b *LockRow
+		want bool
+	}{
+		{lock("n/a n/b", ""), lock("n/c n/d", ""), false},
+		{lock("n/a n/b", ""), lock("n/b n/d", ""), true},
+		{lock("n/a n/b", ""), lock("", "n/"), true},
+		{lock("n/a n/b", ""), lock("", "m/ n/c"), false},
+		{lock("", "n/aa"), lock("", "n/a"), true},
+		{lock("", "n/aa"), lock("", "n/b m/"), false},
+	} {
+		if x.a.overlaps(x.b) != x.want || x.b.overlaps(x.a) != x.want {
+			t.Errorf("%+v and %+v: want %v", x.a, x.b, x.want)
+		}
+	}
+}
+
+func TestCancelWhileWaitingForLock(t *testing.T) {
+	w := founded(t, 2)
+	w.put(put("orders/1", "0"))
+	lose := func(id capsule.ID) {
+		t.Helper()
+		w.conflicted(w.commitCmd(id, EndDone, func(c *Commit) { c.Reads = []Read{{Key: []byte("orders/1"), Version: 1}} }))
+	}
+	a, b := w.admit(), w.admit()
+	for range 3 {
+		lose(a)
+	}
+	for range 3 {
+		lose(b)
+	}
+	w.status(b, StatusLocking)
+	w.ok(must(NewCancel(w.author, &Cancel{Scope: w.scope(), Capsule: b})))
+	w.status(b, StatusCancelled)
+	// The holder's lease is lost with its lock, and the key is free.
+	w.tick(DefaultPolicy().Times.Lease)
+	w.put(put("orders/1", "free"))
+	w.checkState()
+	w.checkFree()
+}
+
 func TestManyRangesLockTheNamespace(t *testing.T) {
 	w := founded(t, 1)
 	id := w.admit()
@@ -426,6 +479,14 @@ func TestBlobs(t *testing.T) {
 		t.Fatalf("effects %+v", w.last.Effects)
 	}
 	w.ok(hold(w.now + 1_000))
+	fits := func(blob capsule.CID) []byte {
+		return w.quorum(KindAttest, &Attest{Scope: w.scope(), Fact: FactFits, Blob: blob, Other: capsule.RawCID([]byte("code"))}, 3)
+	}
+	w.ok(fits(big))
+	if b, _ := w.view().Blob(big); b.Fits != capsule.RawCID([]byte("code")) {
+		t.Fatalf("blob %+v", b)
+	}
+	w.refused(CodeBlob, fits(capsule.RawCID([]byte("nowhere"))))
 	w.tick(1_000)
 	if _, err := w.view().Blob(big); !errors.Is(err, ErrNotFound) {
 		t.Fatal("a promise without use outlived itself")
