@@ -279,6 +279,61 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
+// Each operator signs on a machine of his own; the parts are joined.
+func TestMerge(t *testing.T) {
+	z := newZone(4)
+	part := func(root int, voter int) *SignedAdmin {
+		return z.epoch(t, OpEpoch, z.set, 1, idents(100, 5), z.roots[root:root+1], z.voters[voter])
+	}
+	s := part(2, 3)
+	for _, p := range []*SignedAdmin{part(0, 1), part(0, 0), part(2, 3)} {
+		if err := s.Merge(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.Roots) != 2 || len(s.Voters) != 3 {
+		t.Fatalf("%d root and %d voter signatures", len(s.Roots), len(s.Voters))
+	}
+	next, e, err := s.Next(z.genesis, &z.set)
+	if err != nil || next.Epoch != 1 || len(e.Voters) != 5 {
+		t.Fatal(next, err)
+	}
+	if err := s.Merge(z.epoch(t, OpEpoch, z.set, 2, idents(100, 5), z.roots[:1])); err == nil {
+		t.Fatal("signatures of another act were joined")
+	}
+	if _, err := SignAdmin(z.genesis, &Admin{}, z.voters[0]); err == nil {
+		t.Fatal("signed without a root key")
+	}
+	if err := s.SignEpoch(&z.set, z.roots[0]); err == nil {
+		t.Fatal("a root signed as voter")
+	}
+}
+
+func TestSetVerify(t *testing.T) {
+	z := newZone(4)
+	p := []byte("payload")
+	var sigs []IndexSig
+	for i, v := range z.voters {
+		if err := z.set.VerifyQuorum("test", p, sigs); (err == nil) != (i >= z.set.Quorum()) {
+			t.Fatalf("%d signatures: %v", i, err)
+		}
+		if z.set.VerifyAll("test", p, sigs) == nil {
+			t.Fatalf("%d of 4 are all", i)
+		}
+		sigs = append(sigs, IndexSig{Pos: uint8(i), Sig: v.Sign("test", p)})
+	}
+	if err := z.set.VerifyAll("test", p, sigs); err != nil {
+		t.Fatal(err)
+	}
+	if z.set.VerifyQuorum("other", p, sigs) == nil {
+		t.Fatal("a signature of another kind counts")
+	}
+	sigs[3].Sig[0] ^= 1
+	if z.set.VerifyQuorum("test", p, sigs) == nil {
+		t.Fatal("an invalid signature beside a quorum passes")
+	}
+}
+
 func TestRecovery(t *testing.T) {
 	z := newZone(4)
 	tr := must(NewTracker(z.raw))
