@@ -41,7 +41,7 @@ type Result struct {
 	Repeated bool       // done before; nothing changed now
 	Capsule  capsule.ID // that the command was about
 	Status   Status     // of the capsule, after the command
-	N        uint64     // admission: place in the queue, 0 when leased at once; data: version written
+	N        uint64     // admission: place in the queue at most, 0 when leased at once; data: version written
 }
 
 // Outcome is what an Apply leaves besides rows.

@@ -264,8 +264,15 @@ func (a *apply) finish() error {
 	return nil
 }
 
-// fillResults adds what is known only after waiting capsules were placed.
+// fillResults adds what is known only after waiting capsules were placed. A place in the queue counts the
+// sequences from the first that waits: it may be too high by those who left, never too low.
 func (a *apply) fillResults() {
+	var first uint64
+	if a.counts().Queued > 0 {
+		if k, ok := a.first([]byte{tabReady}); ok {
+			first = binary.BigEndian.Uint64([]byte(k)[1:])
+		}
+	}
 	for i := range a.out.Results {
 		r := &a.out.Results[i]
 		if r.Refusal != nil || r.Capsule.IsZero() {
@@ -274,7 +281,7 @@ func (a *apply) fillResults() {
 		if c, ok := a.capsule(r.Capsule); ok {
 			r.Status = c.Status
 			if r.Kind == KindAdmit && c.Queue > 0 {
-				r.N = a.queuePosition(c.Queue)
+				r.N = c.Queue - first + 1
 			}
 		}
 	}

@@ -239,16 +239,6 @@ func (a *apply) unqueue(c *CapsuleRow) {
 	}
 }
 
-// queuePosition returns how many wait before, and including, a sequence; counting stops at 1000.
-func (a *apply) queuePosition(seq uint64) uint64 {
-	var n uint64
-	a.scan([]byte{tabReady}, nil, func(k string, _ []byte) bool {
-		n++
-		return binary.BigEndian.Uint64([]byte(k)[1:]) < seq && n < 1000
-	})
-	return n
-}
-
 // placeReady leases waiting capsules to free workers, in the order in which they came. One that is too
 // large for those that are free lets the next few pass.
 func (a *apply) placeReady() {
