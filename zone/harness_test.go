@@ -271,3 +271,28 @@ func (c *cluster) converge(d time.Duration) {
 		time.Sleep(20 * time.Millisecond)
 	}
 }
+
+func newFS() *vfs.MemFS { return vfs.NewCrashableMem() }
+
+// config3 is config for a voter that was added later and has no clock skew of its own.
+func (c *cluster) config3(i int) Config {
+	skew := c.skew
+	c.skew = make([]atomic.Int64, i+1)
+	cfg := c.config(i)
+	c.skew = skew
+	cfg.Now = now
+	return cfg
+}
+
+func sortKeys(k []capsule.Key) {
+	slices.SortFunc(k, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })
+}
+
+func waitFor(t testing.TB, d time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(d); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v for %s", d, what)
+		}
+	}
+}

@@ -132,8 +132,8 @@ func (r *replica) Snapshot() (raft.Snapshot, error) {
 	return &snapshot{r: r, v: v}, nil
 }
 
-// Persist writes the pinned state once a quorum has certified it. The log behind the snapshot is deleted afterwards, so
-// that everything before must be on disk first.
+// Persist writes the pinned state once a quorum has certified it. The log behind the snapshot is deleted afterwards: with
+// the state on disk first, a loss of power costs the replay of a few entries and not a restore.
 func (s *snapshot) Persist(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
@@ -180,7 +180,7 @@ func (r *replica) Restore(in io.Reader) error {
 	}, func(v *store.View) ([32]byte, error) {
 		h, kept, err := machine.NewView(v).ComputeStateHash()
 		if err == nil && !kept {
-			err = errors.New("the snapshot's own state hash is not that of its rows")
+			err = &store.MismatchError{Applied: v.Applied(), Reason: "the state hash that it holds is not that of its rows"}
 		}
 		return [32]byte(h), err
 	})

@@ -308,7 +308,7 @@ func (s *sim) heal() {
 func (s *sim) run() {
 	s.furnish()
 	s.register(s.leader(), 2)
-	until := time.Now().Add(12 * time.Second)
+	until := time.Now().Add(8 * time.Second)
 	var clients sync.WaitGroup
 	for id := range 3 {
 		clients.Add(1)

@@ -19,6 +19,8 @@ const (
 	tickAge = 250
 	// tickWait bounds how long a batch waits for the voters' signatures of its tick.
 	tickWait = 300 * time.Millisecond
+	// handOverAfter is the number of ticks in a row that failed after which the leader suspects its own clock.
+	handOverAfter = 3
 )
 
 // ticks keeps the zone's time moving while there is a reason: commands, or a deadline in the state.
@@ -33,6 +35,7 @@ type ticks struct {
 	time     uint64 // the zone's, by the last entry applied
 	deadline uint64
 	failing  error // why the last tick was not signed by enough voters
+	failures int   // in a row
 }
 
 // applied follows the state.
@@ -57,21 +60,44 @@ func (t *ticks) due(ctx context.Context) []byte {
 	defer func() { <-t.one }()
 	now := t.z.cfg.Now()
 	t.mu.Lock()
-	fresh := t.scope.V == 0 || now < t.time+tickAge
+	fresh := t.scope.V == 0 || now < t.time+tickAge && now+tickTolerance >= t.time
 	t.mu.Unlock()
 	if fresh {
 		return nil
 	}
 	cmd, err := t.sign(ctx, now)
-	t.mu.Lock()
-	t.failing = err
-	t.mu.Unlock()
+	t.note(err)
 	return cmd
+}
+
+// note remembers whether ticks succeed. A leader whose own clock is astray hands over: with a quorum of good clocks the
+// zone's time must not stand still.
+func (t *ticks) note(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failing = err
+	if err == nil {
+		t.failures = 0
+		return
+	}
+	if t.failures++; t.failures < handOverAfter {
+		return
+	}
+	t.failures = 0
+	t.z.duties.background(func() {
+		if err := t.z.node.Transfer(capsule.Key{}); err != nil {
+			t.z.log.Debug("clock astray, leadership not handed over", "err", err)
+		}
+	})
 }
 
 // sign collects a quorum's signatures of a time.
 func (t *ticks) sign(ctx context.Context, at uint64) ([]byte, error) {
 	t.mu.Lock()
+	if at <= t.time {
+		defer t.mu.Unlock()
+		return nil, fmt.Errorf("this voter's clock is %d ms behind the zone's time", t.time-at)
+	}
 	tick := machine.Tick{Scope: t.scope, Epoch: t.epoch, At: at}
 	t.mu.Unlock()
 	payload, err := capsule.Marshal(&tick)
@@ -211,9 +237,7 @@ func (t *ticks) fire(deadline uint64) {
 	if err == nil {
 		_, err = t.z.proposer.propose(t.z.ctx, cmd)
 	}
-	t.mu.Lock()
-	t.failing = err
-	t.mu.Unlock()
+	t.note(err)
 	if err != nil {
 		t.z.pause(tickAge * time.Millisecond)
 	}

@@ -30,7 +30,9 @@ type voteMessage struct {
 	Votes   []cert.Vote
 	Want    []uint64       // indices whose quorum the sender misses
 	Quorums []cert.Quorate // answers to Want
-	// Yours is the receiver's newest vote that the sender knows of. A receiver that has no memory of it runs on an old disk.
+	// Hello opens a stream, and answers the peer's opening of its own. Yours is then the receiver's newest vote that the
+	// sender knows of, if any: a receiver that has no memory of it runs on an old disk.
+	Hello bool
 	Yours []cert.Vote
 }
 
@@ -59,12 +61,14 @@ type voting struct {
 	own        map[uint64]cert.Vote      // this voter's recent votes by index
 	conns      map[net.Conn]bool
 	closed     bool
-	conflicts  []cert.VoteConflict // proofs against voters, at most maxConflicts
+	greeted    map[capsule.Key]bool // peers that have said hello since this voter started
+	conflicts  []cert.VoteConflict  // proofs against voters, at most maxConflicts
 }
 
 const maxConflicts = 16
 
 type votePeer struct {
+	hello  bool
 	out    []cert.Vote
 	want   []uint64
 	answer []cert.Quorate
@@ -82,8 +86,15 @@ func (v *voting) enqueue(a *applied) {
 		return
 	}
 	v.mu.Lock()
+	if len(v.queue) >= recent {
+		v.queue = v.queue[recent/2:] // too old to be signed; the others have, or it is restated
+	}
 	v.queue = append(v.queue, a)
 	v.mu.Unlock()
+	v.signal()
+}
+
+func (v *voting) signal() {
 	select {
 	case v.wake <- struct{}{}:
 	default:
@@ -99,6 +110,9 @@ func (v *voting) run() {
 			return
 		case <-v.wake:
 		}
+		if !v.welcome() {
+			continue
+		}
 		v.mu.Lock()
 		batch := v.queue
 		v.queue = nil
@@ -112,6 +126,21 @@ func (v *voting) run() {
 			batch = batch[n:]
 		}
 	}
+}
+
+// welcome reports whether enough peers have told this voter what it signed before it was started. Together with itself
+// they are a quorum, so that one of them knows of every certificate that it took part in.
+func (v *voting) welcome() bool {
+	set := v.sets.newest()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := 1
+	for _, k := range set.Keys {
+		if k != v.self && v.greeted[k] {
+			n++
+		}
+	}
+	return n >= set.Quorum()
 }
 
 func (v *voting) sign(batch []*applied) {
@@ -250,7 +279,8 @@ func (v *voting) setPeers(keys []capsule.Key) {
 		if k == v.self || v.peers[k] != nil {
 			continue
 		}
-		p := &votePeer{wake: make(chan struct{}, 1)}
+		p := &votePeer{hello: true, wake: make(chan struct{}, 1)}
+		p.signal()
 		v.peers[k] = p
 		v.wg.Add(1)
 		go v.stream(k, p)
@@ -279,7 +309,7 @@ func (v *voting) stream(k capsule.Key, p *votePeer) {
 			return
 		}
 		for v.ctx.Err() == nil {
-			m := v.next(k, p, c == nil)
+			m := v.next(k, p)
 			if m == nil {
 				break
 			}
@@ -329,28 +359,30 @@ func (v *voting) dial(k capsule.Key) (net.Conn, error) {
 }
 
 // next takes what waits for a peer, nil if nothing does.
-func (v *voting) next(k capsule.Key, p *votePeer, hello bool) *voteMessage {
+func (v *voting) next(k capsule.Key, p *votePeer) *voteMessage {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(p.out)+len(p.want)+len(p.answer) == 0 {
+	if !p.hello && len(p.out)+len(p.want)+len(p.answer) == 0 {
 		return nil
 	}
-	m := &voteMessage{Votes: []cert.Vote{}, Want: []uint64{}, Quorums: []cert.Quorate{}, Yours: []cert.Vote{}}
+	m := &voteMessage{Hello: p.hello, Votes: []cert.Vote{}, Want: []uint64{}, Quorums: []cert.Quorate{}, Yours: []cert.Vote{}}
 	n := min(len(p.out), maxVotes)
 	m.Votes, p.out = append(m.Votes, p.out[:n]...), p.out[n:]
 	n = min(len(p.want), maxVotes)
 	m.Want, p.want = append(m.Want, p.want[:n]...), p.want[n:]
 	n = min(len(p.answer), maxVotes)
 	m.Quorums, p.answer = append(m.Quorums, p.answer[:n]...), p.answer[n:]
-	if l, ok := v.last[k]; ok && hello {
+	if l, ok := v.last[k]; ok && p.hello {
 		m.Yours = append(m.Yours, l)
 	}
+	p.hello = false
 	return m
 }
 
 func (v *voting) unsend(p *votePeer, m *voteMessage) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	p.hello = true // the next stream is a new one
 	p.out = append(m.Votes, p.out...)
 	if n := len(p.out) - maxOutbox; n > 0 {
 		p.out = p.out[n:]
@@ -402,6 +434,12 @@ func (v *voting) receive(c net.Conn, k capsule.Key) {
 	defer v.wg.Done()
 	defer v.drop(c)
 	r := bufio.NewReaderSize(c, 16<<10)
+	v.mu.Lock()
+	if p := v.peers[k]; p != nil {
+		p.hello = true // the peer may have been started anew
+		p.signal()
+	}
+	v.mu.Unlock()
 	for v.ctx.Err() == nil {
 		var m voteMessage
 		if err := readFrame(r, &m, maxVoteMessage); err != nil || !v.member(k) {
@@ -414,6 +452,12 @@ func (v *voting) receive(c net.Conn, k capsule.Key) {
 			if err := v.signer.SeenOwn(&m.Yours[i]); err != nil {
 				v.certs.log.Error("this voter signs no more", "err", err)
 			}
+		}
+		if m.Hello {
+			v.mu.Lock()
+			v.greeted[k] = true
+			v.mu.Unlock()
+			v.signal()
 		}
 		for i := range m.Votes {
 			v.take(&m.Votes[i], k)

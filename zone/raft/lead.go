@@ -30,7 +30,7 @@ func (n *Node) watchLeadership(notify <-chan bool) {
 			}
 			term := n.raft.CurrentTerm()
 			n.setLead(leadership{term: term})
-			if n.raft.Barrier(0).Error() != nil {
+			if n.during(func() error { return n.raft.Barrier(0).Error() }) != nil {
 				continue // the loss of leadership is notified too
 			}
 			if n.raft.State() == hraft.Leader && n.raft.CurrentTerm() == term {
@@ -84,6 +84,15 @@ func (n *Node) Propose(entry []byte) (any, uint64, error) {
 		return nil, f.Index(), fmt.Errorf("%w: %w", ErrStopped, err)
 	}
 	return f.Response(), f.Index(), nil
+}
+
+// during runs a request to Raft so that a shutdown waits for its answer.
+func (n *Node) during(fn func() error) error {
+	if !n.begin() {
+		return ErrStopped
+	}
+	defer n.end()
+	return fn()
 }
 
 func (n *Node) begin() bool {
@@ -186,7 +195,7 @@ func (n *Node) confirm() error {
 		return ErrNotLeader
 	}
 	if n.cfg.Confirm == nil {
-		if n.raft.Barrier(applyTimeout).Error() != nil {
+		if n.during(func() error { return n.raft.Barrier(applyTimeout).Error() }) != nil {
 			return ErrNotLeader
 		}
 		return nil
@@ -290,45 +299,51 @@ const memberTimeout = 10 * time.Second
 
 // AddLearner makes the peer receive the log without a vote.
 func (n *Node) AddLearner(k capsule.Key) error {
-	return n.change(n.raft.AddNonvoter(serverID(k), serverAddr(k), 0, memberTimeout))
+	return n.change(func() hraft.Future { return n.raft.AddNonvoter(serverID(k), serverAddr(k), 0, memberTimeout) })
 }
 
 // AddVoter gives the peer a vote.
 func (n *Node) AddVoter(k capsule.Key) error {
-	return n.change(n.raft.AddVoter(serverID(k), serverAddr(k), 0, memberTimeout))
+	return n.change(func() hraft.Future { return n.raft.AddVoter(serverID(k), serverAddr(k), 0, memberTimeout) })
 }
 
 // Remove takes the peer out of the configuration.
 func (n *Node) Remove(k capsule.Key) error {
-	return n.change(n.raft.RemoveServer(serverID(k), 0, memberTimeout))
+	return n.change(func() hraft.Future { return n.raft.RemoveServer(serverID(k), 0, memberTimeout) })
 }
 
-func (n *Node) change(f hraft.IndexFuture) error {
-	if err := f.Error(); err != nil {
-		return n.proposeError(err)
-	}
-	n.nudge()
-	return nil
+func (n *Node) change(start func() hraft.Future) error {
+	return n.during(func() error {
+		if err := start().Error(); err != nil {
+			return n.proposeError(err)
+		}
+		n.nudge()
+		return nil
+	})
 }
 
 // Transfer hands leadership to the peer, or to the most advanced voter if it is zero.
 func (n *Node) Transfer(k capsule.Key) error {
-	var f hraft.Future
-	if k.IsZero() {
-		f = n.raft.LeadershipTransfer()
-	} else {
-		f = n.raft.LeadershipTransferToServer(serverID(k), serverAddr(k))
-	}
-	if err := f.Error(); err != nil {
-		return fmt.Errorf("transfer leadership: %w", err)
-	}
-	return nil
+	return n.during(func() error {
+		var f hraft.Future
+		if k.IsZero() {
+			f = n.raft.LeadershipTransfer()
+		} else {
+			f = n.raft.LeadershipTransferToServer(serverID(k), serverAddr(k))
+		}
+		if err := f.Error(); err != nil {
+			return fmt.Errorf("transfer leadership: %w", err)
+		}
+		return nil
+	})
 }
 
 // Snapshot takes a snapshot now.
 func (n *Node) Snapshot() error {
-	if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, hraft.ErrNothingNewToSnapshot) {
-		return fmt.Errorf("snapshot: %w", err)
-	}
-	return nil
+	return n.during(func() error {
+		if err := n.raft.Snapshot().Error(); err != nil && !errors.Is(err, hraft.ErrNothingNewToSnapshot) {
+			return fmt.Errorf("snapshot: %w", err)
+		}
+		return nil
+	})
 }

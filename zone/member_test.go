@@ -1,0 +1,137 @@
+package zone
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// A fourth voter joins under load, a dead one is removed, and a client that knows only the genesis follows.
+func TestMembershipUnderLoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		var stop atomic.Bool
+		var load sync.WaitGroup
+		acked := 0
+		load.Add(1)
+		go func() {
+			defer load.Done()
+			for !stop.Load() {
+				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				if out, err := c.zones[1].Propose(ctx, c.data(machine.Write{Key: []byte("orders/l"), Value: []byte("v")})); err == nil && out.Result.Refusal == nil {
+					acked++
+				}
+				cancel()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}()
+		// The newcomer knows the genesis and its voters.
+		id := ident(299)
+		c.voters = append(c.voters, id)
+		c.fs, c.records, c.zones = append(c.fs, newFS()), append(c.records, &cert.MemRecord{}), append(c.zones, nil)
+		cfg := c.config3(3)
+		cfg.Contacts = c.genesis.Voters
+		n, err := Open(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.zones[3] = n
+		if err := z.AddLearner(id.Key()); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := n.node.WaitApplied(ctx, z.replica.Applied()); err != nil {
+			t.Fatal(err)
+		}
+		four := append(append([]capsule.Key{}, c.genesis.Voters...), id.Key())
+		sortKeys(four)
+		act := c.act(cert.OpEpoch, 0, &cert.Epoch{V: cert.Version, Number: 1, Voters: four})
+		out, err := z.ChangeVoters(ctx, act)
+		if err != nil || out.Result.Refusal != nil {
+			t.Fatalf("epoch 1: %+v %v", out, err)
+		}
+		waitFor(t, 10*time.Second, "the newcomer to vote", func() bool { return z.node.Members()[id.Key()] && n.node.Members()[id.Key()] })
+
+		// A founder dies and is voted out.
+		dead := 0
+		if c.zones[0] == z {
+			dead = 2
+		}
+		gone := c.voters[dead].Key()
+		c.stop(dead)
+		var three []capsule.Key
+		for _, k := range four {
+			if k != gone {
+				three = append(three, k)
+			}
+		}
+		out, err = c.leader().ChangeVoters(ctx, c.act(cert.OpEpoch, 0, &cert.Epoch{V: cert.Version, Number: 2, Voters: three}))
+		if err != nil || out.Result.Refusal != nil {
+			t.Fatalf("epoch 2: %+v %v", out, err)
+		}
+		waitFor(t, 10*time.Second, "the dead voter to leave", func() bool { _, in := n.node.Members()[gone]; return !in })
+		stop.Store(true)
+		load.Wait()
+		if acked == 0 {
+			t.Fatal("nothing was acknowledged under load")
+		}
+		client := must(cert.NewTracker(c.raw))
+		for _, s := range n.sets.acts(2) {
+			if err := client.Follow(&s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		admitted := c.ok(n, must(machine.NewAdmit(c.seal(now()).Bytes())))
+		if err := client.Verify(admitted.Certificates[0]); err != nil {
+			t.Fatal(err)
+		}
+		if e := admitted.Certificates[0].Decision.Epoch; e != 2 {
+			t.Fatalf("certified in epoch %d", e)
+		}
+		c.converge(5 * time.Second)
+	})
+}
+
+func TestLeaderVotedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4)
+		defer c.close()
+		z := c.furnish()
+		var rest []capsule.Key
+		for _, k := range c.genesis.Voters {
+			if k != z.Key() {
+				rest = append(rest, k)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if out, err := z.ChangeVoters(ctx, c.act(cert.OpEpoch, 0, &cert.Epoch{V: cert.Version, Number: 1, Voters: rest})); err != nil || out.Result.Refusal != nil {
+			t.Fatalf("%+v %v", out, err)
+		}
+		waitFor(t, 20*time.Second, "another leader without the old one", func() bool {
+			for _, o := range c.zones {
+				if _, ok := o.node.Leading(); ok && o != z {
+					_, in := o.node.Members()[z.Key()]
+					return !in
+				}
+			}
+			return false
+		})
+		for i, o := range c.zones {
+			if o == z {
+				c.stop(i)
+			}
+		}
+		c.ok(c.leader(), c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("v")}))
+	})
+}
