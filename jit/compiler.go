@@ -31,10 +31,30 @@ type Compiler struct {
 	mem    *native.Memory
 	lay    code.Layout
 	stub   *native.Code // every function's entry until it has code
-	stacks sync.Pool    // of *native.Stack
+	born   time.Time
+	stacks sync.Pool // of *native.Stack
 
 	compiled, bytes, nanos atomic.Int64
+
+	observe func(Event)
+	seen    sync.Mutex // one Event at a time
 }
+
+// Event is a function that was compiled, or couldn't be.
+type Event struct {
+	Module      [32]byte
+	Function    uint32
+	Name        string
+	At          time.Duration // since New
+	Took        time.Duration
+	SourceBytes int   // of WebAssembly
+	CodeBytes   int   // of machine code
+	Err         error // why the function stays interpreted
+}
+
+// Observe has fn called for each function, one at a time. It is set before the
+// compiler is used and must not call the compiler.
+func (c *Compiler) Observe(fn func(Event)) { c.observe = fn }
 
 // New makes a compiler whose code takes at most bytes of memory.
 func New(bytes int) (*Compiler, error) {
@@ -45,7 +65,7 @@ func New(bytes int) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiler{mem: mem, lay: vm.NativeLayout()}
+	c := &Compiler{mem: mem, lay: vm.NativeLayout(), born: time.Now()}
 	if c.stub, err = mem.Load(noCode(&c.lay)); err != nil {
 		_ = mem.Close()
 		return nil, err
@@ -144,9 +164,10 @@ func (n *module) Compile(f *code.Func) error {
 }
 
 func (n *module) compile(f *code.Func) (*function, error) {
-	start := nanotime()
+	start := time.Now()
 	out, err := compile(&n.c.lay, n.m, f)
 	if err != nil {
+		n.report(f, start, 0, err)
 		return nil, err
 	}
 	loaded, err := n.c.mem.Load(out.code)
@@ -154,11 +175,25 @@ func (n *module) compile(f *code.Func) (*function, error) {
 		return nil, err
 	}
 	n.owned.add(loaded)
-	_, body := n.m.Func(f.Index)
-	n.c.compiled.Add(1)
-	n.c.bytes.Add(int64(body.End - body.Off))
-	n.c.nanos.Add(nanotime() - start)
+	n.report(f, start, len(out.code), nil)
 	return &function{addr: loaded.Addr(), enter: loaded.Addr() + uintptr(out.enter), entries: out.entries}, nil
+}
+
+// report counts a function.
+func (n *module) report(f *code.Func, start time.Time, size int, err error) {
+	took := time.Since(start)
+	_, body := n.m.Func(f.Index)
+	if err == nil {
+		n.c.compiled.Add(1)
+		n.c.bytes.Add(int64(body.End - body.Off))
+		n.c.nanos.Add(took.Nanoseconds())
+	}
+	if n.c.observe == nil {
+		return
+	}
+	n.c.seen.Lock()
+	defer n.c.seen.Unlock()
+	n.c.observe(Event{n.m.Hash, f.Index, n.m.FuncName(f.Index), start.Sub(n.c.born), took, int(body.End - body.Off), size, err})
 }
 
 // Entries is what compiled code calls through.
@@ -196,8 +231,3 @@ func (c *Compiler) Return(s vm.NativeStack) { c.stacks.Put(s) }
 // stackBytes holds a return address for each call and a page to spare, which
 // is far more than the cold paths push.
 const stackBytes = vm.NativeCalls*8 + 4096
-
-// nanotime is for statistics alone.
-func nanotime() int64 { return time.Since(epoch).Nanoseconds() }
-
-var epoch = time.Now()
