@@ -1,0 +1,310 @@
+// Package gateway is where a client's requests enter: it checks what can be checked cheaply, limits traffic by author and
+// by peer, and hands everything else to a voter of the zone, here or elsewhere. It must never be believed by anybody: no
+// decision rests on its checks, and what it relays is signed by others.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/zone/api"
+)
+
+// Voter answers for a zone in this process.
+type Voter interface {
+	Submit(ctx context.Context, req *api.SubmitRequest, s io.ReadWriter) error
+	Result(ctx context.Context, req *api.ResultRequest, w io.Writer) error
+	Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) error
+	Info(req *api.ZoneRequest) (*api.ZoneInfo, error)
+}
+
+// Config joins a gateway to its node.
+type Config struct {
+	Host *p2p.Host
+	// Voter returns the voter of a zone that runs in this process, or nil.
+	Voter func(z capsule.ZoneID) Voter
+	// Find returns voters of a zone elsewhere, best first.
+	Find   func(ctx context.Context, z capsule.ZoneID) []capsule.Key
+	Zones  func() []Voter // those of this process
+	Logger *slog.Logger
+	// Trusting leaves out every check. It exists so that a test can show that no decision needs them.
+	Trusting bool
+}
+
+// Quotas of one author and one peer, in capsules a second. They filter traffic; they grant nothing.
+const (
+	perAuthor, authorBurst = 200, 2000
+	perPeer, peerBurst     = 1000, 4000
+)
+
+// Counts are what a gateway has done.
+type Counts struct {
+	Forwarded, Refused, Limited, Relayed uint64
+}
+
+// Gateway serves the protocols of clients.
+type Gateway struct {
+	cfg    Config
+	chains *capsule.ChainCache
+	author *quota
+	peer   *quota
+	counts struct{ forwarded, refused, limited, relayed atomic.Uint64 }
+}
+
+// limits of the streams by which clients come.
+var limits = p2p.StreamLimits{Rate: 200, Burst: 1000, PerPeer: 128, Streams: 2048, Memory: 256 << 10}
+
+// Start serves clients on the host.
+func Start(cfg Config) (*Gateway, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	g := &Gateway{cfg: cfg, chains: capsule.NewChainCache(4096), author: newQuota(perAuthor, authorBurst), peer: newQuota(perPeer, peerBurst)}
+	for proto, serve := range map[string]p2p.Handler{
+		api.ProtoSubmit: g.submit, api.ProtoResult: g.result, api.ProtoWatch: g.watch, api.ProtoZone: g.zone,
+	} {
+		if err := cfg.Host.Handle(proto, limits, serve); err != nil {
+			g.Close()
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// Close stops serving.
+func (g *Gateway) Close() {
+	for _, proto := range []string{api.ProtoSubmit, api.ProtoResult, api.ProtoWatch, api.ProtoZone} {
+		g.cfg.Host.Unhandle(proto)
+	}
+}
+
+// Counts returns what the gateway has done.
+func (g *Gateway) Counts() Counts {
+	return Counts{g.counts.forwarded.Load(), g.counts.refused.Load(), g.counts.limited.Load(), g.counts.relayed.Load()}
+}
+
+const (
+	idleTimeout   = 2 * time.Minute  // between requests on one stream
+	submitTimeout = 60 * time.Second // one submission with its content
+)
+
+// each reads the requests of one stream until it ends. fn answers one.
+func each[T any](ctx context.Context, s *p2p.Stream, most int, fn func(*T) error) {
+	stop := context.AfterFunc(ctx, func() { s.Reset() })
+	defer stop()
+	for {
+		_ = s.SetReadDeadline(time.Now().Add(idleTimeout))
+		req := new(T)
+		if err := api.Read(s, req, most); err != nil {
+			if errors.Is(err, api.ErrMessage) {
+				_ = api.Refuse(s, &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()})
+			}
+			return
+		}
+		if fn(req) != nil {
+			return
+		}
+	}
+}
+
+func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
+	each(ctx, s, api.MaxSubmit, func(req *api.SubmitRequest) error {
+		_ = s.SetDeadline(time.Now().Add(submitTimeout))
+		home, r := g.check(req, peer)
+		if r != nil {
+			g.counts.refused.Add(1)
+			// Its content is still on the way: the stream is of no use any more.
+			_ = api.Refuse(s, r)
+			return r
+		}
+		if v := g.cfg.Voter(home); v != nil {
+			g.counts.forwarded.Add(1)
+			return v.Submit(ctx, req, s)
+		}
+		return g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
+	})
+}
+
+// check is the gateway's filter: from cheap to dear, and nothing that a voter doesn't repeat.
+func (g *Gateway) check(req *api.SubmitRequest, peer capsule.Key) (capsule.ZoneID, *api.Refusal) {
+	now := uint64(time.Now().UnixMilli())
+	h, err := capsule.Peek(req.Envelope, now)
+	if g.cfg.Trusting {
+		if err != nil {
+			if c, derr := capsule.Decode(req.Envelope); derr == nil {
+				return c.Manifest().Home, nil
+			}
+		}
+		return h.Home, nil
+	}
+	if r := req.Check(); r != nil {
+		return h.Home, r
+	}
+	if err != nil {
+		return h.Home, reason(err)
+	}
+	if !g.peer.take(peer) || !g.author.take(h.Author) {
+		g.counts.limited.Add(1)
+		return h.Home, &api.Refusal{Code: api.CodeBusy, Detail: "more capsules a second than this gateway forwards for one author or peer", Retry: 1000}
+	}
+	if _, err := capsule.Verify(req.Envelope, now, g.chains); err != nil {
+		return h.Home, reason(err)
+	}
+	return h.Home, nil
+}
+
+func reason(err error) *api.Refusal {
+	var r *capsule.Refusal
+	if errors.As(err, &r) {
+		return &api.Refusal{Code: string(r.Code), Detail: r.Error()}
+	}
+	return &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
+}
+
+func contentSize(req *api.SubmitRequest) (n int64) {
+	for _, c := range req.Contents {
+		n += int64(c.Size)
+	}
+	return n
+}
+
+func (g *Gateway) result(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
+	each(ctx, s, api.MaxMessage, func(req *api.ResultRequest) error {
+		_ = s.SetDeadline(time.Now().Add(api.MaxWait*time.Millisecond + idleTimeout))
+		if v := g.cfg.Voter(req.Zone); v != nil {
+			return v.Result(ctx, req, s)
+		}
+		return g.relay(ctx, req.Zone, api.ProtoResult, req, s, 0)
+	})
+}
+
+func (g *Gateway) watch(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
+	each(ctx, s, api.MaxMessage, func(req *api.WatchRequest) error {
+		_ = s.SetDeadline(time.Time{})
+		if v := g.cfg.Voter(req.Zone); v != nil {
+			return v.Watch(ctx, req, s)
+		}
+		return g.relay(ctx, req.Zone, api.ProtoWatch, req, s, -1)
+	})
+}
+
+func (g *Gateway) zone(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
+	each(ctx, s, api.MaxMessage, func(req *api.ZoneRequest) error {
+		_ = s.SetDeadline(time.Now().Add(submitTimeout))
+		out := &api.Zones{V: api.Version, Zones: []api.ZoneInfo{}}
+		for _, v := range g.cfg.Zones() {
+			info, err := v.Info(req)
+			if err != nil {
+				g.cfg.Logger.Debug("zone not told of", "err", err)
+				continue
+			}
+			if req.Zone.IsZero() || info.Zone == req.Zone {
+				out.Zones = append(out.Zones, *info)
+			}
+		}
+		if len(out.Zones) == 0 && !req.Zone.IsZero() {
+			return g.relay(ctx, req.Zone, api.ProtoZone, req, s, 0)
+		}
+		return api.Accept(s, out)
+	})
+}
+
+// relay hands a request to a voter elsewhere and its answer back. content is how many bytes follow the request; −1 means
+// that the answer has no end.
+func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req any, s net.Conn, content int64) error {
+	var last error
+	for _, k := range g.cfg.Find(ctx, z) {
+		if k == g.cfg.Host.Key() {
+			continue
+		}
+		up, err := g.cfg.Host.Dial(ctx, k, proto)
+		if err != nil {
+			last = err
+			continue
+		}
+		g.counts.relayed.Add(1)
+		err = g.pipe(req, s, up, content)
+		up.Close()
+		return err
+	}
+	detail := fmt.Sprintf("this node knows nobody who serves zone %s", z)
+	if last != nil {
+		detail = fmt.Sprintf("no voter of zone %s was reached: %v", z, last)
+	}
+	r := &api.Refusal{Code: api.CodeUnknownZone, Detail: detail, Retry: 2000}
+	_ = api.Refuse(s, r)
+	return r // unread content may follow
+}
+
+func (g *Gateway) pipe(req any, s, up net.Conn, content int64) error {
+	if err := api.Write(up, req); err != nil {
+		return err
+	}
+	if content > 0 {
+		if _, err := io.CopyN(up, s, content); err != nil {
+			return err
+		}
+	}
+	for {
+		var resp api.Response
+		if err := api.Read(up, &resp, api.MaxOutcome+64<<10); err != nil {
+			return err
+		}
+		if err := api.Write(s, &resp); err != nil {
+			return err
+		}
+		if content >= 0 || resp.Refusal.Code != "" {
+			return nil
+		}
+	}
+}
+
+// quota is a token bucket for each key, for as many keys as fit.
+type quota struct {
+	rate, burst float64
+
+	mu sync.Mutex // guards m
+	m  map[capsule.Key]*bucket
+}
+
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+// maxBuckets bounds the keys that are told apart; beyond it all begin anew.
+const maxBuckets = 1 << 16
+
+func newQuota(rate, burst float64) *quota {
+	return &quota{rate: rate, burst: burst, m: map[capsule.Key]*bucket{}}
+}
+
+func (q *quota) take(k capsule.Key) bool {
+	now := time.Now()
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	b := q.m[k]
+	if b == nil {
+		if len(q.m) >= maxBuckets {
+			clear(q.m)
+		}
+		b = &bucket{tokens: q.burst, at: now}
+		q.m[k] = b
+	}
+	b.tokens = min(q.burst, b.tokens+now.Sub(b.at).Seconds()*q.rate)
+	b.at = now
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}

@@ -1,0 +1,142 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/zone/api"
+)
+
+const (
+	meetFirst = 100 * time.Millisecond
+	meetEvery = 10 * time.Second
+	meetTime  = 5 * time.Second // one peer
+)
+
+// meet asks the peers that the node was given which zones they serve and where their voters are, until the node stops.
+// What they say are addresses to try; who answers there proves its key.
+func (n *Node) meet() {
+	wait := meetFirst
+	for {
+		for _, addr := range n.cfg.Peers {
+			if err := n.ask(addr); err != nil && n.ctx.Err() == nil {
+				n.log.Debug("peer not met", "addr", addr, "err", err)
+			}
+		}
+		select {
+		case <-n.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, meetEvery)
+	}
+}
+
+func (n *Node) ask(addr string) error {
+	ctx, cancel := context.WithTimeout(n.ctx, meetTime)
+	defer cancel()
+	k, err := n.host.Connect(ctx, addr)
+	if err != nil {
+		return err
+	}
+	if k == n.Key() {
+		return nil
+	}
+	s, err := n.host.Dial(ctx, k, api.ProtoZone)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	_ = s.SetDeadline(time.Now().Add(meetTime))
+	zones, err := api.Ask[api.Zones](s, &api.ZoneRequest{V: api.Version}, api.MaxMessage)
+	if err != nil {
+		return err
+	}
+	for i := range zones.Zones[:min(len(zones.Zones), api.MaxZones)] {
+		n.learn(&zones.Zones[i])
+	}
+	return nil
+}
+
+// learn takes a node's word for where a zone's voters are.
+func (n *Node) learn(z *api.ZoneInfo) {
+	const maxKnown = 32
+	for _, p := range z.Voters[:min(len(z.Voters), maxKnown)] {
+		if p.Key == n.Key() {
+			continue
+		}
+		if len(p.Addrs) > 0 {
+			n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)])
+		}
+		n.mu.Lock()
+		m := n.known[z.Zone]
+		if m == nil && len(n.known) < 1024 {
+			m = map[capsule.Key]bool{}
+			n.known[z.Zone] = m
+		}
+		if len(m) < maxKnown && m != nil {
+			m[p.Key] = true
+		}
+		n.mu.Unlock()
+	}
+}
+
+// limits of the streams by which workers and operators come.
+var voterLimits = p2p.StreamLimits{Rate: 500, Burst: 2000, PerPeer: 512, Streams: 4096, Memory: 64 << 10}
+
+// serveVoters serves what only a voter answers.
+func (n *Node) serveVoters() error {
+	if len(n.voters) == 0 {
+		return nil
+	}
+	for proto, serve := range map[string]p2p.Handler{
+		api.ProtoCommand: func(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
+			each(s, api.MaxCommand+1024, func(req *api.CommandRequest) error {
+				v := n.voters[req.Zone]
+				if v == nil {
+					return notVoter(s, req.Zone)
+				}
+				return v.server.Command(ctx, req, s)
+			})
+		},
+		api.ProtoRead: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
+			each(s, api.MaxMessage, func(req *api.ReadRequest) error {
+				v := n.voters[req.Zone]
+				if v == nil {
+					return notVoter(s, req.Zone)
+				}
+				return v.server.Read(ctx, peer, req, s)
+			})
+		},
+		api.ProtoWork: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
+			each(s, api.MaxMessage, func(req *api.WorkRequest) error {
+				v := n.voters[req.Zone]
+				if v == nil {
+					return notVoter(s, req.Zone)
+				}
+				return v.server.Work(ctx, peer, req, s)
+			})
+		},
+	} {
+		if err := n.host.Handle(proto, voterLimits, serve); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func notVoter(s *p2p.Stream, z capsule.ZoneID) error {
+	return api.Refuse(s, &api.Refusal{Code: api.CodeNotVoter, Detail: "this node is no voter of zone " + z.String()})
+}
+
+// each reads the requests of one stream until it ends.
+func each[T any](s *p2p.Stream, most int, fn func(*T) error) {
+	for {
+		req := new(T)
+		if err := api.Read(s, req, most); err != nil || fn(req) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,360 @@
+// Package node joins the parts into one process of the mesh: a host, the voters of its zones, a gateway and workers. It
+// holds wiring and must never hold logic: whatever could be right or wrong by itself belongs to one of the parts.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/jit"
+	"github.com/kitwork/kwnode/node/gateway"
+	"github.com/kitwork/kwnode/node/voter"
+	"github.com/kitwork/kwnode/node/worker"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/blob"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/raft"
+)
+
+// Config says what a node is.
+type Config struct {
+	Identity *capsule.Identity
+	Dir      string   // everything that the node keeps
+	Listen   []string // multiaddrs
+	Peers    []string // multiaddrs of nodes to begin with
+	Zones    []Zone
+	Cache    int64 // bytes of code and states kept; default 1 GiB
+	Interp   bool  // run capsules interpreted only
+	Timing   raft.Timing
+	Logger   *slog.Logger
+}
+
+// Zone is a zone that the node takes part in.
+type Zone struct {
+	Genesis []byte
+	Vote    bool
+	// Contacts are members from whom a voter learns a zone that it isn't a founder of.
+	Contacts []capsule.Key
+	Work     *Work // nil: runs no capsules
+}
+
+// Work is what a node offers to run for a zone.
+type Work struct {
+	Identity *capsule.Identity // of the worker, never the node's own
+	Chain    capsule.Chain
+	Slots    uint32
+	Pages    uint32
+}
+
+// Node is one running process.
+type Node struct {
+	cfg      Config
+	log      *slog.Logger
+	host     *p2p.Host
+	cache    *blob.Cache
+	exchange *blob.Exchange
+	gateway  *gateway.Gateway
+	compiler *jit.Compiler
+	voters   map[capsule.ZoneID]*voting
+	workers  []*worker.Worker
+
+	mu    sync.Mutex                              // guards known
+	known map[capsule.ZoneID]map[capsule.Key]bool // voters elsewhere, as nodes told
+
+	cancel context.CancelFunc
+	ctx    context.Context // ends with the node
+	wg     sync.WaitGroup
+}
+
+// voting is a voter of one zone in this process.
+type voting struct {
+	zone   *zone.Zone
+	server *voter.Server
+}
+
+const defaultCache = 1 << 30
+
+// Start starts a node. It returns when everything local is ready; zones elect their leaders meanwhile.
+func Start(cfg Config) (n *Node, err error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Cache == 0 {
+		cfg.Cache = defaultCache
+	}
+	n = &Node{cfg: cfg, log: cfg.Logger, voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]map[capsule.Key]bool{}}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	defer func() {
+		if err != nil {
+			n.Close()
+			n = nil
+		}
+	}()
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return n, err
+	}
+	if n.host, err = p2p.New(p2p.Config{Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Log: cfg.Logger}); err != nil {
+		return n, err
+	}
+	if n.cache, err = blob.OpenCache(filepath.Join(cfg.Dir, "blobs"), cfg.Cache); err != nil {
+		return n, err
+	}
+	if n.exchange, err = blob.New(n.host, n.cache, blob.Options{}); err != nil {
+		return n, err
+	}
+	if !cfg.Interp && jit.Supported() {
+		if n.compiler, err = jit.New(jit.DefaultMemory); err != nil {
+			return n, err
+		}
+	}
+	for _, z := range cfg.Zones {
+		if err := n.openZone(z); err != nil {
+			return n, err
+		}
+	}
+	if err := n.serveVoters(); err != nil {
+		return n, err
+	}
+	if n.gateway, err = gateway.Start(gateway.Config{
+		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Logger: cfg.Logger,
+	}); err != nil {
+		return n, err
+	}
+	n.wg.Go(n.meet)
+	return n, nil
+}
+
+// Close stops everything and waits for it.
+func (n *Node) Close() error {
+	n.cancel()
+	for _, w := range n.workers {
+		w.Close()
+	}
+	if n.gateway != nil {
+		n.gateway.Close()
+	}
+	var errs []error
+	for _, v := range n.voters {
+		v.server.Close()
+		errs = append(errs, v.zone.Close())
+	}
+	if n.exchange != nil {
+		errs = append(errs, n.exchange.Close())
+	}
+	if n.host != nil {
+		errs = append(errs, n.host.Close())
+	}
+	n.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Key is the node's public key.
+func (n *Node) Key() capsule.Key { return n.cfg.Identity.Key() }
+
+// Addrs are the multiaddrs at which the node can be reached, with its peer ID.
+func (n *Node) Addrs() []string { return n.host.Addrs() }
+
+// Host is the node's host.
+func (n *Node) Host() *p2p.Host { return n.host }
+
+// Gateway is the node's gateway.
+func (n *Node) Gateway() *gateway.Gateway { return n.gateway }
+
+// Workers are the node's workers.
+func (n *Node) Workers() []*worker.Worker { return n.workers }
+
+// Voter returns the voter of a zone in this process, or nil.
+func (n *Node) Voter(z capsule.ZoneID) *zone.Zone {
+	if v := n.voters[z]; v != nil {
+		return v.zone
+	}
+	return nil
+}
+
+func (n *Node) openZone(z Zone) error {
+	_, id, err := cert.ParseGenesis(z.Genesis)
+	if err != nil {
+		return err
+	}
+	if z.Vote {
+		opened, err := zone.Open(zone.Config{
+			Identity: n.cfg.Identity, Genesis: z.Genesis, Dir: filepath.Join(n.cfg.Dir, "zones", id.String()),
+			Transport: streams{n.host}, Contacts: z.Contacts, Timing: n.cfg.Timing, Logger: n.log,
+			Now: func() uint64 { return uint64(time.Now().UnixMilli()) },
+		})
+		if err != nil {
+			return fmt.Errorf("zone %s: %w", id, err)
+		}
+		n.voters[id] = &voting{opened, voter.New(voter.Config{
+			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
+			Peers: n.peers, Logger: n.log,
+		})}
+	}
+	if z.Work == nil {
+		return nil
+	}
+	tracker, err := cert.NewTracker(z.Genesis)
+	if err != nil {
+		return err
+	}
+	first := tracker.Newest().Keys
+	cfg := worker.Config{
+		Identity: z.Work.Identity, Tracker: tracker, Chain: z.Work.Chain, Slots: z.Work.Slots, Pages: z.Work.Pages,
+		Voters: func() []capsule.Key { return n.votersOf(id, first) }, Logger: n.log, Note: n.noteOf(id),
+	}
+	if n.compiler != nil {
+		cfg.Compiler = n.compiler
+	}
+	return n.startWorker(cfg)
+}
+
+// startWorker gives the worker a host of its own: a zone knows it by the key that it connects with.
+func (n *Node) startWorker(cfg worker.Config) error {
+	h, err := p2p.New(p2p.Config{Identity: cfg.Identity, Log: n.log})
+	if err != nil {
+		return err
+	}
+	n.wg.Go(func() {
+		<-n.ctx.Done()
+		_ = h.Close()
+	})
+	h.SetResolver(func(ctx context.Context, k capsule.Key) []string { return n.addrs(k) })
+	x, err := blob.New(h, n.cache, blob.Options{})
+	if err != nil {
+		return err
+	}
+	cfg.Net = workerNet{h, x}
+	n.workers = append(n.workers, worker.Start(cfg))
+	return nil
+}
+
+// noteOf passes what a worker says of capsules to the voter beside it, if there is one.
+func (n *Node) noteOf(z capsule.ZoneID) func(capsule.ID, api.WatchEvent) {
+	return func(id capsule.ID, e api.WatchEvent) {
+		if v := n.voters[z]; v != nil {
+			v.server.Note(id, e)
+		}
+	}
+}
+
+// workerNet is a worker's way to its zone.
+type workerNet struct {
+	h *p2p.Host
+	x *blob.Exchange
+}
+
+func (w workerNet) Open(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
+	s, err := w.h.Dial(ctx, k, proto)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (w workerNet) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
+	return w.x.Fetch(ctx, id, most, holders...)
+}
+
+// contents are the blobs of the node.
+type contents struct {
+	*blob.Cache
+	x *blob.Exchange
+}
+
+func (c contents) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
+	return c.x.Fetch(ctx, id, most, holders...)
+}
+
+// streams is the host as a zone's consensus wants it.
+type streams struct{ h *p2p.Host }
+
+func (t streams) Dial(ctx context.Context, peer capsule.Key, proto string) (net.Conn, error) {
+	t.h.Protect(peer, "voter")
+	s, err := t.h.Dial(ctx, peer, proto)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (t streams) Listen(proto string, accept func(capsule.Key) bool) (raft.Listener, error) {
+	l, err := t.h.Listen(proto, accept)
+	if err != nil {
+		return nil, err
+	}
+	return listener{l}, nil
+}
+
+type listener struct{ *p2p.Listener }
+
+func (l listener) Accept() (net.Conn, capsule.Key, error) {
+	s, err := l.AcceptStream()
+	if err != nil {
+		return nil, capsule.Key{}, err
+	}
+	return s, s.Peer(), nil
+}
+
+func (n *Node) localVoter(z capsule.ZoneID) gateway.Voter {
+	if v := n.voters[z]; v != nil {
+		return v.server
+	}
+	return nil
+}
+
+func (n *Node) localVoters() []gateway.Voter {
+	var out []gateway.Voter
+	for _, v := range n.voters {
+		out = append(out, v.server)
+	}
+	return out
+}
+
+// find names voters of a zone that is not served here.
+func (n *Node) find(_ context.Context, z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) }
+
+// votersOf joins what is known of a zone's voters.
+func (n *Node) votersOf(z capsule.ZoneID, first []capsule.Key) []capsule.Key {
+	out := slices.Clone(first)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for k := range n.known[z] {
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// peers says where keys can be reached, as this node knows it.
+func (n *Node) peers(keys []capsule.Key) []api.Peer {
+	out := make([]api.Peer, 0, len(keys))
+	for _, k := range keys {
+		addrs := n.addrs(k)
+		out = append(out, api.Peer{Key: k, Addrs: addrs[:min(len(addrs), api.MaxAddrs)]})
+	}
+	return out
+}
+
+func (n *Node) addrs(k capsule.Key) []string {
+	if k == n.Key() {
+		return n.host.Addrs()
+	}
+	for _, p := range n.host.Remembered() {
+		if p.Key == k {
+			return p.Addrs
+		}
+	}
+	return []string{}
+}

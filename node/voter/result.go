@@ -1,0 +1,225 @@
+package voter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// Result serves one api.ResultRequest.
+func (s *Server) Result(ctx context.Context, req *api.ResultRequest, w io.Writer) error {
+	out, err := s.result(ctx, req)
+	return reply(w, out, err)
+}
+
+// pauseEvery is how often a waiting request looks whether the capsule was suspended meanwhile.
+const pauseEvery = 100 * time.Millisecond
+
+func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error) {
+	if err := s.mine(req.V, req.Zone); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(min(req.Wait, api.MaxWait))*time.Millisecond)
+	defer cancel()
+	ended := make(chan result, 1)
+	s.wg.Go(func() {
+		r, err := s.cfg.Zone.Await(ctx, req.Capsule)
+		ended <- result{r, err}
+	})
+	var admitted bool
+	for t := time.NewTicker(pauseEvery); ; {
+		select {
+		case r := <-ended:
+			t.Stop()
+			if r.err != nil && ctx.Err() != nil {
+				return nil, s.still(req, admitted)
+			}
+			if r.err != nil {
+				return nil, r.err
+			}
+			return s.outcome(req, r.end)
+		case <-t.C:
+			row, err := s.row(req.Capsule)
+			if err != nil {
+				if r := s.watch.refusal(req.Capsule); r != nil {
+					t.Stop()
+					return nil, r
+				}
+				continue
+			}
+			admitted = true
+			if row.Status == machine.StatusSuspended && req.Pauses != api.NoPauses && row.Run.Pauses > req.Pauses {
+				t.Stop()
+				return s.pause(req, row.Run.Pauses-1)
+			}
+		}
+	}
+}
+
+type result struct {
+	end *zone.Result
+	err error
+}
+
+// still is the answer when nothing happened in time.
+func (s *Server) still(req *api.ResultRequest, admitted bool) error {
+	if !admitted {
+		if _, err := s.row(req.Capsule); err != nil {
+			return &api.Refusal{Code: api.CodeUnknown, Detail: "this zone has no such capsule; submit it again", Retry: 200}
+		}
+	}
+	return &api.Refusal{Code: api.CodeTimeout, Detail: "the capsule has not ended; ask again", Retry: 1}
+}
+
+func (s *Server) row(id capsule.ID) (machine.CapsuleRow, error) {
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return machine.CapsuleRow{}, err
+	}
+	defer v.Close()
+	return v.Capsule(id)
+}
+
+// outcome joins a certified end with what it is about.
+func (s *Server) outcome(req *api.ResultRequest, r *zone.Result) (*api.Outcome, error) {
+	out, err := s.certified(req, r.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	out.Output = append([]byte{}, r.Output.Data...)
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	if n := r.Output.EventsPublished; n > 0 {
+		err = v.Events(r.Output.EventsFirst-1, int(n), func(_ uint64, e machine.EventRow) {
+			if e.Slot.Capsule == req.Capsule {
+				out.Events = append(out.Events, api.Emitted{Segment: e.Slot.Segment, N: e.N, Topic: e.Event.Topic, Data: e.Event.Data})
+			}
+		})
+	}
+	return out, err
+}
+
+// pause joins a certified suspension with what it is about.
+func (s *Server) pause(req *api.ResultRequest, n uint32) (*api.Outcome, error) {
+	row, err := s.row(req.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, readTimeout)
+	defer cancel()
+	c, err := s.cfg.Zone.Certificate(ctx, cert.Slot{Capsule: req.Capsule, Hop: row.Hop, Segment: n, Phase: cert.PhasePause})
+	if err != nil {
+		return nil, err
+	}
+	return s.certified(req, c)
+}
+
+// certified starts an outcome from its certificate: the body that it hashes, and the epochs that lead to it.
+func (s *Server) certified(req *api.ResultRequest, c *cert.Certificate) (*api.Outcome, error) {
+	b, err := c.Bytes()
+	if err != nil {
+		return nil, err
+	}
+	out := &api.Outcome{V: api.Version, Certificate: b, Output: []byte{}, Events: []api.Emitted{}}
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	if out.Epochs, err = epochs(&v.View, req.Epoch); err != nil {
+		return nil, err
+	}
+	rows, err := v.Slots(c.Decision.Slot.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if r.Hop == c.Decision.Slot.Hop && r.Segment == c.Decision.Slot.Segment && r.Phase == c.Decision.Slot.Phase {
+			out.Body = r.Body
+			return out, nil
+		}
+	}
+	return nil, errors.New("the outcome's content is no longer kept here")
+}
+
+// Read serves one api.ReadRequest of a worker.
+func (s *Server) Read(ctx context.Context, worker capsule.Key, req *api.ReadRequest, w io.Writer) error {
+	out, err := s.read(worker, req)
+	return reply(w, out, err)
+}
+
+func (s *Server) read(worker capsule.Key, req *api.ReadRequest) (*api.ReadReply, error) {
+	if err := s.mine(req.V, req.Zone); err != nil {
+		return nil, err
+	}
+	v, err := s.at(req.Index)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	c, err := v.Capsule(req.Lease.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	if c.Status != machine.StatusRunning || c.Lease.Worker != worker || c.Lease.Number != req.Lease.Number {
+		return nil, &api.Refusal{Code: string(machine.CodeLease), Detail: "the lease has ended, or is another worker's"}
+	}
+	rights, err := v.Rights(req.Lease.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	rep := &api.ReadReply{V: api.Version, Rows: []api.Row{}}
+	if !req.Scan {
+		if machine.Permits(rights.Caps, machine.ResourceData, req.Key)&capsule.Read == 0 {
+			return nil, &api.Refusal{Code: string(machine.CodeDenied), Detail: "no grant of the capsule covers the key"}
+		}
+		r, err := v.Get(req.Key, req.Index)
+		if errors.Is(err, machine.ErrNotFound) {
+			r, err = machine.Row{Key: req.Key}, nil
+		}
+		rep.Rows = append(rep.Rows, api.Row{Key: req.Key, Value: append([]byte{}, r.Value...), Version: r.Version})
+		return rep, err
+	}
+	if !machine.PermitsScan(rights.Caps, req.Key) {
+		return nil, &api.Refusal{Code: string(machine.CodeDenied), Detail: "no grant of the capsule covers the prefix"}
+	}
+	rows, more, err := v.Scan(req.Key, req.After, req.Index, int(min(req.Rows, api.MaxRows)), api.MaxRead/2)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		rep.Rows = append(rep.Rows, api.Row{Key: r.Key, Value: append([]byte{}, r.Value...), Version: r.Version})
+	}
+	rep.More = more
+	return rep, nil
+}
+
+// at returns a view that reflects an index, waiting for a replica that is behind.
+func (s *Server) at(index uint64) (*zone.View, error) {
+	deadline := time.Now().Add(readTimeout)
+	for {
+		v, err := s.cfg.Zone.Query()
+		if err != nil || v.Index() >= index {
+			return v, err
+		}
+		v.Close()
+		if time.Now().After(deadline) {
+			return nil, &api.Refusal{Code: api.CodeUnavailable, Detail: "this voter is behind; ask another", Retry: 100}
+		}
+		select {
+		case <-s.ctx.Done():
+			return nil, s.ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

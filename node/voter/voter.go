@@ -1,0 +1,305 @@
+// Package voter serves the protocols that a zone's clients, gateways and workers speak, from one voter of the zone. It
+// must never decide anything: what it is asked to change becomes a command of the zone's log, what it tells is read from
+// the zone's state.
+package voter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
+)
+
+// Contents is where code and states are kept by hash.
+type Contents interface {
+	Has(id capsule.CID) bool
+	Put(codec capsule.Codec, b []byte) (capsule.CID, error)
+	// Keep protects content from eviction while somebody needs it.
+	Keep(id capsule.CID, owner string)
+	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
+}
+
+// Config joins a voter to what surrounds it.
+type Config struct {
+	Zone     *zone.Zone
+	Identity *capsule.Identity
+	Genesis  []byte
+	Contents Contents
+	Peers    func(keys []capsule.Key) []api.Peer // where keys can be reached, as known here
+	Gateways func() []api.Peer
+	Logger   *slog.Logger
+}
+
+// Server answers for one voter.
+type Server struct {
+	cfg    Config
+	id     capsule.ZoneID
+	chains *capsule.ChainCache
+	watch  *watches
+	known  sync.Map // capsule.CID → struct{}: content that the other voters were told of
+
+	ctx    context.Context // ends with the server
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// New makes a server. It serves what its Handle methods are given.
+func New(cfg Config) *Server {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches()}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Close waits for what the server does in the background.
+func (s *Server) Close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+// refusal puts an error into words for the other side.
+func refusal(err error) *api.Refusal {
+	var own *api.Refusal
+	var m *machine.Refusal
+	var c *capsule.Refusal
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &m):
+		return &api.Refusal{Code: string(m.Code), Detail: m.Error()}
+	case errors.As(err, &c):
+		return &api.Refusal{Code: string(c.Code), Detail: c.Error()}
+	case errors.Is(err, zone.ErrBusy):
+		return &api.Refusal{Code: api.CodeBusy, Detail: err.Error(), Retry: 1000}
+	case errors.Is(err, machine.ErrNotFound):
+		return &api.Refusal{Code: api.CodeUnknown, Detail: err.Error()}
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrStopped), errors.Is(err, raft.ErrUnknown),
+		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error(), Retry: 500}
+	}
+	return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error(), Retry: 1000}
+}
+
+// reply answers with what fn gives.
+func reply[T any](w io.Writer, body *T, err error) error {
+	if err != nil {
+		return api.Refuse(w, refusal(err))
+	}
+	return api.Accept(w, body)
+}
+
+const (
+	proposeTimeout = 20 * time.Second
+	readTimeout    = 5 * time.Second
+)
+
+// Submit serves one api.SubmitRequest whose content follows on the stream.
+func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.ReadWriter) error {
+	c, err := s.receive(req, stream)
+	if err != nil {
+		_ = api.Refuse(stream, refusal(err))
+		if len(req.Contents) > 0 {
+			return err // what is still on the way is no request
+		}
+		return nil
+	}
+	m := c.Manifest()
+	var missing []capsule.CID
+	for _, id := range []capsule.CID{m.Code, m.Base, m.State} {
+		if !id.IsZero() && !s.cfg.Contents.Has(id) {
+			missing = append(missing, id)
+		}
+	}
+	if len(missing) > 0 {
+		return api.Accept(stream, &api.SubmitReply{V: api.Version, Missing: missing, Ack: []byte{}})
+	}
+	ack, err := s.acknowledge(c)
+	if err != nil {
+		return api.Refuse(stream, refusal(err))
+	}
+	s.admit(c)
+	return api.Accept(stream, &api.SubmitReply{V: api.Version, Ack: ack, Missing: []capsule.CID{}})
+}
+
+// receive checks a submission and stores the content that came with it.
+func (s *Server) receive(req *api.SubmitRequest, stream io.Reader) (*capsule.Capsule, error) {
+	if r := req.Check(); r != nil {
+		return nil, r
+	}
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	head, err := v.Head()
+	v.Close()
+	if err != nil {
+		return nil, err
+	}
+	// Zone time stands still while a zone is idle: the clock decides about a capsule that starts now, the log later.
+	c, err := capsule.Verify(req.Envelope, max(head.Time, uint64(time.Now().UnixMilli())), s.chains)
+	if err != nil {
+		return nil, err
+	}
+	if c.Manifest().Home != s.id {
+		return nil, &api.Refusal{Code: api.CodeUnknownZone, Detail: fmt.Sprintf("the capsule's home is zone %s, this voter is of %s", c.Manifest().Home, s.id)}
+	}
+	m := c.Manifest()
+	for _, content := range req.Contents {
+		if content.CID != m.Code && content.CID != m.Base && content.CID != m.State {
+			return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("content %s is no part of the capsule", content.CID)}
+		}
+		var b buffer
+		if err := api.Unpack(stream, content, &b); err != nil {
+			return nil, &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
+		}
+		if _, err := s.cfg.Contents.Put(content.CID.Codec, b); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// buffer collects content; api.Unpack bounds it.
+type buffer []byte
+
+func (b *buffer) Write(p []byte) (int, error) {
+	*b = append(*b, p...)
+	return len(p), nil
+}
+
+func (s *Server) acknowledge(c *capsule.Capsule) ([]byte, error) {
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	head, err := v.Head()
+	if err != nil {
+		return nil, err
+	}
+	set, err := v.Voters()
+	if err != nil {
+		return nil, err
+	}
+	return api.SignAck(s.cfg.Identity, api.Ack{Zone: s.id, Generation: set.Generation, Epoch: set.Epoch, Capsule: c.ID(), Time: head.Time})
+}
+
+// admit proposes a capsule that is held here. Whoever waits for its result learns of a refusal by watching.
+func (s *Server) admit(c *capsule.Capsule) {
+	for _, id := range []capsule.CID{c.Manifest().Code, c.Manifest().Base, c.Manifest().State} {
+		if !id.IsZero() {
+			s.cfg.Contents.Keep(id, c.ID().String())
+		}
+	}
+	cmd, err := machine.NewAdmit(c.Bytes())
+	if err != nil {
+		s.cfg.Logger.Error("admission not encoded", "capsule", c.ID(), "err", err)
+		return
+	}
+	s.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(s.ctx, proposeTimeout)
+		defer cancel()
+		out, err := s.cfg.Zone.Propose(ctx, cmd)
+		switch {
+		case err != nil:
+			s.cfg.Logger.Warn("capsule not admitted", "capsule", c.ID(), "err", err)
+		case out.Result.Refusal != nil:
+			s.watch.refused(c.ID(), out.Result.Refusal)
+			s.cfg.Logger.Info("capsule refused", "capsule", c.ID(), "reason", out.Result.Refusal)
+		}
+	})
+}
+
+// Command serves one api.CommandRequest.
+func (s *Server) Command(ctx context.Context, req *api.CommandRequest, w io.Writer) error {
+	out, err := s.command(ctx, req)
+	return reply(w, out, err)
+}
+
+func (s *Server) command(ctx context.Context, req *api.CommandRequest) (*api.CommandReply, error) {
+	if err := s.mine(req.V, req.Zone); err != nil {
+		return nil, err
+	}
+	if len(req.Command) > api.MaxCommand {
+		return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("a command of %d bytes, at most %d", len(req.Command), api.MaxCommand)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
+	defer cancel()
+	out, err := s.cfg.Zone.Propose(ctx, req.Command)
+	if err != nil {
+		return nil, err
+	}
+	r := &out.Result
+	if r.Refusal != nil {
+		return nil, r.Refusal
+	}
+	rep := &api.CommandReply{V: api.Version, Index: out.Index, Repeated: r.Repeated, N: r.N}
+	if !r.Capsule.IsZero() {
+		rep.Status = r.Status.String()
+	}
+	return rep, nil
+}
+
+func (s *Server) mine(v uint8, z capsule.ZoneID) error {
+	if v != api.Version {
+		return &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("version %d, this node knows %d", v, api.Version)}
+	}
+	if z != s.id {
+		return &api.Refusal{Code: api.CodeUnknownZone, Detail: fmt.Sprintf("this voter is of zone %s, not %s", s.id, z)}
+	}
+	return nil
+}
+
+// Info tells how the zone stands, to somebody who has a voter set of the past.
+func (s *Server) Info(req *api.ZoneRequest) (*api.ZoneInfo, error) {
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	info := &api.ZoneInfo{V: api.Version, Zone: s.id, Genesis: s.cfg.Genesis, Descriptor: []byte{}, Epochs: [][]byte{}, Gateways: []api.Peer{}}
+	if info.Epochs, err = epochs(&v.View, req.Epoch); err != nil {
+		return nil, err
+	}
+	set, err := v.Voters()
+	if err != nil {
+		// Not founded yet: the genesis says who will vote.
+		g, id, perr := cert.ParseGenesis(s.cfg.Genesis)
+		if perr != nil {
+			return nil, perr
+		}
+		set = g.VoterSet(id)
+	}
+	info.Voters = s.cfg.Peers(set.Keys)
+	if s.cfg.Gateways != nil {
+		info.Gateways = s.cfg.Gateways()
+	}
+	return info, nil
+}
+
+// epochs encodes the acts that lead from an epoch to the present one.
+func epochs(v *machine.View, after uint64) ([][]byte, error) {
+	out := [][]byte{}
+	var fail error
+	err := v.Epochs(after, api.MaxEpochs, func(_ uint64, act cert.SignedAdmin) {
+		b, err := capsule.Marshal(&act)
+		if err != nil {
+			fail = err
+			return
+		}
+		out = append(out, b)
+	})
+	return out, errors.Join(err, fail)
+}

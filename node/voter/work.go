@@ -1,0 +1,129 @@
+package voter
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// Work serves one worker's line: it sends every lease that the zone grants to the worker, and every end of one, until the
+// stream or the voter ends.
+func (s *Server) Work(ctx context.Context, worker capsule.Key, req *api.WorkRequest, w io.Writer) error {
+	if err := s.mine(req.V, req.Zone); err != nil {
+		return api.Refuse(w, refusal(err))
+	}
+	sub, err := s.cfg.Zone.Subscribe(worker)
+	if err != nil {
+		return api.Refuse(w, refusal(err))
+	}
+	defer sub.Close()
+	if err := s.over(worker, req, w); err != nil {
+		return err
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case e, ok := <-sub.C:
+			if !ok {
+				return errors.New("the voter stops, or the worker reads too slowly")
+			}
+			if err := s.tell(ctx, e, w); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// over tells a worker which of the leases that it thinks it holds have ended.
+func (s *Server) over(worker capsule.Key, req *api.WorkRequest, w io.Writer) error {
+	for _, ref := range req.Holds {
+		c, err := s.row(ref.Capsule)
+		if err == nil && c.Status == machine.StatusRunning && c.Lease.Worker == worker && c.Lease.Number == ref.Number {
+			continue
+		}
+		if err := api.Accept(w, &api.Work{V: api.Version, Lease: ref, Stop: true, Grant: []byte{}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) tell(ctx context.Context, e machine.Effect, w io.Writer) error {
+	m := &api.Work{V: api.Version, Lease: api.LeaseRef{Capsule: e.Capsule, Number: e.Lease}, Grant: []byte{}}
+	if e.Kind == machine.EffectStop {
+		m.Stop = true
+		return api.Accept(w, m)
+	}
+	g, err := s.grant(ctx, e)
+	if err != nil {
+		// The lease may have ended since; if not, it runs out and is granted anew.
+		s.cfg.Logger.Debug("lease not delivered", "capsule", e.Capsule, "lease", e.Lease, "err", err)
+		return nil
+	}
+	if m.Grant, err = capsule.Marshal(g); err != nil {
+		return err
+	}
+	return api.Accept(w, m)
+}
+
+// grant collects everything that the worker verifies.
+func (s *Server) grant(ctx context.Context, e machine.Effect) (*api.LeaseGrant, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	warrant, c, err := s.cfg.Zone.Warrant(ctx, e.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	if warrant.Segment.Lease != e.Lease || warrant.Worker != e.Worker {
+		return nil, errors.New("the lease has been replaced")
+	}
+	admission, err := s.cfg.Zone.Certificate(ctx, cert.Slot{Capsule: e.Capsule, Phase: cert.PhaseIn})
+	if err != nil {
+		return nil, err
+	}
+	g := &api.LeaseGrant{V: api.Version, Zone: s.id}
+	if g.Segment, err = capsule.Marshal(warrant); err != nil {
+		return nil, err
+	}
+	if g.Admission, err = admission.Bytes(); err != nil {
+		return nil, err
+	}
+	if g.Warrant, err = c.Bytes(); err != nil {
+		return nil, err
+	}
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	slots, err := v.Slots(e.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range slots {
+		if d := c.Decision.Slot; r.Hop == d.Hop && r.Segment == d.Segment && r.Phase == d.Phase {
+			g.Body = r.Body
+		}
+	}
+	if g.Epochs, err = epochs(&v.View, 0); err != nil {
+		return nil, err
+	}
+	head, err := v.Head()
+	if err != nil {
+		return nil, err
+	}
+	set, err := v.Voters()
+	if err != nil {
+		return nil, err
+	}
+	g.Now = max(head.Time, min(uint64(time.Now().UnixMilli()), warrant.Expires))
+	g.Holders = s.cfg.Peers(set.Keys)
+	return g, nil
+}

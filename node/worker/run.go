@@ -1,0 +1,383 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/vm"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// grant is a lease that was verified.
+type grant struct {
+	warrant  machine.Warrant
+	manifest *capsule.Manifest
+	holders  []capsule.Key
+	lease    uint64 // ms that were left of it when it was sent
+}
+
+// verify checks everything that a voter sent against the zone's certificates.
+func (w *Worker) verify(m *api.Work) (*grant, error) {
+	var g api.LeaseGrant
+	if err := capsule.Unmarshal(m.Grant, &g); err != nil {
+		return nil, err
+	}
+	if g.Zone != w.zone {
+		return nil, fmt.Errorf("a grant of zone %s", g.Zone)
+	}
+	if err := w.certified(&g, m.Lease.Capsule); err != nil {
+		return nil, err
+	}
+	out := &grant{}
+	if err := capsule.Unmarshal(g.Segment, &out.warrant); err != nil {
+		return nil, err
+	}
+	var body machine.LeaseBody
+	if err := capsule.Unmarshal(g.Body, &body); err != nil {
+		return nil, err
+	}
+	x := &out.warrant
+	if x.Segment.Capsule != m.Lease.Capsule || x.Segment.Lease != m.Lease.Number || x.Worker != w.cfg.Identity.Key() ||
+		x.Fresh != body.Fresh || x.Start.State != body.State || x.Start.StateHash != body.StateHash ||
+		x.Seed != body.Seed || x.Clock != body.Clock || x.Resume != body.Resume {
+		return nil, errors.New("the segment is not the one that the warrant certifies")
+	}
+	c, err := capsule.Decode(x.Envelope)
+	if err != nil {
+		return nil, err
+	}
+	if c.ID() != x.Segment.Capsule {
+		return nil, errors.New("the envelope is another capsule's")
+	}
+	out.manifest, out.lease = c.Manifest(), x.Expires-min(g.Now, x.Expires)
+	for _, p := range g.Holders {
+		out.holders = append(out.holders, p.Key)
+	}
+	return out, nil
+}
+
+// certified checks a grant's certificates, learning the epochs on the way.
+func (w *Worker) certified(g *api.LeaseGrant, id capsule.ID) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, b := range g.Epochs {
+		var s cert.SignedAdmin
+		if err := capsule.Unmarshal(b, &s); err != nil {
+			return fmt.Errorf("epoch %d on the way: %w", i, err)
+		}
+		if err := w.cfg.Tracker.Follow(&s); err != nil && !errors.Is(err, cert.ErrEpoch) {
+			return fmt.Errorf("epoch %d on the way: %w", i, err)
+		}
+	}
+	_, err := g.Check(id, w.cfg.Tracker.Set)
+	return err
+}
+
+// take begins a segment that was granted.
+func (w *Worker) take(m *api.Work) error {
+	g, err := w.verify(m)
+	if err != nil {
+		return err
+	}
+	id := g.warrant.Segment.Capsule
+	ctx, cancel := context.WithCancelCause(w.ctx)
+	l := &lease{number: g.warrant.Segment.Lease, cancel: cancel}
+	w.mu.Lock()
+	if old := w.leases[id]; old != nil {
+		if old.number >= l.number {
+			w.mu.Unlock()
+			cancel(nil)
+			return nil // told twice
+		}
+		old.cancel(errLost)
+	}
+	w.leases[id] = l
+	w.period = max(minPeriod, time.Duration(g.lease)*time.Millisecond/3)
+	w.mu.Unlock()
+	w.wg.Go(func() {
+		defer cancel(nil)
+		err := w.run(ctx, g)
+		w.mu.Lock()
+		if w.leases[id] == l {
+			delete(w.leases, id)
+		}
+		if err == nil {
+			w.done++
+		}
+		w.mu.Unlock()
+		if err != nil && !errors.Is(err, errLost) && w.ctx.Err() == nil {
+			w.cfg.Logger.Warn("segment given up", "zone", w.zone, "capsule", id, "segment", g.warrant.Segment.Segment, "err", err)
+			w.giveUp(g, err)
+		}
+	})
+	return nil
+}
+
+// giveUp returns a lease that this worker can't serve, so that another needn't wait for it to run out.
+func (w *Worker) giveUp(g *grant, cause error) {
+	s := g.warrant.Segment
+	w.cfg.Note(s.Capsule, api.WatchEvent{Kind: api.EventRetry, Segment: s.Segment, Text: cause.Error()})
+	cmd, err := machine.NewRenew(w.cfg.Identity, &machine.Renew{
+		Scope: w.scope(), Sequence: w.next(), Drop: []machine.LeaseRef{{Capsule: s.Capsule, Number: s.Lease}},
+	})
+	if err == nil {
+		_, err = w.command(w.ctx, cmd)
+	}
+	if err != nil {
+		w.cfg.Logger.Debug("lease not returned", "capsule", s.Capsule, "err", err)
+	}
+}
+
+// run executes a segment and commits it.
+func (w *Worker) run(ctx context.Context, g *grant) error {
+	p, err := w.parts(ctx, g)
+	if errors.Is(err, errBroken) {
+		return w.commitEnd(ctx, g, outcome{end: machine.EndTrap, output: clip(err.Error())}, 0)
+	} else if err != nil {
+		return fmt.Errorf("fetch: %w", err)
+	}
+	seg, err := load(&g.warrant, g.manifest, p, w.effects(ctx, g), vm.Config{Compiler: w.cfg.Compiler, Budget: w.cfg.Budget})
+	if errors.Is(err, errBroken) {
+		return w.commitEnd(ctx, g, outcome{end: machine.EndTrap, output: clip(err.Error())}, 0)
+	} else if err != nil {
+		return err
+	}
+	defer seg.close()
+	last := time.Now()
+	out, err := seg.run(ctx, func() {
+		if time.Since(last) >= checkpointEvery {
+			w.checkpoint(ctx, seg)
+			last = time.Now()
+		}
+	})
+	if errors.Is(err, errBroken) {
+		return w.commitEnd(ctx, g, outcome{end: machine.EndTrap, output: clip(err.Error())}, min(seg.used(), g.warrant.Units))
+	} else if err != nil {
+		return err
+	}
+	return w.commit(ctx, seg, out)
+}
+
+func (w *Worker) effects(ctx context.Context, g *grant) *effects {
+	s := g.warrant.Segment
+	e := &effects{
+		data: &remote{ctx: ctx, w: w, lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, index: g.warrant.Index},
+		self: w.zone, here: g.manifest.Stop, clock: g.warrant.Clock, seed: g.warrant.Seed, units: g.warrant.Units,
+		reads: map[string]read{}, writes: map[string]machine.Write{},
+		note: func(ev api.WatchEvent) {
+			ev.Segment = s.Segment
+			w.cfg.Note(s.Capsule, ev)
+		},
+	}
+	for _, n := range g.manifest.Needs {
+		if n.Zone == w.zone {
+			e.caps = append(e.caps, capsule.Cap{Resource: n.Resource, Ability: n.Ability})
+		}
+	}
+	for _, stop := range g.manifest.Itinerary {
+		if stop.Zone == w.zone {
+			e.zone = stop.Name
+		}
+	}
+	return e
+}
+
+// maxCode bounds a module, maxState a base or continuation.
+const (
+	maxCode  = 32 << 20
+	maxState = 32 << 20
+)
+
+// parts fetches code, base and state.
+func (w *Worker) parts(ctx context.Context, g *grant) (parts, error) {
+	var p parts
+	var err error
+	if p.code, err = w.code.get(g.manifest.Code, func() ([]byte, error) {
+		return w.cfg.Net.Fetch(ctx, g.manifest.Code, maxCode, g.holders...)
+	}); err != nil {
+		return p, err
+	}
+	at := g.warrant.Start
+	if !g.warrant.Check.State.IsZero() {
+		at = g.warrant.Check
+	}
+	state := at.State
+	if state.IsZero() {
+		if state = g.manifest.State; state.IsZero() {
+			return p, nil
+		}
+	}
+	if p.state = g.warrant.Inline; !at.Inline || len(p.state) == 0 {
+		if p.state, err = w.cfg.Net.Fetch(ctx, state, maxState, g.holders...); err != nil {
+			return p, err
+		}
+	}
+	if capsule.RawCID(p.state) != state {
+		return p, fmt.Errorf("%w: the continuation has another hash", errBroken)
+	}
+	if !g.manifest.Base.IsZero() {
+		p.base, err = w.cfg.Net.Fetch(ctx, g.manifest.Base, maxState, g.holders...)
+	}
+	return p, err
+}
+
+// commit ends the segment in the zone.
+func (w *Worker) commit(ctx context.Context, seg *segment, out outcome) error {
+	c := &machine.Commit{
+		Scope: w.scope(), Segment: seg.warrant.Segment, Gas: min(seg.used(), seg.warrant.Units),
+		End: out.end, Due: out.due, Target: out.target, Code: out.code, Output: out.output,
+		Saved: machine.Saved{Inline: []byte{}},
+	}
+	switch out.end {
+	case machine.EndFail, machine.EndTrap, machine.EndDry:
+		// The reads still have to hold for a failure to be true; its writes are dropped.
+		seg.eff.journal(c)
+		c.Writes, c.Events = nil, nil
+	default:
+		seg.eff.journal(c)
+	}
+	if out.end != machine.EndDone && out.end != machine.EndFail && out.end != machine.EndTrap {
+		saved, _, err := seg.save()
+		if err != nil {
+			return fmt.Errorf("freeze: %w", err)
+		}
+		c.Saved = saved
+	}
+	return w.send(ctx, c)
+}
+
+// commitEnd ends a capsule that could not be loaded or went on in no way.
+func (w *Worker) commitEnd(ctx context.Context, g *grant, out outcome, gas uint64) error {
+	return w.send(ctx, &machine.Commit{
+		Scope: w.scope(), Segment: g.warrant.Segment, Gas: gas, End: out.end, Code: out.code, Output: out.output,
+		Saved: machine.Saved{Inline: []byte{}},
+	})
+}
+
+// send repeats a commit until its outcome is known. The lease fences it, so it counts once.
+func (w *Worker) send(ctx context.Context, c *machine.Commit) error {
+	cmd, err := machine.NewCommit(w.cfg.Identity, c)
+	if err != nil {
+		return err
+	}
+	for wait := retryLow; ; wait = min(2*wait, retryHigh) {
+		_, err := w.command(ctx, cmd)
+		var refused *api.Refusal
+		if err == nil || errors.As(err, &refused) {
+			if refused != nil && refused.Code == string(machine.CodeLease) {
+				return errLost
+			}
+			if refused == nil || refused.Code != api.CodeUnavailable && refused.Code != api.CodeBusy {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// checkpoint saves a segment that runs long. One that has read or buffered something is only kept as far as its start:
+// its journal would have to be promised by the voters first.
+func (w *Worker) checkpoint(ctx context.Context, seg *segment) {
+	e := seg.eff
+	if len(e.reads)+len(e.scans)+len(e.writes)+len(e.events) > 0 {
+		return
+	}
+	saved, _, err := seg.save()
+	if err != nil || len(saved.Inline) == 0 {
+		return
+	}
+	cmd, err := machine.NewCheckpoint(w.cfg.Identity, &machine.Checkpoint{
+		Scope: w.scope(), Segment: seg.warrant.Segment, Gas: min(seg.used(), seg.warrant.Units), Saved: saved,
+	})
+	if err == nil {
+		_, err = w.command(ctx, cmd)
+	}
+	if err != nil {
+		w.cfg.Logger.Debug("checkpoint not kept", "capsule", seg.warrant.Segment.Capsule, "err", err)
+	}
+	w.cfg.Note(seg.warrant.Segment.Capsule, api.WatchEvent{Kind: api.EventGas, Segment: seg.warrant.Segment.Segment, N: seg.used()})
+}
+
+// remote reads the zone's data under a lease.
+type remote struct {
+	ctx   context.Context
+	w     *Worker
+	lease api.LeaseRef
+	index uint64
+}
+
+func (r *remote) request() *api.ReadRequest {
+	return &api.ReadRequest{V: api.Version, Zone: r.w.zone, Lease: r.lease, Index: r.index, After: []byte{}}
+}
+
+func (r *remote) Row(key []byte) (api.Row, error) {
+	req := r.request()
+	req.Key = key
+	reply, err := ask[api.ReadReply](r.ctx, r.w, api.ProtoRead, req, api.MaxRead)
+	if err != nil {
+		return api.Row{}, err
+	}
+	if len(reply.Rows) != 1 || string(reply.Rows[0].Key) != string(key) {
+		return api.Row{}, fmt.Errorf("%w: a reply to another read", api.ErrMessage)
+	}
+	return reply.Rows[0], nil
+}
+
+func (r *remote) Rows(prefix, after []byte) ([]api.Row, bool, error) {
+	req := r.request()
+	req.Key, req.After, req.Scan, req.Rows = prefix, after, true, api.MaxRows
+	reply, err := ask[api.ReadReply](r.ctx, r.w, api.ProtoRead, req, api.MaxRead)
+	if err != nil {
+		return nil, false, err
+	}
+	return reply.Rows, reply.More, nil
+}
+
+// codeCache keeps decoded modules: most capsules of a zone run a few programs.
+type codeCache struct {
+	mu   sync.Mutex // guards the fields below
+	m    map[capsule.CID]*vm.Module
+	keys []capsule.CID // oldest first
+}
+
+// maxModules bounds the decoded modules, a few megabytes each.
+const maxModules = 64
+
+func newCodeCache() *codeCache { return &codeCache{m: map[capsule.CID]*vm.Module{}} }
+
+func (c *codeCache) get(id capsule.CID, fetch func() ([]byte, error)) (*vm.Module, error) {
+	c.mu.Lock()
+	m := c.m[id]
+	c.mu.Unlock()
+	if m != nil {
+		return m, nil
+	}
+	b, err := fetch()
+	if err != nil {
+		return nil, err
+	}
+	if m, err = vm.Decode(b); err != nil {
+		return nil, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if had := c.m[id]; had != nil {
+		return had, nil
+	}
+	if len(c.keys) >= maxModules {
+		delete(c.m, c.keys[0])
+		c.keys = c.keys[1:]
+	}
+	c.m[id], c.keys = m, append(c.keys, id)
+	return m, nil
+}

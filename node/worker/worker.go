@@ -1,0 +1,327 @@
+// Package worker runs capsules for a zone: it takes leases, executes their segments and commits what they did. It must
+// never run anything without a certificate, believe a voter beyond it, or know more of the zone's data than it reads
+// under a lease.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/vm"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// Net is how a worker reaches its zone. Connections lead to the key that was asked for.
+type Net interface {
+	Open(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)
+	// Fetch returns content, verified, from a cache or one of the holders.
+	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
+}
+
+// Config describes a worker of one zone.
+type Config struct {
+	Identity *capsule.Identity // of the worker alone: never a voter's
+	Tracker  *cert.Tracker     // the zone; the worker owns it
+	Chain    capsule.Chain     // the right to work, empty where the zone lets anybody
+	Slots    uint32            // segments at a time
+	Pages    uint32            // memory of all of them, 64 KiB each
+	Net      Net
+	// Voters says whom to try, as known now.
+	Voters   func() []capsule.Key
+	Compiler vm.Compiler // nil interprets
+	Budget   vm.Budget
+	// Note is told what happens to capsules here, for whoever watches. It must not block.
+	Note   func(id capsule.ID, e api.WatchEvent)
+	Logger *slog.Logger
+}
+
+// Worker serves one zone until it is closed.
+type Worker struct {
+	cfg  Config
+	zone capsule.ZoneID
+	code *codeCache
+
+	mu       sync.Mutex // guards what follows, and cfg.Tracker
+	sequence uint64     // of the last command
+	voter    capsule.Key
+	leases   map[capsule.ID]*lease
+	drain    bool
+	done     uint64        // segments that were committed
+	period   time.Duration // between renewals, a third of the zone's lease
+
+	ctx    context.Context // ends with the worker
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// lease is a segment that runs here.
+type lease struct {
+	number uint64
+	cancel context.CancelCauseFunc
+}
+
+// errLost: the lease is over. What the segment did is void.
+var errLost = errors.New("the lease is over")
+
+// Start begins to work.
+func Start(cfg Config) *Worker {
+	if cfg.Note == nil {
+		cfg.Note = func(capsule.ID, api.WatchEvent) {}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), code: newCodeCache(), leases: map[capsule.ID]*lease{}}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.wg.Go(w.serve)
+	w.wg.Go(w.renew)
+	return w
+}
+
+// Close stops at once. The zone gives the leases to others when they run out.
+func (w *Worker) Close() {
+	w.cancel()
+	w.wg.Wait()
+}
+
+// Drain takes no more work, saves what runs and gives it back, and returns when nothing is left or ctx ends.
+func (w *Worker) Drain(ctx context.Context) error {
+	w.mu.Lock()
+	w.drain = true
+	w.mu.Unlock()
+	if err := w.register(ctx); err != nil {
+		return fmt.Errorf("drain: %w", err)
+	}
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for {
+		w.mu.Lock()
+		left := len(w.leases)
+		w.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("drain: %d segments still run: %w", left, ctx.Err())
+		case <-t.C:
+		}
+	}
+}
+
+// Status is what a worker does.
+type Status struct {
+	Zone     capsule.ZoneID
+	Running  []capsule.ID
+	Segments uint64 // committed since the start
+	Voter    capsule.Key
+	Draining bool
+}
+
+// Status tells what the worker does now.
+func (w *Worker) Status() Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := Status{Zone: w.zone, Segments: w.done, Voter: w.voter, Draining: w.drain}
+	for id := range w.leases {
+		s.Running = append(s.Running, id)
+	}
+	return s
+}
+
+const (
+	callTimeout = 10 * time.Second
+	retryLow    = 50 * time.Millisecond
+	retryHigh   = 2 * time.Second
+)
+
+// serve keeps a line to one voter at a time.
+func (w *Worker) serve() {
+	wait := retryLow
+	for next := 0; w.ctx.Err() == nil; next++ {
+		voters := w.cfg.Voters()
+		if len(voters) > 0 {
+			k := voters[next%len(voters)]
+			began := time.Now()
+			err := w.line(k)
+			if w.ctx.Err() != nil {
+				return
+			}
+			w.cfg.Logger.Debug("line to the zone ended", "zone", w.zone, "voter", k, "err", err)
+			if time.Since(began) > retryHigh {
+				wait = retryLow
+			}
+		}
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, retryHigh)
+	}
+}
+
+// line registers and takes what one voter sends.
+func (w *Worker) line(k capsule.Key) error {
+	w.mu.Lock()
+	w.voter = k
+	w.mu.Unlock()
+	if err := w.register(w.ctx); err != nil {
+		return err
+	}
+	s, err := w.cfg.Net.Open(w.ctx, k, api.ProtoWork)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	stop := context.AfterFunc(w.ctx, func() { _ = s.SetDeadline(time.Now()) })
+	defer stop()
+	req := &api.WorkRequest{V: api.Version, Zone: w.zone}
+	w.mu.Lock()
+	for id, l := range w.leases {
+		req.Holds = append(req.Holds, api.LeaseRef{Capsule: id, Number: l.number})
+	}
+	w.mu.Unlock()
+	if err := api.Write(s, req); err != nil {
+		return err
+	}
+	for {
+		m, err := api.Receive[api.Work](s, api.MaxWork)
+		if err != nil {
+			return err
+		}
+		if m.Stop {
+			w.stop(m.Lease)
+			continue
+		}
+		if err := w.take(m); err != nil {
+			w.cfg.Logger.Warn("lease refused", "zone", w.zone, "capsule", m.Lease.Capsule, "err", err)
+		}
+	}
+}
+
+// next is the sequence number of the worker's next command: the time, so that it grows across restarts.
+func (w *Worker) next() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sequence = max(w.sequence+1, uint64(time.Now().UnixMilli()))
+	return w.sequence
+}
+
+func (w *Worker) scope() machine.Scope {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return machine.NewScope(w.zone, w.cfg.Tracker.Newest().Generation)
+}
+
+// register tells the zone what the worker offers.
+func (w *Worker) register(ctx context.Context) error {
+	w.mu.Lock()
+	drain := w.drain
+	w.mu.Unlock()
+	cmd, err := machine.NewRegister(w.cfg.Identity, &machine.Register{
+		Scope: w.scope(), Sequence: w.next(), Slots: w.cfg.Slots, Pages: w.cfg.Pages, Drain: drain, Chain: w.cfg.Chain,
+	})
+	if err != nil {
+		return err
+	}
+	_, err = w.command(ctx, cmd)
+	if err != nil {
+		err = fmt.Errorf("register with zone %s: %w", w.zone, err)
+	}
+	return err
+}
+
+// command hands a voter a command and waits for its outcome.
+func (w *Worker) command(ctx context.Context, cmd []byte) (*api.CommandReply, error) {
+	return ask[api.CommandReply](ctx, w, api.ProtoCommand, &api.CommandRequest{V: api.Version, Zone: w.zone, Command: cmd}, api.MaxMessage)
+}
+
+// ask makes one request of the voter that the worker has, or of another if that can't be reached.
+func ask[T any](ctx context.Context, w *Worker, proto string, request any, most int) (*T, error) {
+	w.mu.Lock()
+	first := w.voter
+	w.mu.Unlock()
+	var last error
+	for _, k := range append([]capsule.Key{first}, w.cfg.Voters()...) {
+		if k.IsZero() || last != nil && k == first {
+			continue
+		}
+		reply, err := askOne[T](ctx, w, k, proto, request, most)
+		var refused *api.Refusal
+		if err == nil || errors.As(err, &refused) && refused.Code != api.CodeUnavailable && refused.Code != api.CodeBusy {
+			return reply, err
+		}
+		if last = err; ctx.Err() != nil {
+			break
+		}
+	}
+	if last == nil {
+		last = errors.New("no voter of the zone is known")
+	}
+	return nil, last
+}
+
+func askOne[T any](ctx context.Context, w *Worker, k capsule.Key, proto string, request any, most int) (*T, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	s, err := w.cfg.Net.Open(ctx, k, proto)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	deadline, _ := ctx.Deadline()
+	_ = s.SetDeadline(deadline)
+	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Now()) })
+	defer stop()
+	return api.Ask[T](s, request, most)
+}
+
+// minPeriod bounds how often leases are renewed, whatever a zone asks for.
+const minPeriod = 100 * time.Millisecond
+
+// renew keeps the leases alive.
+func (w *Worker) renew() {
+	for {
+		w.mu.Lock()
+		period := max(minPeriod, w.period)
+		w.mu.Unlock()
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-time.After(period):
+		}
+		r := &machine.Renew{Scope: w.scope(), Sequence: w.next()}
+		w.mu.Lock()
+		for id, l := range w.leases {
+			r.Keep = append(r.Keep, machine.LeaseRef{Capsule: id, Number: l.number})
+		}
+		w.mu.Unlock()
+		if len(r.Keep) == 0 {
+			continue
+		}
+		cmd, err := machine.NewRenew(w.cfg.Identity, r)
+		if err == nil {
+			_, err = w.command(w.ctx, cmd)
+		}
+		if err != nil && w.ctx.Err() == nil {
+			w.cfg.Logger.Warn("leases not renewed", "zone", w.zone, "leases", len(r.Keep), "err", err)
+		}
+	}
+}
+
+func (w *Worker) stop(ref api.LeaseRef) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l := w.leases[ref.Capsule]; l != nil && l.number <= ref.Number {
+		l.cancel(errLost)
+	}
+}
