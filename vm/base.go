@@ -88,7 +88,7 @@ func (b *Base) table(i int) []uint64 {
 
 func fromBody(body []byte, against byte, base *Base, c Config, src Sources) (*Store, []byte, error) {
 	s := NewStore(c)
-	r := newBodyReader(bytes.NewReader(body), s, src)
+	r := newBodyReader(bytes.NewReader(body), min(len(body), readBuffer), s, src)
 	if err := r.body(against, base); err != nil {
 		s.Close()
 		return nil, nil, err

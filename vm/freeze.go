@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
@@ -67,7 +68,7 @@ func (s *Store) Freeze(o FreezeOptions) ([]byte, error) {
 const maxWindow = 1 << 20
 
 var encoders = sync.Pool{New: func() any {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithEncoderConcurrency(1),
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
 		zstd.WithWindowSize(maxWindow), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
 	if err != nil {
 		panic(err) // the options are constants
@@ -478,6 +479,9 @@ func (s *Store) writeMemories(w *bodyWriter, line baseline) {
 			}
 			w.uint(uint64(next - first))
 			w.uint(uint64(first - end))
+			if n := (next - first) * deltaPage; w.sum == nil && w.err == nil && w.room(n) {
+				w.b = slices.Grow(w.b, n)
+			}
 			for p := first; p < next; p++ {
 				w.raw(page(p))
 				if off := p * deltaPage; w.err == nil && off < len(base) {

@@ -86,7 +86,7 @@ func Thaw(b []byte, c Config, src Sources) (*Store, []byte, error) {
 	s := NewStore(c)
 	err = s.take(maxWindow + readBuffer)
 	if err == nil {
-		r := newBodyReader(io.LimitReader(dec, int64(size)), s, src)
+		r := newBodyReader(io.LimitReader(dec, int64(size)), readBuffer, s, src)
 		err = r.body(against, base)
 		if err == nil && r.pos != int64(size) {
 			err = r.fail("%d bytes are left over", int64(size)-r.pos)
@@ -149,8 +149,8 @@ type thawedFrame struct {
 	slots []uint64 // the frame's, all of them
 }
 
-func newBodyReader(r io.Reader, s *Store, src Sources) *bodyReader {
-	return &bodyReader{r: bufio.NewReaderSize(r, readBuffer), s: s, src: src, types: typeCache{}}
+func newBodyReader(r io.Reader, buffer int, s *Store, src Sources) *bodyReader {
+	return &bodyReader{r: bufio.NewReaderSize(r, buffer), s: s, src: src, types: typeCache{}}
 }
 
 func (r *bodyReader) fail(format string, args ...any) error {
