@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -24,6 +25,8 @@ const (
 type duties struct {
 	z    *Zone
 	wake chan struct{}
+	// members is the last entry that changed the voter set since the start.
+	members atomic.Uint64
 	// age counts the sweeps for which an index was found uncertified. Only the loop uses it.
 	age  map[uint64]int
 	done uint64 // all indices up to here were found certified, or given up
@@ -102,6 +105,12 @@ func (z *Zone) unfounded() bool {
 
 // reconcile makes one change that brings Raft's configuration nearer to the voter set. Its success brings the next signal.
 func (z *Zone) reconcile() error {
+	// Who leaves must not be cut off before it has seen the certificate of its leaving.
+	if at := z.duties.members.Load(); at != 0 {
+		if q, err := z.certs.quorum(at); q == nil {
+			return fmt.Errorf("the change at entry %d is not certified yet (%v)", at, err)
+		}
+	}
 	set := z.sets.newest()
 	members := z.node.Members()
 	for _, k := range set.Keys {

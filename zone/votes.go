@@ -61,6 +61,7 @@ type voting struct {
 	own        map[uint64]cert.Vote      // this voter's recent votes by index
 	conns      map[net.Conn]bool
 	closed     bool
+	suspects   map[capsule.Key]bool // voters that signed something else than a quorum
 	greeted    map[capsule.Key]bool // peers that have said hello since this voter started
 	conflicts  []cert.VoteConflict  // proofs against voters, at most maxConflicts
 }
@@ -199,11 +200,19 @@ func (v *voting) take(vote *cert.Vote, from capsule.Key) {
 	if set == nil || int(vote.Voter) >= len(set.Keys) || set.Keys[vote.Voter] != from {
 		return // an epoch that is not applied here yet: its quorum is asked for later
 	}
-	if q, err := v.certs.quorum(st.Index); err == nil && q != nil && q.Statement == *st {
-		v.remember(vote, from)
-		return // decided: no need to verify one more
+	q, err := v.certs.quorum(st.Index)
+	if err != nil {
+		return
 	}
 	v.mu.Lock()
+	switch {
+	case q != nil && q.Statement == *st && !v.suspects[from]:
+		v.mu.Unlock()
+		v.remember(vote, from)
+		return // decided: no need to verify one more
+	case q != nil && q.Statement != *st:
+		v.suspects[from] = true // its further votes are all kept, to prove that it contradicts itself
+	}
 	c := v.collectors[[2]uint64{st.Generation, st.Epoch}]
 	if c == nil {
 		c = cert.NewCollector(*set, v.certs.floor())
@@ -211,7 +220,7 @@ func (v *voting) take(vote *cert.Vote, from capsule.Key) {
 		v.trimLocked(st.Epoch)
 	}
 	c.Forget(v.certs.floor())
-	q, conflict, err := c.Add(vote)
+	done, conflict, err := c.Add(vote)
 	if conflict != nil && len(v.conflicts) < maxConflicts {
 		v.conflicts = append(v.conflicts, *conflict)
 	}
@@ -224,8 +233,8 @@ func (v *voting) take(vote *cert.Vote, from capsule.Key) {
 		return
 	}
 	v.remember(vote, from)
-	if q != nil {
-		v.decide(q)
+	if done != nil {
+		v.decide(done)
 	}
 }
 

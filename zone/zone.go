@@ -184,7 +184,7 @@ func (z *Zone) openNode(g *cert.Genesis, founder bool) error {
 		self: z.self, signer: z.signer, sets: z.sets, certs: z.certs, t: z.cfg.Transport, proto: z.proto(votesProto),
 		member: z.member, fork: z.fail, wake: make(chan struct{}, 1), ctx: z.ctx,
 		peers: map[capsule.Key]*votePeer{}, collectors: map[[2]uint64]*cert.Collector{}, last: map[capsule.Key]cert.Vote{},
-		own: map[uint64]cert.Vote{}, greeted: map[capsule.Key]bool{}, conns: map[net.Conn]bool{},
+		own: map[uint64]cert.Vote{}, greeted: map[capsule.Key]bool{}, suspects: map[capsule.Key]bool{}, conns: map[net.Conn]bool{},
 	}
 	z.calls = &caller{
 		t: z.cfg.Transport, proto: z.proto(callProto), member: z.member, handle: z.serve, ctx: z.ctx,
@@ -283,6 +283,7 @@ func (z *Zone) after(a *applied) {
 	z.hub.publish(&a.out)
 	for i := range a.out.Effects {
 		if a.out.Effects[i].Kind == machine.EffectMembers {
+			z.duties.members.Store(a.out.Index)
 			z.duties.signal()
 		}
 	}
