@@ -38,10 +38,7 @@ const gracePeriod = 20 * time.Second
 
 // build makes the libp2p host, listening nowhere yet: libp2p is content when one of many addresses works, we are not.
 func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) {
-	limits, err := cfg.Limits.withDefaults()
-	if err != nil {
-		return nil, err
-	}
+	limits := cfg.Limits
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Identity.PrivateKey())
 	if err != nil {
 		return nil, err

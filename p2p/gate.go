@@ -26,6 +26,7 @@ type gate struct {
 	denyKeys map[capsule.Key]bool // immutable after newGate
 	denyNets []netip.Prefix       // immutable after newGate
 	refused  atomic.Uint64
+	shed     atomic.Uint64
 
 	mu    sync.Mutex                // owns until
 	until map[capsule.Key]time.Time // peers shut out, and when they may come back
@@ -112,7 +113,7 @@ func (g *gate) allowAddr(m multiaddr.Multiaddr) bool {
 	return true
 }
 
-// snapshot returns the number of peers shut out now.
+// shutOut returns the number of peers shut out now.
 func (g *gate) shutOut() int {
 	now := time.Now()
 	g.mu.Lock()

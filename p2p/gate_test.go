@@ -158,6 +158,25 @@ func TestStreamLimits(t *testing.T) {
 		if served != 5 {
 			t.Errorf("served %d streams at once, want 5: at most 3 of each peer", served)
 		}
+		// A third peer is served although the two have taken everything.
+		d := simHost(t, nw, 4)
+		release = make(chan struct{})
+		for range 5 {
+			for _, h := range []*p2p.Host{a, b} {
+				go func() { _, _ = roundTrip(t.Context(), h, c.Key(), []byte("x")) }()
+			}
+		}
+		time.Sleep(time.Second)
+		connect(t, d, c)
+		go func() {
+			got, _ := roundTrip(t.Context(), d, c.Key(), []byte("x"))
+			answers <- string(got)
+		}()
+		time.Sleep(time.Second)
+		close(release)
+		if got := <-answers; got != "served" {
+			t.Errorf("the third peer got %q", got)
+		}
 		s, err := a.Dial(t.Context(), c.Key(), "/kitwork/big/1")
 		if err == nil {
 			_, err = s.Write([]byte("x"))
@@ -168,7 +187,7 @@ func TestStreamLimits(t *testing.T) {
 			t.Error("a handler without memory was run")
 		}
 		for _, p := range c.Snapshot().Protocols {
-			if p.ID == proto && (p.In != 5 || p.Busy != 15 || p.Open != 0) || p.ID == "/kitwork/big/1" && p.Memory != 1 {
+			if p.ID == proto && (p.In != 11 || p.Busy != 20 || p.Open != 0) || p.ID == "/kitwork/big/1" && p.Memory != 1 {
 				t.Errorf("counts %+v", p)
 			}
 		}

@@ -49,6 +49,8 @@ type Config struct {
 var (
 	ErrClosed      = errors.New("p2p: host is closed")
 	ErrUnsupported = errors.New("p2p: the peer does not serve this protocol")
+	ErrDenied      = errors.New("p2p: the peer does not serve this protocol to us")
+	ErrBusy        = errors.New("p2p: the peer has too much to do for us; try later, or another peer")
 	ErrNoAddress   = errors.New("p2p: no address of the peer is known; connect by multiaddr or let discovery find it")
 )
 
@@ -62,12 +64,13 @@ const (
 
 // Host is one identity on the network. All methods may be called from any goroutine.
 type Host struct {
-	key   capsule.Key
-	inner host.Host
-	token *raw.Host
-	gate  *gate
-	book  *book
-	log   *slog.Logger
+	key    capsule.Key
+	inner  host.Host
+	token  *raw.Host
+	gate   *gate
+	limits Limits
+	book   *book
+	log    *slog.Logger
 
 	resolve atomic.Pointer[Resolver]
 	running sync.WaitGroup // handlers and background work
@@ -112,8 +115,12 @@ func New(cfg Config) (*Host, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	if cfg.Limits, err = cfg.Limits.withDefaults(); err != nil {
+		return nil, err
+	}
 	h := &Host{
-		key: cfg.Identity.Key(), gate: gate, book: book, log: cfg.Log,
+		limits: cfg.Limits,
+		key:    cfg.Identity.Key(), gate: gate, book: book, log: cfg.Log,
 		services:  make(map[string]*service),
 		dialled:   make(map[string]*atomic.Uint64),
 		listeners: make(map[*Listener]struct{}),
@@ -157,7 +164,8 @@ func (h *Host) start(listen []string) error {
 		return context.WithCancel(life)
 	}
 	h.running.Go(h.watch)
-	h.running.Go(func() { h.saveBook(life.Done()) })
+	h.running.Go(func() { h.every(saveEvery, life.Done(), h.saveBook) })
+	h.running.Go(func() { h.every(shedEvery, life.Done(), h.shed) })
 	return nil
 }
 
@@ -320,10 +328,7 @@ func (h *Host) Dial(ctx context.Context, k capsule.Key, id string) (*Stream, err
 	}
 	s, err := h.inner.NewStream(network.WithNoDial(ctx, "connected above"), p, protocol.ID(id))
 	if err != nil {
-		if unsupported(err) {
-			err = ErrUnsupported
-		}
-		return nil, fmt.Errorf("p2p: open %s to %s: %w", id, k, err)
+		return nil, fmt.Errorf("p2p: open %s to %s: %w", id, k, refusal(err))
 	}
 	h.countDial(id)
 	return &Stream{s: s, peer: k, self: h.key, proto: id}, nil
@@ -428,18 +433,23 @@ func (h *Host) remember(p peer.ID) {
 	h.book.saw(k, addrs, time.Now())
 }
 
-func (h *Host) saveBook(done <-chan struct{}) {
-	t := time.NewTicker(saveEvery)
+// every calls fn each d until done.
+func (h *Host) every(d time.Duration, done <-chan struct{}, fn func()) {
+	t := time.NewTicker(d)
 	defer t.Stop()
 	for {
 		select {
 		case <-done:
 			return
 		case <-t.C:
-			if err := h.book.save(); err != nil {
-				h.log.Warn("save remembered peers", "err", err)
-			}
+			fn()
 		}
+	}
+}
+
+func (h *Host) saveBook() {
+	if err := h.book.save(); err != nil {
+		h.log.Warn("save remembered peers", "err", err)
 	}
 }
 

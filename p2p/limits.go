@@ -20,7 +20,9 @@ type Limits struct {
 	// Invariant: LowPeers ≤ HighPeers, and 2×HighPeers inbound connections are admitted, so that a trim always comes
 	// before a refusal and a newcomer can get in.
 	LowPeers, HighPeers int
-	// Memory is what libp2p may reserve for stream windows and protocol buffers, in bytes.
+	// Memory is what libp2p may reserve for stream windows and protocol buffers, in bytes; default 256 MiB. It is a
+	// promise, not use: yamux must let a peer send 256 KiB on every stream before anything is read (its specification
+	// fixes that), so 128 peers with two gossip streams each reserve 64 MiB and use next to nothing.
 	Memory int64
 	// ConnsPerIP bounds the connections at once from one IPv4 address or IPv6 /56; loopback is exempt.
 	ConnsPerIP int
@@ -29,7 +31,7 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() (Limits, error) {
-	def := Limits{LowPeers: 96, HighPeers: 128, Memory: 64 << 20, ConnsPerIP: 16, ConnsPerSec: 2}
+	def := Limits{LowPeers: 96, HighPeers: 128, Memory: 256 << 20, ConnsPerIP: 16, ConnsPerSec: 2}
 	if l.HighPeers == 0 {
 		l.HighPeers = max(def.HighPeers, l.LowPeers)
 	}
@@ -48,20 +50,28 @@ func (l Limits) withDefaults() (Limits, error) {
 	if l.LowPeers < 0 || l.LowPeers > l.HighPeers || l.HighPeers > 1<<16 {
 		return l, fmt.Errorf("p2p: limits: low %d and high %d peers: want 0 ≤ low ≤ high ≤ 65536", l.LowPeers, l.HighPeers)
 	}
-	if l.Memory < 8<<20 {
-		return l, fmt.Errorf("p2p: limits: memory of %d bytes is under the 8 MiB that a host needs", l.Memory)
+	if l.Memory < 32<<20 {
+		return l, fmt.Errorf("p2p: limits: memory of %d bytes is under the 32 MiB that a host needs", l.Memory)
 	}
 	return l, nil
 }
+
+// unnamed is how many inbound streams, of all peers, may be open without having named a protocol. Each costs a
+// goroutine and about 10 KB, for at most the 10 s that libp2p waits.
+func (l Limits) unnamed() int { return 8*l.HighPeers + 256 }
 
 // maxWindow is the largest receive window of one stream. A window doubles while the reader keeps up and the memory
 // limits allow; 4 MiB carries 40 MB/s over a round trip of 100 ms.
 const maxWindow = 4 << 20
 
-// streamMuxer returns yamux with our window bound. Its stream count is left to the resource manager.
+// maxFrame is the largest frame of yamux. A connection queues 64 frames for a peer that reads slowly: 1 MiB instead of
+// the 4 MiB of its default, at the same speed (560 MB/s on loopback).
+const maxFrame = 16 << 10
+
+// streamMuxer returns yamux with our bounds. Its stream count is left to the resource manager.
 func streamMuxer() *yamux.Transport {
 	t := *yamux.DefaultTransport
-	t.MaxStreamWindowSize = maxWindow
+	t.MaxStreamWindowSize, t.MaxMessageSize = maxWindow, maxFrame
 	return &t
 }
 
@@ -78,16 +88,18 @@ func resourceManager(l Limits) (network.ResourceManager, error) {
 		StreamsInbound: 32 * conns, StreamsOutbound: 32 * conns, Streams: 64 * conns,
 		Memory: rcmgr.LimitVal64(l.Memory),
 	}
-	// Not yet authenticated connections, and streams that have named no protocol.
+	// Not yet authenticated connections, and streams that have named no protocol. All peers share it, so it is many
+	// times what one may open: with 288 against 256, one peer that opened streams and said nothing kept all others
+	// out. Host.shed deals with many such peers.
 	transient := rcmgr.ResourceLimits{
 		ConnsInbound: conns/2 + 8, ConnsOutbound: conns/2 + 8, Conns: conns + 16, FD: conns + 16,
-		StreamsInbound: 2*conns + 32, StreamsOutbound: 4*conns + 32, Streams: 6*conns + 64,
+		StreamsInbound: rcmgr.LimitVal(l.unnamed()), StreamsOutbound: rcmgr.LimitVal(l.unnamed()), Streams: 2 * rcmgr.LimitVal(l.unnamed()),
 		Memory: rcmgr.LimitVal64(l.Memory / 4),
 	}
 	perPeer := rcmgr.ResourceLimits{
 		ConnsInbound: 8, ConnsOutbound: 8, Conns: 12, FD: 12,
-		StreamsInbound: 256, StreamsOutbound: 512, Streams: 640,
-		Memory: rcmgr.LimitVal64(l.Memory / 4),
+		StreamsInbound: 128, StreamsOutbound: 512, Streams: 512,
+		Memory: rcmgr.LimitVal64(l.Memory / 16), // 64 streams of yamux
 	}
 	perProtocol := rcmgr.ResourceLimits{
 		StreamsInbound: 16 * conns, StreamsOutbound: 16 * conns, Streams: 32 * conns,
@@ -100,8 +112,8 @@ func resourceManager(l Limits) (network.ResourceManager, error) {
 	limits := rcmgr.PartialLimitConfig{
 		System: system, Transient: transient, PeerDefault: perPeer,
 		ProtocolDefault: perProtocol, ProtocolPeerDefault: perProtocolPeer,
-		Conn:   rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 4), FD: 1},
-		Stream: rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 4)},
+		Conn:   rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 16), FD: 1},
+		Stream: rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 16)},
 	}.Build(base)
 
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),

@@ -24,8 +24,8 @@ type StreamLimits struct {
 	Accept  func(peer capsule.Key) bool // nil admits every peer
 	Rate    float64                     // new streams a second from one peer; default 20, negative is no limit
 	Burst   int                         // streams at once before Rate counts; default 40
-	PerPeer int                         // open at once from one peer; default 16
-	Streams int                         // open at once from all; default 256
+	PerPeer int                         // open at once from one peer, each worth up to 256 KiB of unread bytes; default 8
+	Streams int                         // open at once from all; default 256. Twice that for peers with less than their share
 	Memory  int                         // bytes reserved while the handler runs; default none
 	Timeout time.Duration               // deadline of stream and context; default none
 }
@@ -38,7 +38,7 @@ func (l StreamLimits) withDefaults() StreamLimits {
 		l.Burst = 40
 	}
 	if l.PerPeer == 0 {
-		l.PerPeer = 16
+		l.PerPeer = 8
 	}
 	if l.Streams == 0 {
 		l.Streams = 256
@@ -74,26 +74,32 @@ func newService(id string, lim StreamLimits) *service {
 	return &service{id: id, lim: lim, rate: quota.New[capsule.Key](maxBuckets, lim.Rate, lim.Burst), perPeer: make(map[capsule.Key]int)}
 }
 
-// enter counts a stream of peer in, or says why not.
-func (v *service) enter(peer capsule.Key) bool {
+// enter counts a stream of peer in, or returns the code to reset it with.
+func (v *service) enter(peer capsule.Key) (network.StreamErrorCode, bool) {
 	if v.lim.Accept != nil && !v.lim.Accept(peer) {
 		v.counts.denied.Add(1)
-		return false
+		return network.StreamGated, false
 	}
 	if !v.rate.Allow(peer, 1) {
 		v.counts.limited.Add(1)
-		return false
+		return network.StreamRateLimited, false
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.open >= v.lim.Streams || v.perPeer[peer] >= v.lim.PerPeer {
+	// A few peers that take all they may must not shut out the others: the second half is for who has less than an
+	// equal share. Two, because the stream before may be counted until its handler has returned.
+	most, have := v.lim.Streams, v.perPeer[peer]
+	if have < max(2, v.lim.Streams/(len(v.perPeer)+1)) {
+		most *= 2
+	}
+	if v.open >= most || have >= v.lim.PerPeer {
 		v.counts.busy.Add(1)
-		return false
+		return network.StreamResourceLimitExceeded, false
 	}
 	v.open++
 	v.perPeer[peer]++
 	v.counts.in.Add(1)
-	return true
+	return 0, true
 }
 
 func (v *service) leave(peer capsule.Key) {
@@ -147,15 +153,20 @@ func (h *Host) serve(v *service, take func(*service, *Stream)) error {
 // the handler in h.running.
 func (h *Host) admit(v *service, ns network.Stream) *Stream {
 	peer, ok := raw.Key(ns.Conn().RemotePeer())
-	if !ok || !v.enter(peer) {
+	if !ok {
 		ns.Reset()
+		return nil
+	}
+	if code, ok := v.enter(peer); !ok {
+		ns.ResetWithError(code)
 		return nil
 	}
 	s := &Stream{s: ns, peer: peer, self: h.key, proto: v.id, release: func() { v.leave(peer) }}
 	if v.lim.Memory > 0 {
 		if err := ns.Scope().ReserveMemory(v.lim.Memory, network.ReservationPriorityHigh); err != nil {
 			v.counts.memory.Add(1)
-			s.Reset()
+			s.free()
+			ns.ResetWithError(network.StreamResourceLimitExceeded)
 			return nil
 		}
 	}

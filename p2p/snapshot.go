@@ -96,6 +96,7 @@ type Snapshot struct {
 	Remembered int    // peers in the book
 	ShutOut    int    // peers refused for a while
 	Refused    uint64 // connections and dials that the gate refused
+	Shed       uint64 // peers cut off for streams that said nothing
 	Memory     int64  // bytes libp2p has reserved
 	ConnsIn    int
 	ConnsOut   int
@@ -107,7 +108,7 @@ type Snapshot struct {
 func (h *Host) Snapshot() Snapshot {
 	s := Snapshot{
 		Key: h.key, Addrs: h.Addrs(), Peers: h.Peers(), Protocols: h.protocols(),
-		Remembered: len(h.book.all()), ShutOut: h.gate.shutOut(), Refused: h.gate.refused.Load(),
+		Remembered: len(h.book.all()), ShutOut: h.gate.shutOut(), Refused: h.gate.refused.Load(), Shed: h.gate.shed.Load(),
 	}
 	// ViewSystem fails only if the function does.
 	_ = h.inner.Network().ResourceManager().ViewSystem(func(scope network.ResourceScope) error {

@@ -16,7 +16,8 @@ import (
 // Stream is one ordered, reliable, encrypted byte stream with an authenticated peer. It is a net.Conn.
 //
 // Close ends both directions; data already written still reaches the peer. CloseWrite ends only ours, so that the peer
-// reads io.EOF and can still answer. Reset throws both away at once and tells the peer so.
+// reads io.EOF and can still answer. CloseRead says that nothing more is wanted: what still comes is thrown away instead
+// of being kept for a Read, up to 256 KiB of it. Reset throws both away at once and tells the peer so.
 type Stream struct {
 	s     network.Stream
 	peer  capsule.Key
@@ -27,28 +28,43 @@ type Stream struct {
 	release func() // nil, or gives back what the protocol's limits counted
 }
 
-func (s *Stream) Write(b []byte) (int, error)        { return s.s.Write(b) }
 func (s *Stream) CloseWrite() error                  { return s.s.CloseWrite() }
+func (s *Stream) CloseRead() error                   { return s.s.CloseRead() }
 func (s *Stream) SetDeadline(t time.Time) error      { return s.s.SetDeadline(t) }
 func (s *Stream) SetReadDeadline(t time.Time) error  { return s.s.SetReadDeadline(t) }
 func (s *Stream) SetWriteDeadline(t time.Time) error { return s.s.SetWriteDeadline(t) }
 
-// Read reads what the peer sent. A peer that stopped serving the protocol since it announced it is noticed only here:
-// the error is then ErrUnsupported.
+// Read reads what the peer sent. A peer that refuses the stream is noticed only here, since nothing waits for its
+// consent before: the error is then ErrUnsupported, ErrDenied or ErrBusy.
 func (s *Stream) Read(b []byte) (int, error) {
 	n, err := s.s.Read(b)
-	if err != nil && unsupported(err) {
-		err = ErrUnsupported
-	}
-	return n, err
+	return n, refusal(err)
 }
 
-// unsupported reports whether err is the peer's refusal of the protocol: said in the negotiation, or by the code of
-// the reset when the negotiation was left for the first bytes.
-func unsupported(err error) bool {
+// Write sends b. Its errors are those of Read.
+func (s *Stream) Write(b []byte) (int, error) {
+	n, err := s.s.Write(b)
+	return n, refusal(err)
+}
+
+// refusal names what the peer meant by its reset, or returns err.
+func refusal(err error) error {
 	var reset *network.StreamError
-	return errors.Is(err, multistream.ErrNotSupported[protocol.ID]{}) ||
-		errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed
+	switch {
+	case err == nil:
+	case errors.Is(err, multistream.ErrNotSupported[protocol.ID]{}):
+		return ErrUnsupported
+	case errors.As(err, &reset) && reset.Remote:
+		switch reset.ErrorCode {
+		case network.StreamProtocolNegotiationFailed:
+			return ErrUnsupported
+		case network.StreamGated:
+			return ErrDenied
+		case network.StreamRateLimited, network.StreamResourceLimitExceeded:
+			return ErrBusy
+		}
+	}
+	return err
 }
 
 // Close ends both directions. Closing twice is harmless.

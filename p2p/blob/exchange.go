@@ -93,6 +93,9 @@ func (x *Exchange) answer(ctx context.Context, peer capsule.Key, s *p2p.Stream) 
 		x.counts.malformed.Add(1)
 		return err
 	}
+	if err := s.CloseRead(); err != nil {
+		return err
+	}
 	if x.opt.Allow != nil && !x.opt.Allow(peer, req.digest) {
 		x.counts.denied.Add(1)
 		_, err := s.Write([]byte{statusDenied})

@@ -196,6 +196,9 @@ func (s *Server) serve(ctx context.Context, peer capsule.Key, st *p2p.Stream) {
 		}
 		return
 	}
+	if err := st.CloseRead(); err != nil {
+		return // the peer is gone
+	}
 	resp, err := s.fn(ctx, peer, req)
 	code := ok
 	if err != nil {
