@@ -165,6 +165,29 @@ func TestPreparationIsRepeatable(t *testing.T) {
 	t.Logf("code %d bytes, base %d bytes, state %d bytes", len(p.Code), len(a.Base), len(a.State))
 }
 
+// TestChance holds that what is drawn during initialisation is the program's, and later the zone's.
+func TestChance(t *testing.T) {
+	p := wasmFile(t, "testdata/chance.wasm", "run")
+	pr, err := Prepare(t.Context(), p, nil, PrepareOptions{})
+	if err != nil || pr.Cut != "random.fill" {
+		t.Fatalf("cut at %s, %v", pr.Cut, err)
+	}
+	draw := func(n int) []byte {
+		trial, err := pr.trial(t.Context(), &Sample{}, n, map[string]capsule.Ability{})
+		if err != nil || trial.Failed != nil || len(trial.Output) != 8 {
+			t.Fatalf("%+v, %v", trial, err)
+		}
+		return trial.Output
+	}
+	a, b := draw(0), draw(1)
+	if !bytes.Equal(a[:4], b[:4]) || bytes.Equal(a[:4], make([]byte, 4)) {
+		t.Errorf("drawn during initialisation: %x and %x", a[:4], b[:4])
+	}
+	if bytes.Equal(a[4:], b[4:]) {
+		t.Errorf("two zones drew %x", a[4:])
+	}
+}
+
 func TestPureProgram(t *testing.T) {
 	// A function that asks nothing of the zone is captured before its entry: its result has to be the zone's.
 	pr := prepare(t, example(t, "primesieve", "Sieve"), 10)

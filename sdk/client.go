@@ -33,6 +33,7 @@ type Client struct {
 	mu    sync.Mutex // owns the fields below
 	nodes []*node    // best first
 	idle  map[line][]net.Conn
+	lanes map[line]chan struct{} // holds a token for each stream in use
 }
 
 // node is one that answered or was named by one that did. Client.mu owns its fields.
@@ -106,7 +107,7 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
 		}
 	}
-	c := &Client{id: cfg.id, tr: cfg.tr, book: cfg.book, grants: cfg.grants, idle: map[line][]net.Conn{}}
+	c := &Client{id: cfg.id, tr: cfg.tr, book: cfg.book, grants: cfg.grants, idle: map[line][]net.Conn{}, lanes: map[line]chan struct{}{}}
 	if err := c.connect(ctx, addr, cfg.trustNew); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
@@ -213,6 +214,11 @@ func ask[T any](ctx context.Context, c *Client, key capsule.Key, proto string, r
 }
 
 func talk[T any](ctx context.Context, c *Client, key capsule.Key, proto string, timeout time.Duration, fn func(net.Conn) (*T, error)) (*T, error) {
+	leave, err := c.enter(ctx, line{key, proto})
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	for {
 		conn, used, err := c.open(ctx, key, proto)
 		if err != nil {
@@ -241,6 +247,23 @@ func talk[T any](ctx context.Context, c *Client, key capsule.Key, proto string, 
 		if !used {
 			return nil, err
 		}
+	}
+}
+
+// enter waits until the line has room for one more stream.
+func (c *Client) enter(ctx context.Context, l line) (leave func(), err error) {
+	c.mu.Lock()
+	lane := c.lanes[l]
+	if lane == nil {
+		lane = make(chan struct{}, api.MaxStreams)
+		c.lanes[l] = lane
+	}
+	c.mu.Unlock()
+	select {
+	case lane <- struct{}{}:
+		return func() { <-lane }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
 }
 

@@ -30,6 +30,8 @@ type fakeNode struct {
 	id   *capsule.Identity
 	all  []*fakeNode
 	code map[capsule.CID][]byte // content that the node holds
+	// peers are the nodes that it names; nil: all, without addresses
+	peers func() []api.Peer
 
 	mu       sync.Mutex // owns the fields below
 	dead     bool
@@ -39,6 +41,7 @@ type fakeNode struct {
 	outcome  func(id capsule.ID, n int) *api.Outcome // n-th answer to a result request; nil: a timeout
 	asked    int
 	commands [][]byte
+	epochs   [][]byte
 	events   []api.WatchEvent
 }
 
@@ -87,6 +90,13 @@ func (n *fakeNode) serve(c net.Conn, proto string) error {
 			return err
 		}
 		info := api.ZoneInfo{V: api.Version, Zone: n.z.ID, Genesis: n.z.Genesis}
+		n.mu.Lock()
+		info.Epochs = n.epochs
+		n.mu.Unlock()
+		if n.peers != nil {
+			info.Voters = n.peers()
+			return api.Accept(c, &api.Zones{V: api.Version, Zones: []api.ZoneInfo{info}})
+		}
 		for _, o := range n.all {
 			info.Voters = append(info.Voters, api.Peer{Key: o.id.Key()})
 		}
@@ -153,7 +163,7 @@ func (n *fakeNode) submit(c net.Conn) error {
 		return api.Accept(c, &api.SubmitReply{V: api.Version, Missing: missing})
 	}
 	n.held[sealed.ID()] = req.Envelope
-	ack, err := api.SignAck(n.id, api.Ack{Zone: n.z.ID, Capsule: sealed.ID(), Time: 5})
+	ack, err := api.SignAck(n.id, api.Ack{Zone: n.z.ID, Generation: n.z.Set.Generation, Epoch: n.z.Set.Epoch, Capsule: sealed.ID(), Time: 5})
 	if err != nil {
 		return err
 	}
@@ -262,14 +272,16 @@ func TestSubmitAndAwait(t *testing.T) {
 
 func TestFailover(t *testing.T) {
 	f := newFixture(t)
-	s, err := f.client.Submit(t.Context(), f.bundle)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	s, err := f.client.Submit(ctx, f.bundle)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The node that took it dies with it; the others have never heard of the capsule, and one has no time.
 	f.nodes[0].set(func() { f.nodes[0].dead = true })
 	f.nodes[1].set(func() { f.nodes[1].refuse = &api.Refusal{Code: api.CodeBusy, Retry: 10} })
-	res, err := s.Await(t.Context())
+	res, err := s.Await(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -419,6 +431,45 @@ func TestContextEnds(t *testing.T) {
 	defer cancel()
 	if _, err := s.Await(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("await: %v", err)
+	}
+}
+
+// TestEpochsAreFollowed holds that a client whose voter set is old learns the new one, from acts that prove themselves.
+func TestEpochsAreFollowed(t *testing.T) {
+	f := newFixture(t)
+	z := f.nodes[0].z
+	first, second := z.Advance(t), z.Advance(t)
+	for _, n := range f.nodes {
+		n.set(func() { n.epochs = [][]byte{first, second} })
+	}
+	s, err := f.client.Submit(t.Context(), f.bundle)
+	if err != nil || s.Ack.Epoch != 2 {
+		t.Fatalf("acknowledged in epoch %d, %v", s.Ack.Epoch, err)
+	}
+	third := z.Advance(t)
+	n := f.nodes[0]
+	n.set(func() {
+		n.outcome = func(id capsule.ID, asked int) *api.Outcome {
+			o := n.finished([]byte{84}, 3)(id, asked)
+			o.Epochs = [][]byte{third}
+			return o
+		}
+	})
+	if _, err := s.Await(t.Context()); err != nil {
+		t.Errorf("an outcome with the epoch on the way: %v", err)
+	}
+	// An epoch that too few signed is not followed.
+	var act cert.SignedAdmin
+	if err := capsule.Unmarshal(z.Advance(t), &act); err != nil {
+		t.Fatal(err)
+	}
+	act.Voters = act.Voters[:2]
+	forged, err := capsule.Marshal(&act)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.client.book.learn(z.ID, z.Genesis, [][]byte{forged}); err == nil {
+		t.Error("an epoch with two signatures of four voters was followed")
 	}
 }
 

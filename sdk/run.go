@@ -9,7 +9,6 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/kit"
-	"github.com/kitwork/kwnode/sdk/build"
 )
 
 // Run has a function run in a zone and returns its certified result. The function is built on the first call, its pure
@@ -29,7 +28,8 @@ func Run[In, Out any](ctx context.Context, c *Client, fn func(kit.Context, In) (
 
 // Start is Run up to the submission.
 func Start[In, Out any](ctx context.Context, c *Client, fn func(kit.Context, In) (Out, error), in In, options ...Option) (*Submission, error) {
-	p, err := Build(ctx, fn, build.Options{})
+	t := newTerms(options)
+	p, err := Build(ctx, fn, t.Build)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,6 @@ func Start[In, Out any](ctx context.Context, c *Client, fn func(kit.Context, In)
 	if err != nil {
 		return nil, fmt.Errorf("%s: input: %w", p.Name, err)
 	}
-	t := newTerms(options)
 	prepared, err := Prepare(ctx, p, input, PrepareOptions{Limits: t.Limits, Ahead: t.Ahead})
 	if err != nil {
 		return nil, err

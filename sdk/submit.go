@@ -243,6 +243,11 @@ func (s *Submission) Watch(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		stopped := false
 		err := s.c.anyNode(ctx, s.Home, roleVoter|roleGateway, func(key capsule.Key) error {
+			leave, err := s.c.enter(ctx, line{key, api.ProtoWatch})
+			if err != nil {
+				return err
+			}
+			defer leave()
 			conn, _, err := s.c.open(ctx, key, api.ProtoWatch)
 			if err != nil {
 				return err

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/sdk/build"
 )
 
 // Terms are what an author decides about a capsule besides its code and input: where it may go, what it may do there,
@@ -16,7 +17,7 @@ type Terms struct {
 	Needs  []capsule.Need // Zone zero means home; Ability zero means what the imports say
 	Chains []capsule.Chain
 
-	Gas      uint64 // zero: twice the estimate's bound, with room for retries
+	Gas      uint64 // zero: DefaultGas
 	MaxPrice uint64 // credits per million units; zero: DefaultMaxPrice
 	MinUnits uint64
 	Payer    capsule.Key // zero: the author
@@ -24,6 +25,7 @@ type Terms struct {
 	Silence  capsule.Silence
 	Lifetime time.Duration // zero: DefaultLifetime
 	Ahead    int64         // see PrepareOptions
+	Build    build.Options // of Run and Start
 
 	name string // of the home zone, to be looked up
 }
@@ -32,7 +34,7 @@ type Terms struct {
 const (
 	DefaultLifetime = 10 * time.Minute
 	DefaultMaxPrice = 1_000_000
-	DefaultGas      = 50_000_000 // where nothing was estimated
+	DefaultGas      = 50_000_000
 )
 
 // Option changes terms.
@@ -89,6 +91,11 @@ func Limits(l capsule.Limits) Option { return func(t *Terms) { t.Limits = l } }
 
 // Ahead bounds the gas that the pure part may use here, on the client; below zero nothing runs here.
 func Ahead(units int64) Option { return func(t *Terms) { t.Ahead = units } }
+
+// OnBuild is told how the build of the function gets on.
+func OnBuild(progress func(build.Progress)) Option {
+	return func(t *Terms) { t.Build.Progress = progress }
+}
 
 // OnSilence says what happens if another zone never answers.
 func OnSilence(s capsule.Silence) Option { return func(t *Terms) { t.Silence = s } }

@@ -33,6 +33,10 @@ const (
 // Version is that of every message of this package.
 const Version = 1
 
+// MaxStreams is how many streams of one protocol a peer may have open with a node at a time: a client that follows many
+// capsules has one waiting for each.
+const MaxStreams = 128
+
 // MaxMessage bounds any message but those with a bound of their own: an envelope with inline content, or a scan's rows.
 const MaxMessage = 1 << 20
 

@@ -54,11 +54,46 @@ func (z *Zone) Tracker(t testing.TB) *cert.Tracker {
 	return tr
 }
 
+// Advance begins the next epoch, with the same voters, and returns the encoding of the act that says so. Certificates are
+// of the new epoch from then on.
+func (z *Zone) Advance(t testing.TB) []byte {
+	t.Helper()
+	g, _, err := cert.ParseGenesis(z.Genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := capsule.Marshal(&cert.Epoch{V: cert.Version, Number: z.Set.Epoch + 1, Voters: z.Set.Keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	act := &cert.Admin{V: cert.Version, Zone: z.ID, Generation: z.Set.Generation, Sequence: z.Set.Epoch + 1, Op: cert.OpEpoch, Body: body}
+	s, err := cert.SignAdmin(g, act, z.Voters...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range z.Voters {
+		if err := s.SignEpoch(&z.Set, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, _, err := s.Next(g, &z.Set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.Set = next
+	b, err := capsule.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // Certify makes the encoding of a certificate that the first signers voters signed, quorum or not. Slot, verdict and body
-// are the decision's; the rest is filled in.
+// are the decision's; the rest is filled in, the epoch with the zone's newest.
 func (z *Zone) Certify(t testing.TB, d cert.Decision, signers int) []byte {
 	t.Helper()
 	d.V, d.Zone, d.Index, d.Time, d.Chain = cert.Version, z.ID, 7, 1000, capsule.Sum([]byte("log"))
+	d.Generation, d.Epoch = z.Set.Generation, z.Set.Epoch
 	batch, err := cert.NewBatch([]cert.Decision{d})
 	if err != nil {
 		t.Fatal(err)
