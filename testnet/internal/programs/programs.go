@@ -1,0 +1,62 @@
+// Package programs holds the capsule functions that the tests of whole nets run.
+package programs
+
+import (
+	"errors"
+	"time"
+
+	"github.com/kitwork/kwnode/kit"
+)
+
+// Order is what Count is asked.
+type Order struct {
+	Name string
+	By   int64
+}
+
+// Count reads a number, adds to it and writes it back.
+func Count(ctx kit.Context, in Order) (int64, error) {
+	n, err := kit.Get[int64](ctx, "count/"+in.Name)
+	if err != nil && !errors.Is(err, kit.ErrNotFound) {
+		return 0, err
+	}
+	n += in.By
+	return n, kit.Put(ctx, "count/"+in.Name, n)
+}
+
+// Nap reads, sleeps and reads again.
+func Nap(ctx kit.Context, in time.Duration) (time.Duration, error) {
+	before := kit.Now(ctx)
+	if err := kit.Sleep(ctx, in); err != nil {
+		return 0, err
+	}
+	return time.Duration(kit.Now(ctx) - before), nil
+}
+
+// Primes counts the primes below a bound, the slow way, after it has asked the zone for the time.
+func Primes(ctx kit.Context, below int64) (int64, error) {
+	kit.Now(ctx)
+	var count int64
+	for n := int64(2); n < below; n++ {
+		prime := true
+		for d := int64(2); d*d <= n; d++ {
+			if n%d == 0 {
+				prime = false
+				break
+			}
+		}
+		if prime {
+			count++
+		}
+	}
+	return count, nil
+}
+
+// Crash traps after it has written.
+func Crash(ctx kit.Context, name string) (int64, error) {
+	if err := kit.Put(ctx, "count/"+name, int64(1)); err != nil {
+		return 0, err
+	}
+	var p *int64
+	return *p, nil
+}

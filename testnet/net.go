@@ -1,0 +1,312 @@
+// Package testnet makes whole zones for trying things out: voters, workers and a client that may use them, on loopback.
+// It must never be where a protocol is decided: everything in it is what operators do by hand.
+package testnet
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
+)
+
+// Options shape one zone in this process. The zero value is three voters and one worker.
+type Options struct {
+	Voters  int
+	Workers int
+	Slots   uint32 // of each worker
+	Dir     string // empty: a temporary one, removed by Close
+	Interp  bool   // run capsules interpreted only
+	Timing  raft.Timing
+	Logger  *slog.Logger
+	// Namespaces get the client as owner; default "acct", "count", "text" and "note".
+	Namespaces []string
+	Policy     func(*machine.Policy)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Voters == 0 {
+		o.Voters = 3
+	}
+	if o.Workers == 0 {
+		o.Workers = 1
+	}
+	if o.Slots == 0 {
+		o.Slots = 4
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Timing.Heartbeat == 0 {
+		o.Timing.Heartbeat = 250 * time.Millisecond
+	}
+	return o
+}
+
+// Net is a running zone.
+type Net struct {
+	Zone    capsule.ZoneID
+	Genesis []byte
+	Root    *capsule.Identity
+	Client  *capsule.Identity // has credits and rights
+	Voters  []*node.Node
+	Workers []*node.Node
+
+	opt      Options
+	dir      string
+	temp     bool
+	genesis  *cert.Genesis
+	sequence uint64
+}
+
+// credits is what the client gets: enough for anything that is tried.
+const credits = 1 << 50
+
+// Up starts a zone and waits until it works.
+func Up(ctx context.Context, o Options) (n *Net, err error) {
+	n = &Net{opt: o.withDefaults(), dir: o.Dir}
+	defer func() {
+		if err != nil {
+			n.Close()
+			n = nil
+		}
+	}()
+	if n.dir == "" {
+		n.temp = true
+		if n.dir, err = os.MkdirTemp("", "kwnode-testnet-"); err != nil {
+			return n, err
+		}
+	}
+	ids, err := n.found()
+	if err != nil {
+		return n, err
+	}
+	var peers []string
+	for i, id := range ids {
+		v, err := n.start(fmt.Sprintf("voter-%d", i), id, peers, node.Zone{Genesis: n.Genesis, Vote: true})
+		if err != nil {
+			return n, err
+		}
+		n.Voters = append(n.Voters, v)
+		peers = append(peers, v.Addrs()[0])
+	}
+	// The first ones have not heard of the later ones yet.
+	for _, v := range n.Voters {
+		for _, p := range peers {
+			if _, err := v.Host().Connect(ctx, p); err != nil && !slices.Contains(v.Addrs(), p) {
+				return n, err
+			}
+		}
+	}
+	if err := n.furnish(ctx); err != nil {
+		return n, err
+	}
+	for i := range n.opt.Workers {
+		if err := n.AddWorker(ctx, fmt.Sprintf("worker-%d", i)); err != nil {
+			return n, err
+		}
+	}
+	return n, n.ready(ctx)
+}
+
+// found draws the keys and writes the genesis.
+func (n *Net) found() ([]*capsule.Identity, error) {
+	draw := func() *capsule.Identity {
+		id, err := capsule.NewIdentity(rand.Reader)
+		if err != nil {
+			panic(err) // the system's random source does not fail
+		}
+		return id
+	}
+	n.Root, n.Client = draw(), draw()
+	ids := make([]*capsule.Identity, n.opt.Voters)
+	for i := range ids {
+		ids[i] = draw()
+	}
+	slices.SortFunc(ids, func(a, b *capsule.Identity) int {
+		x, y := a.Key(), b.Key()
+		return bytes.Compare(x[:], y[:])
+	})
+	n.genesis = &cert.Genesis{
+		V: cert.Version, Dev: n.opt.Voters < 3, Roots: []capsule.Key{n.Root.Key()}, MeterVersion: 1,
+		Thresholds: cert.Thresholds{Policy: 1, Mint: 1, Membership: 1, Recover: 1},
+	}
+	for _, id := range ids {
+		n.genesis.Voters = append(n.genesis.Voters, id.Key())
+	}
+	if _, err := rand.Read(n.genesis.Nonce[:]); err != nil {
+		return nil, err
+	}
+	var err error
+	if n.Genesis, err = n.genesis.Bytes(); err != nil {
+		return nil, err
+	}
+	n.Zone = capsule.ZoneID(capsule.Sum(n.Genesis))
+	return ids, nil
+}
+
+func (n *Net) start(name string, id *capsule.Identity, peers []string, z node.Zone) (*node.Node, error) {
+	return node.Start(node.Config{
+		Identity: id, Dir: filepath.Join(n.dir, name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers,
+		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, Logger: n.opt.Logger.With("node", name),
+	})
+}
+
+// AddWorker starts a node that runs capsules for the zone.
+func (n *Net) AddWorker(ctx context.Context, name string) error {
+	self, err := capsule.NewIdentity(rand.Reader)
+	if err != nil {
+		return err
+	}
+	work, err := capsule.NewIdentity(rand.Reader)
+	if err != nil {
+		return err
+	}
+	chain, err := n.Root.Delegate(nil, n.grant(work.Key(), capsule.Cap{Resource: machine.ResourceWorker, Ability: capsule.Write}))
+	if err != nil {
+		return err
+	}
+	var peers []string
+	for _, v := range n.Voters {
+		peers = append(peers, v.Addrs()[0])
+	}
+	w, err := n.start(name, self, peers, node.Zone{
+		Genesis: n.Genesis, Work: &node.Work{Identity: work, Chain: chain, Slots: n.opt.Slots, Pages: n.opt.Slots * 4096},
+	})
+	if err != nil {
+		return err
+	}
+	n.Workers = append(n.Workers, w)
+	return nil
+}
+
+func (n *Net) grant(to capsule.Key, caps ...capsule.Cap) capsule.Grant {
+	return capsule.Grant{
+		Audience: to, Subject: n.Zone, Caps: caps, Gas: 1 << 50, NotBefore: 1,
+		Expires: uint64(time.Now().Add(365 * 24 * time.Hour).UnixMilli()),
+	}
+}
+
+// Rights is a chain that lets the client use all of the zone's data and emit events.
+func (n *Net) Rights() (capsule.Chain, error) {
+	return n.Root.Delegate(nil, n.grant(n.Client.Key(),
+		capsule.Cap{Resource: "event/*", Ability: capsule.Emit},
+		capsule.Cap{Resource: "kv/*", Ability: capsule.Read | capsule.Write | capsule.Delete | capsule.Export},
+	))
+}
+
+// furnish gives the client credits and namespaces.
+func (n *Net) furnish(ctx context.Context) error {
+	if err := n.Admin(ctx, cert.OpCredit, &machine.Credit{Account: n.Client.Key(), Amount: credits}); err != nil {
+		return err
+	}
+	names := n.opt.Namespaces
+	if names == nil {
+		names = []string{"acct", "count", "note", "text"}
+	}
+	for _, name := range names {
+		if err := n.Admin(ctx, cert.OpNamespace, &machine.GiveNamespace{Name: name, Owner: n.Client.Key(), Quota: 64 << 20}); err != nil {
+			return err
+		}
+	}
+	if n.opt.Policy == nil {
+		return nil
+	}
+	p := machine.DefaultPolicy()
+	n.opt.Policy(&p)
+	return n.Admin(ctx, cert.OpPolicy, &p)
+}
+
+// Admin has the zone's root do something.
+func (n *Net) Admin(ctx context.Context, op cert.Op, body any) error {
+	b, err := capsule.Marshal(body)
+	if err != nil {
+		return err
+	}
+	n.sequence++
+	act, err := cert.SignAdmin(n.genesis, &cert.Admin{V: cert.Version, Zone: n.Zone, Sequence: n.sequence, Op: op, Body: b}, n.Root)
+	if err != nil {
+		return err
+	}
+	cmd, err := machine.NewAdmin(act)
+	if err != nil {
+		return err
+	}
+	out, err := n.Voter(0).Propose(ctx, cmd)
+	if err == nil && out.Result.Refusal != nil {
+		err = out.Result.Refusal
+	}
+	if err != nil {
+		return fmt.Errorf("administration %v: %w", op, err)
+	}
+	return nil
+}
+
+// Voter is the i-th voter's zone.
+func (n *Net) Voter(i int) *zone.Zone { return n.Voters[i].Voter(n.Zone) }
+
+// ready waits until every worker is registered.
+func (n *Net) ready(ctx context.Context) error {
+	t := time.NewTicker(10 * time.Millisecond)
+	defer t.Stop()
+	for {
+		v, err := n.Voter(0).Query()
+		if err != nil {
+			return err
+		}
+		counts, err := v.Counts()
+		v.Close()
+		if err == nil && int(counts.Workers) >= len(n.Workers) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %d workers, %d have registered: %w", len(n.Workers), counts.Workers, ctx.Err())
+		case <-t.C:
+		}
+	}
+}
+
+// Dial connects a client that may do everything with the zone's data.
+func (n *Net) Dial(ctx context.Context) (*sdk.Client, error) {
+	rights, err := n.Rights()
+	if err != nil {
+		return nil, err
+	}
+	book := sdk.NewBook()
+	if err := book.Trust("home", n.Zone); err != nil {
+		return nil, err
+	}
+	return sdk.Dial(ctx, n.Voters[0].Addrs()[0], sdk.WithIdentity(n.Client), sdk.WithBook(book), sdk.WithGrants(rights))
+}
+
+// Close stops everything, workers first.
+func (n *Net) Close() error {
+	var first error
+	for _, x := range append(slices.Clone(n.Workers), n.Voters...) {
+		if x == nil {
+			continue
+		}
+		if err := x.Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	if n.temp {
+		if err := os.RemoveAll(n.dir); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
