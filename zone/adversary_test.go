@@ -148,6 +148,7 @@ func TestForkStopsVoter(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
+		time.Sleep(time.Second) // no nudge is on its way any more
 		a := z.replica.Applied()
 		victim := c.zones[2]
 		if victim == z {

@@ -165,6 +165,10 @@ func Open(cfg Config) (*Node, error) {
 	logger := newLogger(cfg.Logger)
 	n.trans = hraft.NewNetworkTransportWithConfig(&hraft.NetworkTransportConfig{
 		Logger: logger, Stream: n.layer, MaxPool: 3, Timeout: cfg.Timing.RPC, MsgpackUseNewTimeFormat: true,
+		// No pipelining: when a follower refuses an entry (its disk is full, say) while the next one is being handed to the
+		// pipeline, hashicorp/raft 1.8.0 waits for ever in netPipeline.AppendEntries, and the follower gets nothing more
+		// until another voter leads. Batches fill while one is on the way, so that little is lost.
+		MaxRPCsInFlight: 1,
 	})
 	notify := make(chan bool, 16)
 	c := hraft.DefaultConfig()
