@@ -38,6 +38,7 @@ const (
 var rules = []rule{
 	{folder: "capsule", not: noNetwork},
 	{folder: "internal/num", not: pure},
+	{folder: "internal/spectest", may: "vm", not: noNetwork},
 	{folder: "internal/wasmtest", may: "vm/wasm", not: noNetwork},
 	{folder: "internal/code", may: "internal/num vm/wasm", not: noNetwork},
 	{folder: "vm/wasm", may: "vm/wasm", not: noNetwork},
@@ -53,13 +54,14 @@ var rules = []rule{
 	{folder: "kit", may: "kit", not: noNetwork},
 	{folder: "sdk", may: "sdk capsule vm p2p zone/api zone/cert handover kit"},
 	{folder: "node", may: "node capsule vm jit p2p zone handover"},
-	{folder: "testnet", may: "testnet node capsule vm jit p2p zone handover sdk"},
+	{folder: "testnet", may: "testnet node capsule vm jit p2p zone handover sdk kit"},
 	{folder: "examples", may: "examples capsule sdk kit"},
 	{folder: "cmd", may: "."},
 }
 
 // owners says which folders may import a module of somebody else, by the longest prefix of the import
-// path. A folder with "_test" behind it may do so in its tests only; "*" is every folder.
+// path. A folder with "_test" behind it may do so in its tests only, one with "=" before it without the
+// folders below; "*" is every folder.
 var owners = map[string]string{
 	"github.com/fxamacker/cbor/":         "capsule",
 	"github.com/ipfs/go-cid":             "capsule p2p",
@@ -69,9 +71,9 @@ var owners = map[string]string{
 	"github.com/libp2p/":                 "p2p",
 	"github.com/multiformats/":           "p2p",
 	"github.com/ipfs/go-datastore":       "p2p",
-	"github.com/hashicorp/":              "zone/raft zone/store",
+	"github.com/hashicorp/":              "=zone zone/raft zone/store",
 	"go.etcd.io/bbolt":                   "zone/raft zone/store",
-	"github.com/cockroachdb/pebble/":     "zone/store zone_test",
+	"github.com/cockroachdb/pebble/":     "=zone zone/store zone_test",
 	"github.com/anishathalye/porcupine":  "zone_test node_test testnet_test testnet",
 	"github.com/prometheus/":             "node",
 	"github.com/spf13/":                  "cmd",
@@ -155,7 +157,8 @@ func owner(imported string) string {
 func owned(imported, folder string, inTest bool) bool {
 	for _, o := range strings.Fields(owner(imported)) {
 		root, testsOnly := strings.CutSuffix(o, "_test")
-		if (root == "*" || below(folder, root)) && (inTest || !testsOnly) {
+		root, exact := strings.CutPrefix(root, "=")
+		if (root == "*" || folder == root || !exact && below(folder, root)) && (inTest || !testsOnly) {
 			return true
 		}
 	}
@@ -267,7 +270,9 @@ func TestPlantedViolations(t *testing.T) {
 		{"libp2p outside p2p", unit{folder: "node", imports: []string{"github.com/libp2p/go-libp2p/core/peer"}}, `belongs to "p2p"`},
 		{"libp2p in a test", unit{folder: "capsule", tests: []string{"github.com/libp2p/go-libp2p"}}, `belongs to "p2p"`},
 		{"cbor outside capsule", unit{folder: "zone/cert", imports: []string{"github.com/fxamacker/cbor/v2"}}, `belongs to "capsule"`},
-		{"pebble in the machine", unit{folder: "zone/machine", imports: []string{"github.com/cockroachdb/pebble/v2"}}, `belongs to "zone/store zone_test"`},
+		{"pebble in the machine", unit{folder: "zone/machine", imports: []string{"github.com/cockroachdb/pebble/v2"}}, `belongs to "=zone zone/store zone_test"`},
+		{"raft in the messages", unit{folder: "zone/api", imports: []string{"github.com/hashicorp/raft"}}, `belongs to "=zone`},
+		{"raft in a voter", unit{folder: "zone", imports: []string{"github.com/hashicorp/raft"}}, ""},
 		{"a test's library in code", unit{folder: "capsule", imports: []string{"github.com/ipld/go-ipld-prime"}}, "belongs to"},
 		{"a new library", unit{folder: "node", imports: []string{"example.org/x"}}, `belongs to ""`},
 		{"a prefix that only looks alike", unit{folder: "capsule", imports: []string{"github.com/ipfs/go-cidx"}}, `belongs to ""`},
