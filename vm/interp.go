@@ -1413,29 +1413,33 @@ func (m *machine) interpret() exit {
 			*(*uint16)(unsafe.Add(mem, ea)) = uint16(u32(fp, bAt(pc)))
 			pc = unsafe.Add(pc, 16)
 			continue
-		case 0x380: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load)
+		case 0x380: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
 				pc = unsafe.Add(pc, 16)
 			}
 			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
 				pc = unsafe.Add(pc, 16)
 			}
 			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x381: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
+		case 0x381: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load) · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -1448,44 +1452,6 @@ func (m *machine) interpret() exit {
 				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
 				pc = unsafe.Add(pc, 8)
 			}
-			continue
-		case 0x382: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x383: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI64Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x384: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -1508,492 +1474,235 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x385: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+		case 0x382: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
 			}
 			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) != 0 {
-					goto taken
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
 				}
-				goto fall
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
 			}
-		case 0x386: // code.Mov · code.Mov · code.Mov
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x383: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load) · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x384: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x385: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x386: // code.Op(wasm.OpF64Mul) | code.KBit · code.Const64 · code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Mul)
+			{
+				r := float64(f64(fp, bAt(pc)) * math.Float64frombits(word(pc, 8)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x387: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x388: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x389: // code.Op(wasm.OpI32GtU) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Mov · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) > uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
 			}
 			{
-				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x387: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x388: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor)
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x389: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Rotl) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x38a: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x38b: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x38c: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x38d: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x38e: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8S)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(uint32(*(*int8)(unsafe.Add(mem, ea)))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x38f: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load16U)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+2 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint16)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x390: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x391: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x392: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI64Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x393: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load8U)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x394: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpF64Load)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x395: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Store)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x396: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Store)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x397: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Store8)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x398: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Store)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x399: // code.Const · code.Op(wasm.OpI32Store)
-			{
-				setSlot(fp, aAt(pc), uint64(immAt(pc)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x39a: // code.Const · code.Op(wasm.OpI32Store8)
-			{
-				setSlot(fp, aAt(pc), uint64(immAt(pc)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x39b: // code.Const · code.Op(wasm.OpI64Store)
-			{
-				setSlot(fp, aAt(pc), uint64(immAt(pc)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x39c: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
 				if u32(fp, aAt(pc)) != 0 {
 					goto taken
 				}
 				goto fall
 			}
-		case 0x39d: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Ne)
+		case 0x38a: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eqz)
 			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
 				pc = unsafe.Add(pc, 16)
 			}
-			{
-				if u32(fp, aAt(pc)) != immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x39e: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Ne)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) != u32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x39f: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32LtS)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a0: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32LtU)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a1: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32LtU)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) < immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a2: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32LtS)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if i32(fp, aAt(pc)) < int32(immAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a3: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32GeS)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if i32(fp, aAt(pc)) >= i32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a4: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eq)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a5: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eq)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) == immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a6: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eqz)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) == 0 {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a7: // code.Op(wasm.OpI32Add) · code.BrKBase + code.Op(wasm.OpI32LtU)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
 				pc = unsafe.Add(pc, 8)
 			}
-			{
-				if u32(fp, aAt(pc)) < immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a8: // code.Op(wasm.OpI32And) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eqz)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) == 0 {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3a9: // code.Op(wasm.OpI32And) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				if u32(fp, aAt(pc)) != 0 {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3aa: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eqz)
 			{
 				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 				if ea+4 > memLen {
@@ -2008,7 +1717,15 @@ func (m *machine) interpret() exit {
 				}
 				goto fall
 			}
-		case 0x3ab: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eqz)
+		case 0x38b: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
 			{
 				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 				if ea+4 > memLen {
@@ -2023,377 +1740,7 @@ func (m *machine) interpret() exit {
 				}
 				goto fall
 			}
-		case 0x3ac: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eq)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3ad: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eq)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) == immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3ae: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtU)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3af: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtS)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b0: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Ne)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) != immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b1: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eqz)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) != 0 {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b2: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32Eqz)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) == 0 {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b3: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32Eq)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b4: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eq)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) == immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b5: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32LtU)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b6: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32LtS)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b7: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Ne)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+1 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				if u32(fp, aAt(pc)) != immAt(pc) {
-					goto taken
-				}
-				goto fall
-			}
-		case 0x3b8: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3b9: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3ba: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3bb: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3bc: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Add)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3bd: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3be: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor)
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3bf: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Add)
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3c0: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3c1: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Xor)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3c2: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Add)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3c3: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Add) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3c4: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Xor)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3c5: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Add)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3c6: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Add) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3c7: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Shl) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3c8: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32ShrU) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3c9: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32And) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3ca: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Rotl) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3cb: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+		case 0x38c: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U) · code.Op(wasm.OpI32Xor)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -2402,92 +1749,6 @@ func (m *machine) interpret() exit {
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
 			}
-			continue
-		case 0x3cc: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Shl) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3cd: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32And) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3ce: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3cf: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Shl) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3d0: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Or) | code.KBit
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))|uint32(word(pc, 8))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3d1: // code.Op(wasm.OpI32And) · code.Op(wasm.OpI32Add)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3d2: // code.Op(wasm.OpI32And) · code.Op(wasm.OpI32Xor)
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3d3: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32ShrU) | code.KBit
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3d4: // code.Op(wasm.OpI32Load8U) · code.Op(wasm.OpI32Xor)
 			{
 				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 				if ea+1 > memLen {
@@ -2501,322 +1762,189 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3d5: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add)
+		case 0x38d: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
 			{
 				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
+				if ea+8 > memLen {
 					goto outOfBounds
 				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
 				pc = unsafe.Add(pc, 8)
 			}
 			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3d6: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add) | code.KBit
+		case 0x38e: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Add)
 			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
 				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				setSlot(fp, aAt(pc), b)
 				pc = unsafe.Add(pc, 8)
 			}
 			{
-				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x38f: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x390: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x391: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Sub)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x392: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Sub)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x393: // code.Op(wasm.OpF64Mul) | code.KBit · code.Const64 · code.Op(wasm.OpF64Sub)
+			{
+				r := float64(f64(fp, bAt(pc)) * math.Float64frombits(word(pc, 8)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
 				pc = unsafe.Add(pc, 16)
 			}
-			continue
-		case 0x3d7: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Rotl) | code.KBit
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+4 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0x3d8: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3d9: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Add)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3da: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Sub)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3db: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Load)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3dc: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
-			{
-				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3dd: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Sub)
-			{
-				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3de: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Mul)
-			{
-				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3df: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Add)
-			{
-				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3e0: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Mul)
-			{
-				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3e1: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Mul)
-			{
-				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3e2: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Add)
-			{
-				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3e3: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Sub)
-			{
-				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3e4: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Store)
-			{
-				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3e5: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Store)
-			{
-				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
-				b := math.Float64bits(r)
-				if r != r {
-					b = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), b)
-				pc = unsafe.Add(pc, 8)
-			}
-			{
-				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
-				if ea+8 > memLen {
-					goto outOfBounds
-				}
-				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
-				pc = unsafe.Add(pc, 8)
-			}
-			continue
-		case 0x3e6: // code.Const64 · code.Op(wasm.OpF64Sub)
 			{
 				setSlot(fp, aAt(pc), word(pc, 8))
 				pc = unsafe.Add(pc, 16)
@@ -2831,7 +1959,2369 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3e7: // code.Op(wasm.OpF64Mul) | code.KBit · code.Const64
+		case 0x394: // code.Const64 · code.Op(wasm.OpF64Lt) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) < f64(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x395: // code.Const64 · code.Op(wasm.OpF64Lt) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), bit(f64(fp, bAt(pc)) < f64(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x396: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Store)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x397: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Store)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x398: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Store)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x399: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Mul)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x39a: // code.Mov · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39b: // code.Mov · code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39c: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39d: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LeU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) <= u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39e: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x39f: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32GtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) > u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a0: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32GeS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if i32(fp, aAt(pc)) >= i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a1: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a2: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a3: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a4: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a5: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a6: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a7: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a8: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3a9: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3aa: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ab: // code.Op(wasm.OpI32Add) | code.KBit · code.Const · code.Op(wasm.OpI32Store8)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ac: // code.Op(wasm.OpI32Add) | code.KBit · code.Const · code.Op(wasm.OpI32Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ad: // code.Op(wasm.OpI32Add) | code.KBit · code.Const · code.Op(wasm.OpI64Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ae: // code.Charge · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				gas -= int64(immAt(pc))
+				if gas < 0 {
+					gas += int64(immAt(pc))
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3af: // code.Op(wasm.OpI32Store) · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b0: // code.Op(wasm.OpI32Store) · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b1: // code.Op(wasm.OpF64Store) · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b2: // code.Op(wasm.OpF64Store) · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b3: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3b4: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3b5: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3b6: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3b7: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3b8: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3b9: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ba: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3bb: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3bc: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3bd: // code.Mov · code.Mov · code.Mov
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3be: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3bf: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c0: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Rotl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c1: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c2: // code.Const64 · code.BrBase + code.Op(wasm.OpF64Lt)
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if f64(fp, aAt(pc)) < f64(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3c3: // code.Const64 · code.BrKBase + code.Op(wasm.OpF64Lt)
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if f64(fp, aAt(pc)) < f64(fp, bAt(pc)) {
+					goto fall
+				}
+				goto taken
+			}
+		case 0x3c4: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul) | code.KBit
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * math.Float64frombits(word(pc, 8)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3c5: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Store)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c6: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c7: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c8: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8U)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3c9: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load8S)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(uint32(*(*int8)(unsafe.Add(mem, ea)))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ca: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Load16U)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+2 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint16)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3cb: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3cc: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3cd: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ce: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Load8U)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3cf: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpF64Load)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d0: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d1: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI64Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d2: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Store8)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d3: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpF64Store)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d4: // code.Const · code.Op(wasm.OpI32Store)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				*(*uint32)(unsafe.Add(mem, ea)) = u32(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d5: // code.Const · code.Op(wasm.OpI32Store8)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				*(*uint8)(unsafe.Add(mem, ea)) = uint8(u32(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d6: // code.Const · code.Op(wasm.OpI64Store)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3d7: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3d8: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3d9: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Ne)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3da: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3db: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3dc: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) < immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3dd: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32LtS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if i32(fp, aAt(pc)) < int32(immAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3de: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32GeS)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if i32(fp, aAt(pc)) >= i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3df: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3e0: // code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3e1: // code.Op(wasm.OpI32Add) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3e2: // code.Op(wasm.OpI32Load8U) · code.BrTable
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				i := min(u32(fp, aAt(pc)), immAt(pc))
+				w := word(pc, 8+uintptr(i)*8)
+				pc = unsafe.Add(pc, int(int32(uint32(w)))*8)
+				gas -= int64(w >> 32)
+				if gas < 0 {
+					gas += int64(w >> 32)
+					pc = unsafe.Add(pc, -8)
+					goto shortfall
+				}
+			}
+			continue
+		case 0x3e3: // code.Op(wasm.OpI32LtU) · code.Select
+			{
+				setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) < u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				v := slot(fp, cAt(pc))
+				if u32(fp, uint16(word(pc, 8))) != 0 {
+					v = slot(fp, bAt(pc))
+				}
+				setSlot(fp, aAt(pc), v)
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3e4: // code.Op(wasm.OpI32GtU) · code.Select
+			{
+				setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) > u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				v := slot(fp, cAt(pc))
+				if u32(fp, uint16(word(pc, 8))) != 0 {
+					v = slot(fp, bAt(pc))
+				}
+				setSlot(fp, aAt(pc), v)
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3e5: // code.Op(wasm.OpI32LtS) · code.Select
+			{
+				setSlot(fp, aAt(pc), bit(i32(fp, bAt(pc)) < i32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				v := slot(fp, cAt(pc))
+				if u32(fp, uint16(word(pc, 8))) != 0 {
+					v = slot(fp, bAt(pc))
+				}
+				setSlot(fp, aAt(pc), v)
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3e6: // code.Op(wasm.OpI32And) | code.KBit · code.Select
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				v := slot(fp, cAt(pc))
+				if u32(fp, uint16(word(pc, 8))) != 0 {
+					v = slot(fp, bAt(pc))
+				}
+				setSlot(fp, aAt(pc), v)
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3e7: // code.Const · code.Op(wasm.OpI32RemU)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				y := u32(fp, cAt(pc))
+				if y == 0 {
+					goto divideByZero
+				}
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))%y))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e8: // code.Const · code.Op(wasm.OpI32DivU)
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				y := u32(fp, cAt(pc))
+				if y == 0 {
+					goto divideByZero
+				}
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))/y))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3e9: // code.Const · code.Charge
+			{
+				setSlot(fp, aAt(pc), uint64(immAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				gas -= int64(immAt(pc))
+				if gas < 0 {
+					gas += int64(immAt(pc))
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3ea: // code.Mov · code.Charge
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				gas -= int64(immAt(pc))
+				if gas < 0 {
+					gas += int64(immAt(pc))
+					goto shortfall
+				}
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x3eb: // code.Op(wasm.OpI32GeU) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) >= u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ec: // code.Op(wasm.OpI32Add) · code.BrKBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ed: // code.Mov · code.BrBase + code.Op(wasm.OpI32GtU)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) > u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ee: // code.Mov · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ef: // code.Mov · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f0: // code.Mov · code.BrBase + code.Op(wasm.OpI32LeU)
+			{
+				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) <= u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f1: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32GtU) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) > uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3f2: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32GtU) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), bit(u32(fp, bAt(pc)) > uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x3f3: // code.Op(wasm.OpI32And) | code.KBit · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f4: // code.Op(wasm.OpI32And) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f5: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f6: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f7: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f8: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3f9: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3fa: // code.Op(wasm.OpI32Load) · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3fb: // code.Op(wasm.OpI32Load) · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3fc: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3fd: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32Eqz)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == 0 {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3fe: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x3ff: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Eq)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) == immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x1c8: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32LtU)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) < u32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x1c9: // code.Op(wasm.OpI32Load8U) · code.BrBase + code.Op(wasm.OpI32LtS)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if i32(fp, aAt(pc)) < i32(fp, bAt(pc)) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x1ca: // code.Op(wasm.OpI32Load8U) · code.BrKBase + code.Op(wasm.OpI32Ne)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				if u32(fp, aAt(pc)) != immAt(pc) {
+					goto taken
+				}
+				goto fall
+			}
+		case 0x1cb: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1cc: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1cd: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1ce: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1cf: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1d0: // code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1d1: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1d2: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1d3: // code.Op(wasm.OpI32Rotl) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1d4: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1d5: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1d6: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1d7: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1d8: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1d9: // code.Op(wasm.OpI32Add) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1da: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Shl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1db: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32ShrU) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1dc: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32And) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1dd: // code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Rotl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1de: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1df: // code.Op(wasm.OpI32And) | code.KBit · code.Op(wasm.OpI32Shl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1e0: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32And) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1e1: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1e2: // code.Op(wasm.OpI32Add) | code.KBit · code.Op(wasm.OpI32Shl) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1e3: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Or) | code.KBit
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))|uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1e4: // code.Op(wasm.OpI32And) · code.Op(wasm.OpI32Add)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1e5: // code.Op(wasm.OpI32And) · code.Op(wasm.OpI32Xor)
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))&u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1e6: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32ShrU) | code.KBit
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))>>(uint32(word(pc, 8))&31)))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1e7: // code.Op(wasm.OpI32Load8U) · code.Op(wasm.OpI32Xor)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+1 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint8)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))^u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1e8: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1e9: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Add) | code.KBit
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1ea: // code.Op(wasm.OpI32Load) · code.Op(wasm.OpI32Rotl) | code.KBit
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+4 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), uint64(*(*uint32)(unsafe.Add(mem, ea))))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				setSlot(fp, aAt(pc), uint64(bits.RotateLeft32(u32(fp, bAt(pc)), int(uint32(word(pc, 8))))))
+				pc = unsafe.Add(pc, 16)
+			}
+			continue
+		case 0x1eb: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Mul)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1ec: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Add)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1ed: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Sub)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1ee: // code.Op(wasm.OpF64Load) · code.Op(wasm.OpF64Load)
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				setSlot(fp, aAt(pc), *(*uint64)(unsafe.Add(mem, ea)))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1ef: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f0: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Sub)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f1: // code.Op(wasm.OpF64Mul) · code.Op(wasm.OpF64Mul)
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f2: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f3: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Mul)
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f4: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Mul)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) * f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f5: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Add)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f6: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Sub)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f7: // code.Op(wasm.OpF64Add) · code.Op(wasm.OpF64Store)
+			{
+				r := float64(f64(fp, bAt(pc)) + f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f8: // code.Op(wasm.OpF64Sub) · code.Op(wasm.OpF64Store)
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			{
+				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
+				if ea+8 > memLen {
+					goto outOfBounds
+				}
+				*(*uint64)(unsafe.Add(mem, ea)) = slot(fp, bAt(pc))
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1f9: // code.Const64 · code.Op(wasm.OpF64Sub)
+			{
+				setSlot(fp, aAt(pc), word(pc, 8))
+				pc = unsafe.Add(pc, 16)
+			}
+			{
+				r := float64(f64(fp, bAt(pc)) - f64(fp, cAt(pc)))
+				b := math.Float64bits(r)
+				if r != r {
+					b = canonicalNaN64
+				}
+				setSlot(fp, aAt(pc), b)
+				pc = unsafe.Add(pc, 8)
+			}
+			continue
+		case 0x1fa: // code.Op(wasm.OpF64Mul) | code.KBit · code.Const64
 			{
 				r := float64(f64(fp, bAt(pc)) * math.Float64frombits(word(pc, 8)))
 				b := math.Float64bits(r)
@@ -2846,7 +4336,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x3e8: // code.Mov · code.Mov
+		case 0x1fb: // code.Mov · code.Mov
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -2856,7 +4346,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3e9: // code.Mov · code.BrKBase + code.Op(wasm.OpI32Eqz)
+		case 0x1fc: // code.Mov · code.BrKBase + code.Op(wasm.OpI32Eqz)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -2867,7 +4357,7 @@ func (m *machine) interpret() exit {
 				}
 				goto fall
 			}
-		case 0x3ea: // code.Mov · code.Op(wasm.OpI32Load)
+		case 0x1fd: // code.Mov · code.Op(wasm.OpI32Load)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -2881,7 +4371,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3eb: // code.Mov · code.Op(wasm.OpI32Add) | code.KBit
+		case 0x1fe: // code.Mov · code.Op(wasm.OpI32Add) | code.KBit
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -2891,7 +4381,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x3ec: // code.Mov · code.Br
+		case 0x1ff: // code.Mov · code.Br
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -2906,7 +4396,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, int(int32(immAt(pc)))*8)
 			}
 			continue
-		case 0x3ed: // code.Op(wasm.OpI32Store) · code.Op(wasm.OpI32Add) | code.KBit
+		case 0xc8: // code.Op(wasm.OpI32Store) · code.Op(wasm.OpI32Add) | code.KBit
 			{
 				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
 				if ea+4 > memLen {
@@ -2920,7 +4410,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x3ee: // code.Op(wasm.OpF64Store) · code.Op(wasm.OpI32Add) | code.KBit
+		case 0xc9: // code.Op(wasm.OpF64Store) · code.Op(wasm.OpI32Add) | code.KBit
 			{
 				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
 				if ea+8 > memLen {
@@ -2934,7 +4424,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x3ef: // code.Op(wasm.OpI32Store) · code.Mov
+		case 0xca: // code.Op(wasm.OpI32Store) · code.Mov
 			{
 				ea = uint64(u32(fp, aAt(pc))) + uint64(cAt(pc))
 				if ea+4 > memLen {
@@ -2948,7 +4438,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3f0: // code.Charge · code.Op(wasm.OpI32Add) | code.KBit
+		case 0xcb: // code.Charge · code.Op(wasm.OpI32Add) | code.KBit
 			{
 				gas -= int64(immAt(pc))
 				if gas < 0 {
@@ -2962,7 +4452,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x3f1: // code.Charge · code.Op(wasm.OpI32Load)
+		case 0xcc: // code.Charge · code.Op(wasm.OpI32Load)
 			{
 				gas -= int64(immAt(pc))
 				if gas < 0 {
@@ -2980,7 +4470,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3f2: // code.Charge · code.Op(wasm.OpI32Shl) | code.KBit
+		case 0xcd: // code.Charge · code.Op(wasm.OpI32Shl) | code.KBit
 			{
 				gas -= int64(immAt(pc))
 				if gas < 0 {
@@ -2994,7 +4484,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x3f3: // code.Charge · code.Mov
+		case 0xce: // code.Charge · code.Mov
 			{
 				gas -= int64(immAt(pc))
 				if gas < 0 {
@@ -3008,7 +4498,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3f4: // code.Op(wasm.OpI32Add) · code.Return1
+		case 0xcf: // code.Op(wasm.OpI32Add) · code.Return1
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+u32(fp, cAt(pc))))
 				pc = unsafe.Add(pc, 8)
@@ -3027,7 +4517,7 @@ func (m *machine) interpret() exit {
 				m.depth++
 			}
 			continue
-		case 0x3f5: // code.Op(wasm.OpI32Add) | code.KBit · code.Return1
+		case 0xd0: // code.Op(wasm.OpI32Add) | code.KBit · code.Return1
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -3046,7 +4536,7 @@ func (m *machine) interpret() exit {
 				m.depth++
 			}
 			continue
-		case 0x3f6: // code.Op(wasm.OpI32Add) | code.KBit · code.Call
+		case 0xd1: // code.Op(wasm.OpI32Add) | code.KBit · code.Call
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -3058,7 +4548,7 @@ func (m *machine) interpret() exit {
 				}
 				goto enter
 			}
-		case 0x3f7: // code.Mov · code.CallIndir
+		case 0xd2: // code.Mov · code.CallIndir
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -3086,7 +4576,7 @@ func (m *machine) interpret() exit {
 				}
 				goto enter
 			}
-		case 0x3f8: // code.Mov · code.Call
+		case 0xd3: // code.Mov · code.Call
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -3098,7 +4588,7 @@ func (m *machine) interpret() exit {
 				}
 				goto enter
 			}
-		case 0x3f9: // code.Op(wasm.OpI32Add) | code.KBit · code.Mov
+		case 0xd4: // code.Op(wasm.OpI32Add) | code.KBit · code.Mov
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -3108,7 +4598,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3fa: // code.Op(wasm.OpI64Xor) · code.Op(wasm.OpI64Add)
+		case 0xd5: // code.Op(wasm.OpI64Xor) · code.Op(wasm.OpI64Add)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))^slot(fp, cAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -3118,7 +4608,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3fb: // code.Op(wasm.OpI64Mul) | code.KBit · code.Op(wasm.OpI64Xor)
+		case 0xd6: // code.Op(wasm.OpI64Mul) | code.KBit · code.Op(wasm.OpI64Xor)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))*word(pc, 8))
 				pc = unsafe.Add(pc, 16)
@@ -3128,7 +4618,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3fc: // code.Op(wasm.OpI64Add) · code.Op(wasm.OpI64Shl) | code.KBit
+		case 0xd7: // code.Op(wasm.OpI64Add) · code.Op(wasm.OpI64Shl) | code.KBit
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))+slot(fp, cAt(pc)))
 				pc = unsafe.Add(pc, 8)
@@ -3138,7 +4628,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x3fd: // code.Op(wasm.OpI64ShrU) | code.KBit · code.Op(wasm.OpI64Xor)
+		case 0xd8: // code.Op(wasm.OpI64ShrU) | code.KBit · code.Op(wasm.OpI64Xor)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))>>(word(pc, 8)&63))
 				pc = unsafe.Add(pc, 16)
@@ -3148,7 +4638,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3fe: // code.Op(wasm.OpI64Shl) | code.KBit · code.Op(wasm.OpI64Xor)
+		case 0xd9: // code.Op(wasm.OpI64Shl) | code.KBit · code.Op(wasm.OpI64Xor)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))<<(word(pc, 8)&63))
 				pc = unsafe.Add(pc, 16)
@@ -3158,7 +4648,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x3ff: // code.Op(wasm.OpI64Shl) | code.KBit · code.Op(wasm.OpI64Or)
+		case 0xda: // code.Op(wasm.OpI64Shl) | code.KBit · code.Op(wasm.OpI64Or)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))<<(word(pc, 8)&63))
 				pc = unsafe.Add(pc, 16)
@@ -3168,7 +4658,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x1c8: // code.Op(wasm.OpI64Load) · code.Op(wasm.OpI64Xor)
+		case 0xdb: // code.Op(wasm.OpI64Load) · code.Op(wasm.OpI64Xor)
 			{
 				ea = uint64(u32(fp, bAt(pc))) + uint64(cAt(pc))
 				if ea+8 > memLen {
@@ -3182,7 +4672,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			continue
-		case 0x1c9: // code.Op(wasm.OpI64Add) | code.KBit · code.Op(wasm.OpI64Add) | code.KBit
+		case 0xdc: // code.Op(wasm.OpI64Add) | code.KBit · code.Op(wasm.OpI64Add) | code.KBit
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))+word(pc, 8))
 				pc = unsafe.Add(pc, 16)
@@ -3192,7 +4682,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1ca: // code.Op(wasm.OpI64And) | code.KBit · code.BrBase + code.Op(wasm.OpI64Eqz)
+		case 0xdd: // code.Op(wasm.OpI64And) | code.KBit · code.BrBase + code.Op(wasm.OpI64Eqz)
 			{
 				setSlot(fp, aAt(pc), slot(fp, bAt(pc))&word(pc, 8))
 				pc = unsafe.Add(pc, 16)
@@ -3203,7 +4693,7 @@ func (m *machine) interpret() exit {
 				}
 				goto fall
 			}
-		case 0x1cb: // code.Op(wasm.OpI32Add) | code.KBit · code.RareBase + code.Op(wasm.OpV128Load)
+		case 0xde: // code.Op(wasm.OpI32Add) | code.KBit · code.RareBase + code.Op(wasm.OpV128Load)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -3217,7 +4707,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1cc: // code.Op(wasm.OpI32Add) | code.KBit · code.RareBase + code.Op(wasm.OpV128Store)
+		case 0xdf: // code.Op(wasm.OpI32Add) | code.KBit · code.RareBase + code.Op(wasm.OpV128Store)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))+uint32(word(pc, 8))))
 				pc = unsafe.Add(pc, 16)
@@ -3231,7 +4721,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1cd: // code.RareBase + code.Op(wasm.OpV128Load)
+		case 0xe0: // code.RareBase + code.Op(wasm.OpV128Load)
 			{
 				ea = uint64(u32(fp, bAt(pc))) + uint64(uint32(word(pc, 8)))
 				if ea+16 > memLen {
@@ -3241,7 +4731,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1ce: // code.RareBase + code.Op(wasm.OpV128Store)
+		case 0xe1: // code.RareBase + code.Op(wasm.OpV128Store)
 			{
 				ea = uint64(u32(fp, bAt(pc))) + uint64(uint32(word(pc, 8)))
 				if ea+16 > memLen {
@@ -3251,7 +4741,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1cf: // code.RareBase + code.Op(wasm.OpV128Const)
+		case 0xe2: // code.RareBase + code.Op(wasm.OpV128Const)
 			{
 				x, y := word(pc, 8), word(pc, 16)
 				setSlot(fp, aAt(pc), x)
@@ -3259,7 +4749,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 24)
 			}
 			continue
-		case 0x1d0: // code.RareBase + code.Op(wasm.OpV128And)
+		case 0xe3: // code.RareBase + code.Op(wasm.OpV128And)
 			{
 				x := slot(fp, bAt(pc)) & slot(fp, cAt(pc))
 				y := slot(fp, bAt(pc)+1) & slot(fp, cAt(pc)+1)
@@ -3268,7 +4758,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d1: // code.RareBase + code.Op(wasm.OpV128Or)
+		case 0xe4: // code.RareBase + code.Op(wasm.OpV128Or)
 			{
 				x := slot(fp, bAt(pc)) | slot(fp, cAt(pc))
 				y := slot(fp, bAt(pc)+1) | slot(fp, cAt(pc)+1)
@@ -3277,7 +4767,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d2: // code.RareBase + code.Op(wasm.OpV128Xor)
+		case 0xe5: // code.RareBase + code.Op(wasm.OpV128Xor)
 			{
 				x := slot(fp, bAt(pc)) ^ slot(fp, cAt(pc))
 				y := slot(fp, bAt(pc)+1) ^ slot(fp, cAt(pc)+1)
@@ -3286,7 +4776,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d3: // code.RareBase + code.Op(wasm.OpI64x2Add)
+		case 0xe6: // code.RareBase + code.Op(wasm.OpI64x2Add)
 			{
 				x := slot(fp, bAt(pc)) + slot(fp, cAt(pc))
 				y := slot(fp, bAt(pc)+1) + slot(fp, cAt(pc)+1)
@@ -3295,7 +4785,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d4: // code.RareBase + code.Op(wasm.OpI64x2Sub)
+		case 0xe7: // code.RareBase + code.Op(wasm.OpI64x2Sub)
 			{
 				x := slot(fp, bAt(pc)) - slot(fp, cAt(pc))
 				y := slot(fp, bAt(pc)+1) - slot(fp, cAt(pc)+1)
@@ -3304,7 +4794,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d5: // code.RareBase + code.Op(wasm.OpI32x4Add)
+		case 0xe8: // code.RareBase + code.Op(wasm.OpI32x4Add)
 			{
 				const top = 1<<63 | 1<<31
 				p, q := slot(fp, bAt(pc)), slot(fp, cAt(pc))
@@ -3316,7 +4806,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d6: // code.RareBase + code.Op(wasm.OpI32x4Sub)
+		case 0xe9: // code.RareBase + code.Op(wasm.OpI32x4Sub)
 			{
 				const top = 1<<63 | 1<<31
 				p, q := slot(fp, bAt(pc)), slot(fp, cAt(pc))
@@ -3328,7 +4818,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d7: // code.RareBase + code.Op(wasm.OpF64x2Add)
+		case 0xea: // code.RareBase + code.Op(wasm.OpF64x2Add)
 			{
 				p, q := f64(fp, bAt(pc))+f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)+f64(fp, cAt(pc)+1)
 				x, y := math.Float64bits(p), math.Float64bits(q)
@@ -3343,7 +4833,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d8: // code.RareBase + code.Op(wasm.OpF64x2Sub)
+		case 0xeb: // code.RareBase + code.Op(wasm.OpF64x2Sub)
 			{
 				p, q := f64(fp, bAt(pc))-f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)-f64(fp, cAt(pc)+1)
 				x, y := math.Float64bits(p), math.Float64bits(q)
@@ -3358,7 +4848,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1d9: // code.RareBase + code.Op(wasm.OpF64x2Mul)
+		case 0xec: // code.RareBase + code.Op(wasm.OpF64x2Mul)
 			{
 				p, q := f64(fp, bAt(pc))*f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)*f64(fp, cAt(pc)+1)
 				x, y := math.Float64bits(p), math.Float64bits(q)
@@ -3373,7 +4863,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1da: // code.RareBase + code.Op(wasm.OpF32x4Add)
+		case 0xed: // code.RareBase + code.Op(wasm.OpF32x4Add)
 			{
 				r0 := f32At(fp, bAt(pc), 0) + f32At(fp, cAt(pc), 0)
 				r1 := f32At(fp, bAt(pc), 4) + f32At(fp, cAt(pc), 4)
@@ -3400,7 +4890,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1db: // code.RareBase + code.Op(wasm.OpF32x4Sub)
+		case 0xee: // code.RareBase + code.Op(wasm.OpF32x4Sub)
 			{
 				r0 := f32At(fp, bAt(pc), 0) - f32At(fp, cAt(pc), 0)
 				r1 := f32At(fp, bAt(pc), 4) - f32At(fp, cAt(pc), 4)
@@ -3427,7 +4917,7 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0x1dc: // code.RareBase + code.Op(wasm.OpF32x4Mul)
+		case 0xef: // code.RareBase + code.Op(wasm.OpF32x4Mul)
 			{
 				r0 := f32At(fp, bAt(pc), 0) * f32At(fp, cAt(pc), 0)
 				r1 := f32At(fp, bAt(pc), 4) * f32At(fp, cAt(pc), 4)
