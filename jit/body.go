@@ -130,6 +130,7 @@ func (c *compiler) control(in instruction) error {
 	case code.Unreachable:
 		c.b = MOVRI(c.b, scratch, uint64(in.pc))
 		c.jmpTo(&c.trapAt[code.NativeTrapUnreachable])
+		c.forget()
 		c.dead = true
 	default:
 		return fmt.Errorf("jit: function %d: unknown operation %#x at word %d", c.f.Index, in.op, in.pc)
@@ -377,9 +378,10 @@ func (c *compiler) afterExit(in instruction) {
 }
 
 // snapshot remembers where values are, for a cold path that gives an
-// instruction to the interpreter before it consumed its operands.
-func (c *compiler) snapshot() func() {
-	temps := append([]temp(nil), c.temps...)
+// instruction to the interpreter as if it hadn't begun. No register may change
+// between it and the jump to that path.
+func (c *compiler) snapshot(operands ...temp) func() {
+	temps := append(operands, c.temps...)
 	dirty := c.dirty
 	return func() {
 		for i := range temps {
@@ -528,6 +530,7 @@ func (c *compiler) selectOne(in instruction, cond uint16) {
 	r := c.intReg(cond, 4)
 	c.b = TESTRR(c.b, 4, r, r)
 	c.b = CMOVcc(c.b, NE, 8, scratch, x)
+	c.done()
 	d := c.intDst(in.a, nil)
 	if d != scratch {
 		c.b = MOVRR(c.b, 8, d, scratch)

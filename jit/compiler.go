@@ -165,7 +165,7 @@ func (n *module) Compile(f *code.Func) error {
 
 func (n *module) compile(f *code.Func) (*function, error) {
 	start := time.Now()
-	out, err := compile(&n.c.lay, n.m, f)
+	out, err := safely(&n.c.lay, n.m, f)
 	if err != nil {
 		n.report(f, start, 0, err)
 		return nil, err
@@ -177,6 +177,18 @@ func (n *module) compile(f *code.Func) (*function, error) {
 	n.owned.add(loaded)
 	n.report(f, start, len(out.code), nil)
 	return &function{addr: loaded.Addr(), enter: loaded.Addr() + uintptr(out.enter), entries: out.entries}, nil
+}
+
+// safely turns a panic of the compiler, which is a bug of ours, into a function
+// that stays interpreted: what a module contains must not end the process.
+// The tests fail if it ever happens.
+func safely(lay *code.Layout, m *wasm.Module, f *code.Func) (out *output, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("jit: function %d: compiler bug: %v", f.Index, p)
+		}
+	}()
+	return compile(lay, m, f)
 }
 
 // report counts a function.

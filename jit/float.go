@@ -231,13 +231,22 @@ func (c *compiler) truncate(in instruction, long, unsigned, double bool) {
 	if long {
 		w = 8
 	}
-	before := c.snapshot()
+	if w == 4 && unsigned {
+		c.grab(RCX)
+	}
+	// The way out stores the operand and what else isn't home. It is taken
+	// after registers changed hands for the last time.
+	var operand []temp
+	if t := c.find(in.b); t != nil {
+		operand = append(operand, *t)
+	}
+	x, _ := c.floatReg(in.b)
+	before := c.snapshot(operand...)
 	giveUp := func() {
 		before()
 		c.b = MOVRI(c.b, scratch, uint64(in.pc))
 		c.jmpTo(&c.exitStep)
 	}
-	x, _ := c.floatReg(in.b)
 	cvt := VCVTTSS2SI
 	if double {
 		cvt = VCVTTSD2SI
@@ -245,7 +254,6 @@ func (c *compiler) truncate(in instruction, long, unsigned, double bool) {
 	switch {
 	case w == 4 && unsigned:
 		c.b = VecGR(c.b, cvt, 8, scratch, x)
-		c.grab(RCX)
 		c.b = MOVRR(c.b, 4, RCX, scratch)
 		c.b = ALURR(c.b, CMP, 8, RCX, scratch)
 		c.jcc(NE, giveUp)
@@ -258,6 +266,7 @@ func (c *compiler) truncate(in instruction, long, unsigned, double bool) {
 		c.b = ALURI(c.b, CMP, w, scratch, 1) // overflows for the smallest number alone
 		c.jcc(O, giveUp)
 	}
+	c.done()
 	d := c.intDst(in.a, nil)
 	if d != scratch {
 		c.b = MOVRR(c.b, w, d, scratch)

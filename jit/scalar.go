@@ -51,6 +51,7 @@ var intConds = [...]Cond{E, NE, L, B, G, A, LE, BE, GE, AE, E}
 
 func (c *compiler) setCond(slot uint16, cond Cond) {
 	c.b = SETcc(c.b, cond, scratch)
+	c.done() // the operands' registers may hold the result
 	d := c.intDst(slot, nil)
 	c.b = ExtendRR(c.b, false, 1, 4, d, scratch)
 	c.setInt(slot, d)
@@ -185,6 +186,7 @@ func (c *compiler) compareFloat(in instruction, op wasm.Op) {
 	default:
 		c.b = SETcc(c.b, f.cond, scratch)
 	}
+	c.done()
 	d := c.intDst(in.a, nil)
 	c.b = ExtendRR(c.b, false, 1, 4, d, scratch)
 	c.setInt(in.a, d)
@@ -432,6 +434,7 @@ func (c *compiler) rotate(in instruction, op Shift, w Width, constant bool) {
 		c.b = MOVRR(c.b, w, RCX, n)
 	}
 	c.b = ShiftRCL(c.b, op, w, scratch)
+	c.done()
 	d := c.intDst(in.a, nil)
 	if d != scratch {
 		c.b = MOVRR(c.b, w, d, scratch)

@@ -29,6 +29,9 @@ type Instance interface {
 	Close()
 }
 
+// Stater is an Instance that can show more of its state, for engines that must agree in all of it.
+type Stater interface{ State() (string, error) }
+
 // Step is what one call came to.
 type Step struct {
 	Call    string
@@ -37,10 +40,11 @@ type Step struct {
 	Trap    string
 	Memory  [32]byte // hash of the memory afterwards
 	Gas     uint64   // taken so far
+	State   string   // of a Stater
 }
 
 func (s Step) String() string {
-	return fmt.Sprintf("%s(%#x) = %#x trap %q memory %x gas %d", s.Call, s.Args, s.Results, s.Trap, s.Memory[:4], s.Gas)
+	return fmt.Sprintf("%s(%#x) = %#x trap %q memory %x gas %d %s", s.Call, s.Args, s.Results, s.Trap, s.Memory[:4], s.Gas, s.State)
 }
 
 // Trace instantiates b, which is m or m instrumented, and calls its exports with random arguments made from
@@ -61,8 +65,12 @@ func Trace(ctx context.Context, e Engine, b []byte, m *wasmgen.Module, seed uint
 		if err != nil {
 			return fmt.Errorf("%s(%#x): %w", name, args, err)
 		}
-		steps = append(steps, Step{name, args, results, trap, sha256.Sum256(inst.Memory()), inst.Gas()})
-		return nil
+		step := Step{Call: name, Args: args, Results: results, Trap: trap, Memory: sha256.Sum256(inst.Memory()), Gas: inst.Gas()}
+		if s, ok := inst.(Stater); ok {
+			step.State, err = s.State()
+		}
+		steps = append(steps, step)
+		return err
 	}
 	for range 2 {
 		for _, c := range m.Calls {
@@ -88,7 +96,7 @@ func Trace(ctx context.Context, e Engine, b []byte, m *wasmgen.Module, seed uint
 func Compare(ours, theirs []Step) string {
 	for i := range min(len(ours), len(theirs)) {
 		a, b := ours[i], theirs[i]
-		if a.Call != b.Call || fmt.Sprint(a.Results) != fmt.Sprint(b.Results) || a.Memory != b.Memory || a.Gas != b.Gas || coarse(a.Trap) != coarse(b.Trap) {
+		if a.Call != b.Call || fmt.Sprint(a.Results) != fmt.Sprint(b.Results) || a.Memory != b.Memory || a.Gas != b.Gas || a.State != b.State || coarse(a.Trap) != coarse(b.Trap) {
 			return fmt.Sprintf("step %d:\n  ours   %v\n  theirs %v", i, a, b)
 		}
 	}

@@ -8,10 +8,21 @@ import (
 	"github.com/kitwork/kwnode/vm/wasm"
 )
 
-// Ours is this project's interpreter.
+// Ours is this project's engine.
 type Ours struct {
 	Gas     uint64 // how much each Run is given; 0 is enough for a whole call
 	Freezes int    // how often, when that is used up, the program is frozen and goes on in a new store
+	// Configs are what the first store and those that go on are made with, in turn. None: the interpreter.
+	Configs []vm.Config
+	// State records the state hash and a trap's stack trace after each call.
+	State bool
+}
+
+func (e Ours) config(n int) vm.Config {
+	if len(e.Configs) == 0 {
+		return vm.Config{}
+	}
+	return e.Configs[n%len(e.Configs)]
 }
 
 // enough gas for anything that a generated module does.
@@ -23,13 +34,13 @@ func (e Ours) Instantiate(ctx context.Context, b []byte) (Instance, string, erro
 	if err != nil {
 		return nil, "", err
 	}
-	s := vm.NewStore(vm.Config{})
+	s := vm.NewStore(e.config(0))
 	inst, err := s.Instantiate(m, nil)
 	if err != nil {
 		s.Close()
 		return nil, "", err
 	}
-	o := &ours{m: m, s: s, inst: inst, portion: e.Gas, freezes: e.Freezes, types: map[string]*wasm.FuncType{}}
+	o := &ours{e: e, m: m, s: s, inst: inst, types: map[string]*wasm.FuncType{}}
 	for _, ex := range m.Exports() {
 		o.types[ex.Name] = ex.Func
 	}
@@ -38,18 +49,19 @@ func (e Ours) Instantiate(ctx context.Context, b []byte) (Instance, string, erro
 }
 
 type ours struct {
+	e     Ours
 	m     *vm.Module
 	s     *vm.Store
 	inst  *vm.Instance
 	types map[string]*wasm.FuncType
 
-	portion uint64 // gas for each Run, 0 for enough
-	used    uint64
-	freezes int // still to come
+	used  uint64
+	froze int
+	trace string // of the last trap
 }
 
 func (o *ours) run(ctx context.Context) ([]uint64, string, error) {
-	gas := o.portion
+	gas := o.e.Gas
 	if gas == 0 {
 		gas = enough
 	}
@@ -67,9 +79,10 @@ func (o *ours) run(ctx context.Context) ([]uint64, string, error) {
 			}
 			return results, "", nil
 		case stop.Reason == vm.Trapped:
+			o.trace = fmt.Sprint(stop.Trap.Depth, " frames\n", vm.TraceString(stop.Trap.Trace))
 			return nil, stop.Trap.Code.String(), nil
-		case stop.Reason == vm.OutOfGas && o.portion > 0:
-			gas = max(o.portion, stop.Need)
+		case stop.Reason == vm.OutOfGas && o.e.Gas > 0:
+			gas = max(o.e.Gas, stop.Need)
 			if err := o.freeze(); err != nil {
 				return nil, "", err
 			}
@@ -81,10 +94,10 @@ func (o *ours) run(ctx context.Context) ([]uint64, string, error) {
 
 // freeze moves the program to another store by way of bytes.
 func (o *ours) freeze() error {
-	if o.freezes == 0 {
+	if o.froze == o.e.Freezes {
 		return nil
 	}
-	o.freezes--
+	o.froze++
 	before, err := o.s.StateHash(nil)
 	if err != nil {
 		return err
@@ -94,7 +107,7 @@ func (o *ours) freeze() error {
 		return err
 	}
 	o.s.Close()
-	o.s, _, err = vm.Thaw(b, vm.Config{}, vm.Sources{Module: func([32]byte) (*vm.Module, error) { return o.m, nil }})
+	o.s, _, err = vm.Thaw(b, o.e.config(o.froze), vm.Sources{Module: func([32]byte) (*vm.Module, error) { return o.m, nil }})
 	if err != nil {
 		return err
 	}
@@ -116,6 +129,15 @@ func (o *ours) Call(ctx context.Context, name string, args []uint64) ([]uint64, 
 		return nil, "", err
 	}
 	return o.run(ctx)
+}
+
+// State implements Stater.
+func (o *ours) State() (string, error) {
+	if !o.e.State {
+		return "", nil
+	}
+	h, err := o.s.StateHash(nil)
+	return fmt.Sprintf("state %x, trap at %s", h, o.trace), err
 }
 
 func (o *ours) Memory() []byte { return o.inst.Memory().Bytes() }
