@@ -102,6 +102,17 @@ func TestSmallGuests(t *testing.T) {
 	}
 }
 
+func TestFailureUndoes(t *testing.T) {
+	pr, err := Prepare(t.Context(), wasmFile(t, "testdata/undone.wasm", "run"), nil, PrepareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial, err := pr.Try(t.Context(), Sample{Rows: map[string][]byte{"other": {1}}})
+	if err != nil || trial.Failed == nil || trial.Failed.Code != 20 || len(trial.Rows) != 1 || len(trial.Events) != 0 {
+		t.Errorf("%+v, %v", trial, err)
+	}
+}
+
 func TestLibcGuest(t *testing.T) {
 	pr, err := Prepare(t.Context(), wasmFile(t, "../examples/guests/c/hello.wasm", "run"), []byte("alice"), PrepareOptions{})
 	if err != nil {
