@@ -26,8 +26,9 @@ type Reach struct {
 	HolePunch bool     // turn relayed connections into direct ones
 	Relay     bool     // when unreachable, hold a place at a relay among Relays, or among connected peers
 	Relays    []string // relays to use instead of connected peers
-	Serve     bool     // relay for others, bounded by libp2p's defaults: 2 minutes and 128 KiB a connection
-	Private   bool     // do not wait for AutoNAT: this host is unreachable
+	Serve     bool     // relay for others once known to be reachable: 2 minutes and 128 KiB a connection (libp2p's defaults)
+	Public    bool     // do not wait for AutoNAT: everybody reaches the addresses in Config.Listen
+	Private   bool     // do not wait for AutoNAT: nobody does
 }
 
 // DefaultReach is what a node on an unknown network wants: everything but relaying for others.
@@ -67,15 +68,18 @@ func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) 
 		// come, go and move, most known addresses are stale: it then refused to dial the ones that worked.
 		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
 	}
-	if cfg.Packets != nil {
-		return newSimulated(cfg.Packets, opts)
+	if cfg.Packets != nil { // no router to ask for ports, no kernel to bind a second address
+		cfg.Reach.PortMap, cfg.Reach.AutoNAT = false, false
 	}
-	opts = append(opts, libp2p.Transport(libp2pquic.NewTransport), libp2p.Transport(tcp.NewTCPTransport))
 	more, err := reachOptions(cfg.Reach, relays)
 	if err != nil {
 		return nil, err
 	}
-	return libp2p.New(append(opts, more...)...)
+	opts = append(opts, more...)
+	if cfg.Packets != nil {
+		return newSimulated(cfg.Packets, opts)
+	}
+	return libp2p.New(append(opts, libp2p.Transport(libp2pquic.NewTransport), libp2p.Transport(tcp.NewTCPTransport))...)
 }
 
 func reachOptions(r Reach, candidates autorelay.PeerSource) ([]libp2p.Option, error) {
@@ -89,6 +93,7 @@ func reachOptions(r Reach, candidates autorelay.PeerSource) ([]libp2p.Option, er
 	add(r.AutoNAT, libp2p.EnableAutoNATv2())
 	add(r.HolePunch, libp2p.EnableHolePunching())
 	add(r.Serve, libp2p.EnableRelayService())
+	add(r.Public, libp2p.ForceReachabilityPublic())
 	add(r.Private, libp2p.ForceReachabilityPrivate())
 	if len(r.Relays) > 0 {
 		var static []peer.AddrInfo

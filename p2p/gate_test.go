@@ -35,6 +35,7 @@ func TestShutPeersStayOutForAsLongAsSaid(t *testing.T) {
 		if a.Connected(b.Key()) || a.Snapshot().ShutOut != 1 {
 			t.Fatal("still connected")
 		}
+		synctest.Wait()
 		if len(events) != 2 || !events[0].Connected || events[1].Connected {
 			t.Fatalf("events %+v, want up and down", events)
 		}

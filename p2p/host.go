@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -246,6 +247,9 @@ func (h *Host) Connect(ctx context.Context, addr string) (capsule.Key, error) {
 	defer cancel()
 	h.unblock(info.ID)
 	h.inner.Peerstore().AddAddrs(info.ID, info.Addrs, hintLife)
+	if !strings.Contains(addr, "/p2p-circuit") { // a relayed connection that is there already will not do
+		ctx = network.WithForceDirectDial(ctx, "asked for a direct address")
+	}
 	if err := h.inner.Connect(ctx, peer.AddrInfo{ID: info.ID}); err != nil {
 		return k, fmt.Errorf("p2p: connect to %s: %w", addr, err)
 	}
@@ -336,7 +340,12 @@ func (h *Host) Dial(ctx context.Context, k capsule.Key, id string) (*Stream, err
 
 // reach makes sure that there is a connection to p.
 func (h *Host) reach(ctx context.Context, p peer.ID, k capsule.Key) error {
-	if h.Connected(k) {
+	switch h.inner.Network().Connectedness(p) {
+	case network.Connected:
+		return nil
+	case network.Limited:
+		// Only a relay between us. If a direct address works, good; if not, opening the stream waits for hole punching.
+		_ = h.inner.Connect(network.WithForceDirectDial(ctx, "relays carry no protocols"), peer.AddrInfo{ID: p})
 		return nil
 	}
 	h.unblock(p)

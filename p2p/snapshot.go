@@ -120,6 +120,16 @@ func (h *Host) Snapshot() Snapshot {
 	return s
 }
 
+// Protocols returns every protocol that this host answers, libp2p's own included.
+func (h *Host) Protocols() []string {
+	var out []string
+	for _, id := range h.inner.Mux().Protocols() {
+		out = append(out, string(id))
+	}
+	slices.Sort(out)
+	return out
+}
+
 func (h *Host) protocols() []ProtocolInfo {
 	h.mu.Lock()
 	defer h.mu.Unlock()

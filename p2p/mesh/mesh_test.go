@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -257,10 +258,10 @@ func TestValidSpamIsBoundedByQuotas(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
 		known := sim.Identity(100).Key()
 		cfg := Config{Quotas: Quotas{AuthorRate: 5, AuthorBurst: 20, PeerRate: 5, PeerBurst: 50}}
-		checked := 0
+		var checked atomic.Int64
 		a := newNode(t, nw, 1, cfg, func(tc *TopicConfig) {
 			tc.Check = func(c *capsule.Capsule) error {
-				checked++
+				checked.Add(1)
 				if c.Manifest().Author != known {
 					return errors.New("no account")
 				}
@@ -280,8 +281,8 @@ func TestValidSpamIsBoundedByQuotas(t *testing.T) {
 		if got := a.count(); got < 20 || got > 20+5*5 {
 			t.Fatalf("%d capsules of one author passed, want the burst of 20 and 5 a second", got)
 		}
-		if checked > a.count()+50+5*5 {
-			t.Fatalf("%d signatures verified, want the quotas' worth", checked)
+		if n := int(checked.Load()); n > a.count()+50+5*5 {
+			t.Fatalf("%d signatures verified, want the quotas' worth", n)
 		}
 		s := a.m.Snapshot()
 		if s.Topics[0].Ignored[reasonAuthorQuota] == 0 || s.Topics[0].Ignored[reasonState] == 0 || s.OverQuota == 0 {
@@ -413,7 +414,9 @@ func TestSybils(t *testing.T) {
 					missing++
 					continue
 				}
+				n.mu.Lock()
 				slowest = max(slowest, n.got[c.ID()].Sub(at[i]))
+				n.mu.Unlock()
 			}
 		}
 		cut := 0
