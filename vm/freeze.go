@@ -325,7 +325,7 @@ func (s *Store) writeStack(w *bodyWriter) error {
 		})
 	}
 	w.uint(uint64(len(frames)))
-	types := typeCache{}
+	types := newTypeCache()
 	for i := len(frames) - 1; i >= 0; i-- {
 		if err := s.writeFrame(w, frames[i], i > 0 || s.state != stateRunning, types); err != nil {
 			return err
@@ -346,7 +346,7 @@ func (s *Store) writeStack(w *bodyWriter) error {
 	return nil
 }
 
-func (s *Store) writeFrame(w *bodyWriter, f frame, suspended bool, types typeCache) error {
+func (s *Store) writeFrame(w *bodyWriter, f frame, suspended bool, types *typeCache) error {
 	var off uint32
 	var ok bool
 	if suspended {
@@ -386,13 +386,20 @@ type typeKeyAt struct {
 }
 
 // typeCache remembers shapes, for a recursion has many frames at one place.
-type typeCache map[typeKeyAt]shape
+type typeCache struct {
+	shapes map[typeKeyAt]shape
+	work   uint64 // bytes of code that were validated to find them
+}
 
-func (c typeCache) at(m *Module, fn, off uint32, suspended bool) (shape, bool) {
+func newTypeCache() *typeCache { return &typeCache{shapes: map[typeKeyAt]shape{}} }
+
+func (c *typeCache) at(m *Module, fn, off uint32, suspended bool) (shape, bool) {
 	k := typeKeyAt{m, fn, off}
-	if sh, ok := c[k]; ok {
+	if sh, ok := c.shapes[k]; ok {
 		return sh, true
 	}
+	_, body := m.w.Func(fn)
+	c.work += uint64(off - body.Off)
 	locals, operands, ok := m.w.TypesAt(fn, off)
 	if !ok {
 		return shape{}, false
@@ -400,7 +407,6 @@ func (c typeCache) at(m *Module, fn, off uint32, suspended bool) (shape, bool) {
 	sh := shape{locals: locals, operands: operands, target: -1}
 	if suspended {
 		// The arguments, and the index of an indirect call, are the callee's now.
-		_, body := m.w.Func(fn)
 		r := wasm.NewReader(m.w, body)
 		r.Seek(off)
 		var in wasm.Instr
@@ -417,7 +423,7 @@ func (c typeCache) at(m *Module, fn, off uint32, suspended bool) (shape, bool) {
 		}
 		sh.operands = operands[:n-len(sh.callee.Params)]
 	}
-	c[k] = sh
+	c.shapes[k] = sh
 	return sh, true
 }
 

@@ -3,6 +3,7 @@ package vm
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"testing"
 )
@@ -296,4 +297,23 @@ func FuzzContinuationDecode(f *testing.F) {
 			s.Close()
 		}
 	})
+}
+
+// TestGolden pins the canonical form: the hash of a state with every kind of value in it is the same on every platform
+// and in every version of this format and meter.
+func TestGolden(t *testing.T) {
+	p := programs(t)[0]
+	s := p.boot(t)
+	defer s.Close()
+	if stop, err := s.Run(context.Background(), 9_000); err != nil || stop.Reason != OutOfGas {
+		t.Fatal(stop, err)
+	}
+	h, err := s.StateHash([]byte("host"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "6242857aae492b239bc236a5a5fb8b6e466a9f19cf2879ae788e45098f30713b"
+	if got := hex.EncodeToString(h[:]); got != want {
+		t.Errorf("state hash %s, want %s: format or meter changed, so their version must", got, want)
+	}
 }

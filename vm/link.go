@@ -56,6 +56,16 @@ func (s *Store) link(m *Module, r Resolver) (*Instance, error) {
 		return nil, &LinkError{Reason: "too many instances"}
 	}
 	w := m.w
+	own := w.Globals[w.NumImportedGlobals:]
+	if err := s.take(instanceBytes(w)); err != nil {
+		return nil, err
+	}
+	linked := false
+	defer func() {
+		if !linked {
+			s.give(instanceBytes(w))
+		}
+	}()
 	inst := &Instance{s: s, index: len(s.instances), mod: m}
 	if len(w.Globals) > 0 {
 		inst.exts = make([]*Global, len(w.Globals))
@@ -69,7 +79,6 @@ func (s *Store) link(m *Module, r Resolver) (*Instance, error) {
 			return nil, &LinkError{im.Module, im.Name, reason}
 		}
 	}
-	own := w.Globals[w.NumImportedGlobals:]
 	if n := len(own) + inst.vectorsBefore(uint32(len(w.Globals))); n > 0 {
 		inst.globals = make([]uint64, n)
 	}
@@ -98,6 +107,7 @@ func (s *Store) link(m *Module, r Resolver) (*Instance, error) {
 		inst.mems, s.memories = append(inst.mems, mem), append(s.memories, mem)
 	}
 	s.instances = append(s.instances, inst)
+	linked = true
 	for i := range own {
 		n := w.NumImportedGlobals + uint32(i)
 		g := inst.global(n)
@@ -108,6 +118,11 @@ func (s *Store) link(m *Module, r Resolver) (*Instance, error) {
 		}
 	}
 	return inst, nil
+}
+
+// instanceBytes is about what an instance takes on the heap, beside memories and tables.
+func instanceBytes(w *wasm.Module) int64 {
+	return 1024 + 72*int64(len(w.Globals)) + 16*int64(len(w.Imports)) + int64(len(w.Datas)+len(w.Elems))/8
 }
 
 // bind resolves one import, or says why it can't.

@@ -137,7 +137,7 @@ type bodyReader struct {
 	host []byte
 
 	frames []thawedFrame
-	types  typeCache
+	types  *typeCache
 }
 
 // thawedFrame is a frame before it is put on the stack.
@@ -150,7 +150,7 @@ type thawedFrame struct {
 }
 
 func newBodyReader(r io.Reader, buffer int, s *Store, src Sources) *bodyReader {
-	return &bodyReader{r: bufio.NewReaderSize(r, buffer), s: s, src: src, types: typeCache{}}
+	return &bodyReader{r: bufio.NewReaderSize(r, buffer), s: s, src: src, types: newTypeCache()}
 }
 
 func (r *bodyReader) fail(format string, args ...any) error {
@@ -277,6 +277,7 @@ const (
 	maxName      = 1 << 20
 	maxQueue     = 4096
 	maxGas       = 1 << 62
+	maxValidated = 128 << 20 // bytes of code to validate for the types of frames, about a second
 )
 
 func (r *bodyReader) body(against byte, base *Base) error {
@@ -364,6 +365,9 @@ func (r *bodyReader) instances() {
 // come from before it.
 func (r *bodyReader) instance(m *Module) {
 	s, w := r.s, m.w
+	if r.err = s.take(instanceBytes(w)); r.err != nil {
+		return
+	}
 	inst := &Instance{s: s, index: len(s.instances), mod: m}
 	if len(w.Globals) > 0 {
 		inst.exts = make([]*Global, len(w.Globals))
@@ -597,6 +601,10 @@ func (r *bodyReader) frame(suspended bool, from *uint64) {
 	}
 	if !ok {
 		r.fail("function %d of instance %d can't be stopped at %#x", fn, at, off)
+		return
+	}
+	if r.types.work > maxValidated {
+		r.fail("the frames stand at too many places of too long functions")
 		return
 	}
 	if *from+uint64(f.fn.Frame) > uint64(s.limits.Slots) {
