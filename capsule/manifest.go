@@ -64,7 +64,7 @@ func (s *Silence) UnmarshalText(b []byte) error {
 }
 
 // Manifest is what an author signs: which logic, from which state, where, with which rights and at which
-// cost. All times are milliseconds of the home zone; gas is in units, prices in credits a unit.
+// cost. All times are milliseconds of the home zone; gas is in units, prices in credits a million units.
 type Manifest struct {
 	_            struct{} `cbor:",toarray"`
 	V            uint8    `json:"v"`

@@ -10,7 +10,7 @@ import (
 
 // MaxSteps bounds a lineage. A capsule that has moved so often is refused
 // everywhere and goes on where it is.
-const MaxSteps = 1024
+const MaxSteps = 128
 
 // ErrLineage: the chain of certificates does not prove who owns the capsule.
 var ErrLineage = errors.New("handover: broken lineage")

@@ -198,9 +198,10 @@ func TestLineageRefusesMintedHops(t *testing.T) {
 }
 
 func TestUnits(t *testing.T) {
+	const m = PriceScale
 	for _, c := range []struct{ credits, reserve, price, want uint64 }{
-		{100, 10, 3, 30}, {100, 100, 3, 0}, {5, 100, 3, 0}, {101, 0, 10, 10}, {50, 20, 0, 30},
-		{1<<64 - 1, 0, 1, capsule.MaxGas - 1},
+		{100, 10, 3 * m, 30}, {100, 100, 3, 0}, {5, 100, 3, 0}, {101, 0, 10 * m, 10}, {50, 20, 0, capsule.MaxGas - 1},
+		{7, 0, 1000, 7000}, {1, 0, 3, 333_333}, {1<<64 - 1, 0, 1, capsule.MaxGas - 1}, {1<<62 - 1, 0, 1 << 40, 4_194_303_999_999},
 	} {
 		if got := Units(c.credits, c.reserve, c.price); got != c.want {
 			t.Errorf("Units(%d, %d, %d) = %d, want %d", c.credits, c.reserve, c.price, got, c.want)

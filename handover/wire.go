@@ -2,8 +2,10 @@ package handover
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
 )
 
 // Version is the first field of every structure that is hashed or signed here.
@@ -26,9 +28,11 @@ type Offer struct {
 	StateHash capsule.Hash // of the logical state, whatever State's encoding
 	StateSize uint64       // bytes of the blob behind State
 	// Credits is what travels with the capsule: what was held for it, less
-	// what it has used so far.
+	// what its stay at the source cost.
 	Credits uint64
 	Used    uint64 // units of the whole journey so far
+	Left    uint64 // units that the author still lets it use, whatever its credits would buy
+	Charged uint64 // credits of the whole journey so far
 }
 
 // Bytes returns the canonical encoding, whose hash is the decision's body.
@@ -47,6 +51,8 @@ func ParseOffer(b []byte) (*Offer, error) {
 		return nil, fmt.Errorf("offer of %s from zone %s to itself", o.Capsule, o.Source)
 	case o.Expires == 0:
 		return nil, fmt.Errorf("offer of %s never expires", o.Capsule)
+	case o.Credits >= capsule.MaxGas || o.Used >= capsule.MaxGas || o.Left >= capsule.MaxGas || o.Charged >= capsule.MaxGas:
+		return nil, fmt.Errorf("offer of %s has an amount that is not below 2^62", o.Capsule)
 	case o.Hop == 1<<32-1:
 		return nil, fmt.Errorf("offer of %s has used every hop number", o.Capsule)
 	}
@@ -62,7 +68,7 @@ type Answer struct {
 	// Reason is what the capsule's code will be told about a refusal, one of
 	// the host interface's error codes as a positive number; zero if accepted.
 	Reason uint8
-	Price  uint64 // credits a unit, certified by the target; zero unless accepted
+	Price  uint64 // credits a million units, certified by the target; zero unless accepted
 	Units  uint64 // units the capsule may spend there; zero unless accepted
 }
 
@@ -89,14 +95,46 @@ func ParseAnswer(b []byte) (*Answer, error) {
 	return a, nil
 }
 
-// Units converts what travels into units at a price, keeping the exit reserve
+// PriceScale is how many units a price is for.
+const PriceScale = 1_000_000
+
+// Units converts what travels into units at a price in credits a million units, keeping the exit reserve
 // untouchable. It rounds down: a fraction of a unit can't be spent.
 func Units(credits, reserve, price uint64) uint64 {
+	const most = capsule.MaxGas - 1
 	if credits <= reserve {
 		return 0
 	}
 	if price == 0 {
-		return min(credits-reserve, capsule.MaxGas-1)
+		return most
 	}
-	return min((credits-reserve)/price, capsule.MaxGas-1)
+	hi, lo := bits.Mul64(credits-reserve, PriceScale)
+	if hi >= price {
+		return most
+	}
+	n, _ := bits.Div64(hi, lo, price)
+	return min(n, most)
+}
+
+// Transfer is everything that a target needs to judge an offer, or a demand for a final answer to it. Whoever brings it
+// adds nothing by bringing it.
+type Transfer struct {
+	_        struct{} `cbor:",toarray"`
+	Envelope []byte   // of the capsule, as its author sealed it
+	Offer    []byte   // encoding of an Offer
+	Released cert.Certificate
+	Lineage  Lineage // up to the offer
+	Inline   []byte  // the state, if it is small enough to travel in the log
+}
+
+// Parse decodes and checks the offer, and that Inline is what it names.
+func (t *Transfer) Parse() (*Offer, error) {
+	o, err := ParseOffer(t.Offer)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Inline) > 0 && (capsule.RawCID(t.Inline) != o.State || uint64(len(t.Inline)) != o.StateSize) {
+		return nil, fmt.Errorf("the state beside the offer of %s is not the one that it names", o.Capsule)
+	}
+	return o, nil
 }

@@ -116,7 +116,13 @@ func (d *Decision) Check() error {
 
 // Contradicts reports whether both decide the same slot of the same zone differently. When they were
 // made, under which epoch and at which index does not count: a restated outcome is the same outcome.
+// ExpiredNoRecord says only that nothing is held about an offer whose time is over. That is true of an
+// offer that was never seen, of one that was decided and has been forgotten since, and of a forged one, so
+// it contradicts nothing.
 func (d *Decision) Contradicts(o *Decision) bool {
+	if d.Verdict == ExpiredNoRecord || o.Verdict == ExpiredNoRecord {
+		return false
+	}
 	return d.Zone == o.Zone && d.Slot == o.Slot && (d.Verdict != o.Verdict || d.Body != o.Body)
 }
 
