@@ -280,8 +280,9 @@ func TestRestoredDiskSignsNoMore(t *testing.T) {
 		for range 5 {
 			c.ok(z, c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("v")}))
 		}
-		time.Sleep(time.Second)
+		time.Sleep(3 * time.Second) // after a failure Raft tries again with its commit timeout
 		c.stop(i)
+		newest := c.records[i].Record.Index
 		if err := os.WriteFile(path, oldLog, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -292,7 +293,8 @@ func TestRestoredDiskSignsNoMore(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		if err := victim.signer.Broken(); !errors.Is(err, cert.ErrAmnesia) {
-			t.Fatalf("signer: %v", err)
+			t.Fatalf("signer: %v; record was %d, is %d, before the restore %d; greeted by %d", err,
+				oldRecord.Record.Index, victim.signer.Record().Index, newest, len(victim.voting.greeted))
 		}
 		if !c.records[i].Record.Burned {
 			t.Fatal("a restart would let it sign again")

@@ -127,7 +127,11 @@ func (h *host) Dial(ctx context.Context, peer capsule.Key, proto string) (net.Co
 	h.n.mu.Unlock()
 	select {
 	case l.ch <- b:
-		return a, nil
+		select {
+		case <-l.done: // shut in between: nobody takes it from the queue
+		default:
+			return a, nil
+		}
 	case <-l.done:
 	case <-ctx.Done():
 	}
