@@ -252,6 +252,52 @@ func TestGoGuestComputes(t *testing.T) {
 	}
 }
 
+func TestPrunedProgramRuns(t *testing.T) {
+	pr := prepare(t, example(t, "../sdk/build/testdata/tricky", "Capsule"), 5)
+	if pr.Cut != "the end" {
+		t.Errorf("a pure function was cut at %s", pr.Cut)
+	}
+	trial, err := pr.Try(t.Context(), Sample{})
+	if err != nil || trial.Failed != nil {
+		t.Fatalf("%+v, %v", trial, err)
+	}
+	if got, err := kit.Unmarshal[string](trial.Output); err != nil || got != "Aword" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestTranslator(t *testing.T) {
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skip("skipped: no go command on PATH, so nothing can be built for WebAssembly")
+	}
+	tr, err := NewTranslator(t.Context(), "../examples/transfer", "Move", build.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := kit.Marshal(transfer{From: "alice", To: "bob", Amount: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tr.Input(t.Context(), []byte(`{"From":"alice","To":"bob","Amount":30}`)); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("input %x, %v, want %x", got, err, want)
+	}
+	for _, bad := range []string{`{"from":`, `{"Form":"alice"}`, `{"Amount":"much"}`} {
+		if got, err := tr.Input(t.Context(), []byte(bad)); err == nil {
+			t.Errorf("%s became %x", bad, got)
+		}
+	}
+	result, err := kit.Marshal(receipt{70, 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := tr.Result(t.Context(), result); err != nil || string(got) != `{"From":70,"To":30}` {
+		t.Errorf("result %s, %v", got, err)
+	}
+	if _, err := tr.Result(t.Context(), []byte{9, 9}); err == nil {
+		t.Error("damaged bytes became JSON")
+	}
+}
+
 func TestEstimate(t *testing.T) {
 	pr := prepare(t, example(t, "transfer", "Move"), transfer{From: "alice", To: "bob", Amount: 30})
 	est, err := pr.Estimate(t.Context(), []Sample{{Rows: rows(t, map[string]any{"acct/alice": int64(100)})}, {}}, 10)

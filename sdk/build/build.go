@@ -70,6 +70,17 @@ func (r *Refusal) Error() string { return r.Func + ": " + r.Reason + "; " + r.In
 // Go builds src. It is safe for concurrent use; two builds of the same source share the Go build cache and do the work
 // twice at worst.
 func Go(ctx context.Context, src Source, o Options) (*Result, error) {
+	return build(ctx, src, o, entrySource)
+}
+
+// Translator builds a module that translates between JSON and the encoding of the function's input and result, for people
+// who call it from a command line. It takes a struct of a flag and bytes in the encoding of package kit: with the flag set
+// the bytes are a result and come back as JSON, else they are JSON and come back as an input.
+func Translator(ctx context.Context, src Source, o Options) (*Result, error) {
+	return build(ctx, src, o, translatorSource)
+}
+
+func build(ctx context.Context, src Source, o Options, source string) (*Result, error) {
 	report := o.Progress
 	if report == nil {
 		report = func(Progress) {}
@@ -84,7 +95,7 @@ func Go(ctx context.Context, src Source, o Options) (*Result, error) {
 		return nil, fmt.Errorf("build %s: %w", src, err)
 	}
 	defer os.RemoveAll(work)
-	ov, err := overlay(ctx, tc, src, work)
+	ov, err := overlay(ctx, tc, src, source, work)
 	if err != nil {
 		return nil, err
 	}

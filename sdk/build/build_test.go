@@ -31,8 +31,8 @@ func module(t *testing.T) string {
 		}
 	}
 	write("go.mod", []byte("module "+kitModule+"\n\ngo 1.24\n"))
-	for _, from := range []string{"../../kit", "testdata/prog", "testdata/lib"} {
-		files, err := filepath.Glob(from + "/*.go")
+	for _, from := range []string{"../../kit", "testdata/prog", "testdata/lib", "testdata/tricky"} {
+		files, err := filepath.Glob(from + "/*.*")
 		if err != nil || len(files) == 0 {
 			t.Fatal(from, err)
 		}
@@ -170,6 +170,44 @@ func TestLibrary(t *testing.T) {
 	src.Func = "Broken"
 	if _, err := Go(ctx, src, o); err == nil || !strings.Contains(err.Error(), "lib.go:23") || !strings.Contains(err.Error(), "undefined") {
 		t.Errorf("broken function: %v", err)
+	}
+}
+
+// TestTricky builds legal Go that is pruned in awkward places; sdk's tests run what is built.
+func TestTricky(t *testing.T) {
+	dir := module(t)
+	src := Source{Dir: filepath.Join(dir, "tricky"), Package: kitModule + "/tricky", Func: "Capsule"}
+	work := t.TempDir()
+	tc, err := findToolchain(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ov, err := overlay(t.Context(), tc, src, entrySource, work)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pruned, err := os.ReadFile(ov.files[filepath.Join(src.Dir, "tricky.go")])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, gone := range []string{`"fmt"`, `"flag"`, `"os"`, `"math"`, "rand", "private", "verbose", "func Client"} {
+		if bytes.Contains(pruned, []byte(gone)) {
+			t.Errorf("%s is still there", gone)
+		}
+	}
+	original, err := os.ReadFile("testdata/tricky/tricky.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Count(pruned, []byte("\n")) != bytes.Count(original, []byte("\n")) || len(pruned) != len(original) {
+		t.Error("lines or columns moved, so stack traces would lie")
+	}
+	if _, err := Go(t.Context(), src, Options{Cache: t.TempDir()}); err != nil {
+		t.Error(err)
+	}
+	src.Func = "Client"
+	if _, err := Go(t.Context(), src, Options{Cache: t.TempDir()}); err == nil || !strings.Contains(err.Error(), "Client") {
+		t.Errorf("a function of another shape: %v", err)
 	}
 }
 

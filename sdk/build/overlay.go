@@ -38,8 +38,49 @@ var kitworkCapsule = kitworkkit.Entry(%s)
 func kitworkEntry() int32 { return kitworkCapsule() }
 `
 
+// translatorSource is an entry that knows the function's types and doesn't call it: from JSON to the input's encoding, and
+// from the result's to JSON.
+const translatorSource = `package %s
+
+import (
+	kitworkbytes "bytes"
+	kitworkjson "encoding/json"
+
+	kitworkkit %q
+)
+
+type kitworkText struct {
+	Result bool
+	Bytes  []byte
+}
+
+func kitworkTranslator[In, Out any](func(kitworkkit.Context, In) (Out, error)) func(kitworkkit.Context, kitworkText) ([]byte, error) {
+	return func(_ kitworkkit.Context, t kitworkText) ([]byte, error) {
+		if t.Result {
+			out, err := kitworkkit.Unmarshal[Out](t.Bytes)
+			if err != nil {
+				return nil, err
+			}
+			return kitworkjson.Marshal(out)
+		}
+		var in In
+		dec := kitworkjson.NewDecoder(kitworkbytes.NewReader(t.Bytes))
+		dec.DisallowUnknownFields()
+		if err := dec.Decode(&in); err != nil {
+			return nil, err
+		}
+		return kitworkkit.Marshal(in)
+	}
+}
+
+var kitworkCapsule = kitworkkit.Entry(kitworkTranslator(%s))
+
+//go:wasmexport %s
+func kitworkEntry() int32 { return kitworkCapsule() }
+`
+
 // overlay writes the pruned files of the package and the entry file to work.
-func overlay(ctx context.Context, tc *toolchain, src Source, work string) (*overlayFiles, error) {
+func overlay(ctx context.Context, tc *toolchain, src Source, source, work string) (*overlayFiles, error) {
 	p, err := parsePackage(src.Dir, "")
 	if err != nil {
 		return nil, fmt.Errorf("build %s: %w", src, err)
@@ -68,7 +109,7 @@ func overlay(ctx context.Context, tc *toolchain, src Source, work string) (*over
 		}
 	}
 	pkgName := p.files[0].ast.Name.Name
-	entry := fmt.Sprintf(entrySource, pkgName, kitModule+"/kit", src.Func, Entry)
+	entry := fmt.Sprintf(source, pkgName, kitModule+"/kit", src.Func, Entry)
 	if pkgName == "main" {
 		if !keepsMain(all) {
 			entry += "\nfunc main() {}\n"
