@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/kitwork/kwnode/jit"
+	"github.com/kitwork/kwnode/vm"
+	"github.com/kitwork/kwnode/vm/hostabi"
+	"github.com/kitwork/kwnode/vm/wasi"
+)
+
+//go:embed rust/*.wasm
+var rust embed.FS
+
+//go:embed go/main.go
+var goSource []byte
+
+//go:embed small/main.go
+var smallSource []byte
+
+//go:embed tiny/main.go
+var tinySource []byte
+
+//go:embed hello/main.go
+var helloSource []byte
+
+// goKernels are the kernels of go/main.go, in its order, and sizes that take a compiler some tens of milliseconds.
+var goKernels = []struct {
+	name string
+	size int32
+}{{"json", 300}, {"maps", 150}, {"sort", 6}, {"tree", 60}, {"text", 40}, {"pipeline", 200}}
+
+// buildGo compiles a Go program for WASI with the toolchain at hand: 2 MB and more are not worth committing.
+func buildGo(source []byte, args ...string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "guest")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file, out := filepath.Join(dir, "main.go"), filepath.Join(dir, "main.wasm")
+	if err := os.WriteFile(file, source, 0o600); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command("go", append(append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}, args...), file)...)
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go build: %w\n%s", err, text)
+	}
+	return os.ReadFile(out)
+}
+
+// guest is a loaded program under WASI. One goroutine uses it.
+type guest interface {
+	call(ctx context.Context, export string, args ...int32) (int64, error)
+	close()
+}
+
+// system is an engine with WASI.
+type system struct {
+	name string
+	load func(ctx context.Context, wasm []byte) (guest, error)
+}
+
+func ours() []system {
+	all := []system{{"kwnode-interp", func(ctx context.Context, b []byte) (guest, error) { return loadOurs(b, vm.Config{Tier: vm.TierInterp}) }}}
+	if c, err := jit.New(jit.DefaultMemory); err == nil {
+		all = append(all, system{"kwnode-jit", func(ctx context.Context, b []byte) (guest, error) {
+			return loadOurs(b, vm.Config{Tier: vm.TierJIT, Compiler: c})
+		}})
+	}
+	return all
+}
+
+func wazeros() []system {
+	with := func(c func() wazero.RuntimeConfig) func(ctx context.Context, b []byte) (guest, error) {
+		return func(ctx context.Context, b []byte) (guest, error) { return loadWazero(ctx, b, c()) }
+	}
+	return []system{{"wazero-interp", with(wazero.NewRuntimeConfigInterpreter)}, {"wazero-jit", with(wazero.NewRuntimeConfigCompiler)}}
+}
+
+// ourGuest is a program in our machine, gas on.
+type ourGuest struct {
+	mod   *vm.Module
+	host  *hostabi.Host
+	store *vm.Store
+	out   bytes.Buffer
+}
+
+func (g *ourGuest) resolver() vm.Resolver {
+	mem := hostabi.NewMemory("local", [32]byte{})
+	mem.Time = func() uint64 { return uint64(g.store.Clock()) }
+	mem.GasLeft = func() uint64 { return 1 << 60 }
+	g.host = hostabi.New(mem)
+	sys := wasi.New(g.host)
+	sys.Stdout, sys.Stderr = &g.out, &g.out
+	return vm.Resolvers{g.host, sys}
+}
+
+func loadOurs(wasm []byte, c vm.Config) (*ourGuest, error) {
+	mod, err := vm.Decode(wasm)
+	if err != nil {
+		return nil, err
+	}
+	g := &ourGuest{mod: mod, store: vm.NewStore(c)}
+	if _, err := g.store.Instantiate(mod, g.resolver()); err != nil {
+		g.close()
+		return nil, err
+	}
+	return g, nil
+}
+
+// start queues a call.
+func (g *ourGuest) start(export string, args ...int32) error {
+	var vs []vm.Value
+	for _, a := range args {
+		vs = append(vs, vm.I32(a))
+	}
+	return g.store.Start(g.store.Instances()[0], export, vs...)
+}
+
+func (g *ourGuest) call(ctx context.Context, export string, args ...int32) (int64, error) {
+	if err := g.start(export, args...); err != nil {
+		return 0, err
+	}
+	stop, err := g.store.Run(ctx, 1<<60)
+	switch {
+	case err != nil:
+		return 0, err
+	case stop.Reason == vm.Trapped && g.host.State.End != nil && g.host.State.End.Code == 0:
+		return 0, nil // proc_exit(0)
+	case stop.Reason != vm.Done:
+		return 0, fmt.Errorf("stopped: %v %v", stop.Reason, stop.Trap)
+	case len(stop.Results) == 0:
+		return 0, nil
+	}
+	return stop.Results[0].I64(), nil
+}
+
+func (g *ourGuest) close() { g.store.Close() }
+
+type wazeroGuest struct {
+	runtime wazero.Runtime
+	mod     api.Module
+}
+
+func loadWazero(ctx context.Context, wasm []byte, c wazero.RuntimeConfig) (guest, error) {
+	r := wazero.NewRuntimeWithConfig(ctx, c)
+	wasi_snapshot_preview1.MustInstantiate(ctx, r)
+	m, err := r.InstantiateWithConfig(ctx, wasm, wazero.NewModuleConfig().WithStartFunctions().WithSysNanotime().WithSysWalltime())
+	if err != nil {
+		_ = r.Close(ctx)
+		return nil, err
+	}
+	return &wazeroGuest{r, m}, nil
+}
+
+func (g *wazeroGuest) call(ctx context.Context, export string, args ...int32) (int64, error) {
+	var vs []uint64
+	for _, a := range args {
+		vs = append(vs, api.EncodeI32(a))
+	}
+	out, err := g.mod.ExportedFunction(export).Call(ctx, vs...)
+	if exit, ok := err.(interface{ ExitCode() uint32 }); ok && exit.ExitCode() == 0 {
+		return 0, nil
+	}
+	if err != nil || len(out) == 0 {
+		return 0, err
+	}
+	return int64(out[0]), nil
+}
+
+func (g *wazeroGuest) close() { _ = g.runtime.Close(context.Background()) }
