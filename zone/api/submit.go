@@ -139,6 +139,10 @@ func Pack(id capsule.CID, b []byte) (Content, []byte, error) {
 	if len(b) > MaxContent {
 		return Content{}, nil, fmt.Errorf("content %s has %d bytes, at most %d", id, len(b), MaxContent)
 	}
+	// A compressor takes a megabyte. What is small is mostly a continuation, which is compressed already.
+	if len(b) < packFrom {
+		return Content{CID: id, Size: uint64(len(b))}, b, nil
+	}
 	var packed bytes.Buffer
 	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
 	if err != nil {
@@ -155,6 +159,9 @@ func Pack(id capsule.CID, b []byte) (Content, []byte, error) {
 	}
 	return Content{CID: id, Encoding: Deflate, Size: uint64(packed.Len())}, packed.Bytes(), nil
 }
+
+// packFrom is the size in bytes from which packing is tried.
+const packFrom = 64 << 10
 
 // Unpack reads one announced content off the stream, checks it against its address and hands it to store in pieces. It
 // holds no more than a decompression window. If it fails, the stream is of no use any more, and what store was given is
