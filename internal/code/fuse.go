@@ -10,7 +10,7 @@ import "github.com/kitwork/kwnode/vm/wasm"
 var (
 	fusedTo [RareBase]Op // first operation of each fused number
 	isFused [RareBase]bool
-	byFirst = map[Op][]fusion{}
+	byFirst [RareBase + Op(wasm.NumOps)][]fusion
 )
 
 func init() {
@@ -57,7 +57,9 @@ func fuse(ins []uint64) {
 	for pc := uint32(0); pc < n; {
 		op := Op(ins[pc])
 		at := pc + Size(op, uint32(ins[pc]>>32))
-		for _, f := range byFirst[op] {
+		list := byFirst[op]
+		for i := range list {
+			f := &list[i]
 			if end, ok := f.match(ins[:n], at); ok {
 				ins[pc] = ins[pc]&^0xffff | uint64(f.op)
 				at = end
