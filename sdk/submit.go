@@ -334,7 +334,7 @@ func (s *Submission) command(ctx context.Context, sign func(generation uint64) (
 		return nil, err
 	}
 	var reply *api.CommandReply
-	err = s.c.anyNode(ctx, s.Home, roleVoter|roleGateway, func(key capsule.Key) (err error) {
+	err = s.c.anyNode(ctx, s.Home, roleVoter, func(key capsule.Key) (err error) {
 		req := &api.CommandRequest{V: api.Version, Zone: s.Home, Command: cmd}
 		reply, err = ask[api.CommandReply](ctx, s.c, key, api.ProtoCommand, req, askTimeout)
 		return err

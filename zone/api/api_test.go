@@ -160,6 +160,32 @@ func TestSubmitContent(t *testing.T) {
 	}
 }
 
+// hangUp takes the first writes and then fails.
+type hangUp struct{ left int }
+
+func (h *hangUp) Write(b []byte) (int, error) {
+	if h.left--; h.left < 0 {
+		return 0, errors.New("reset")
+	}
+	return len(b), nil
+}
+
+func TestRefusedInTheMiddle(t *testing.T) {
+	id := capsule.RawCID([]byte("x"))
+	contents := map[capsule.CID][]byte{id: []byte("x")}
+	var down bytes.Buffer
+	if err := Refuse(&down, &Refusal{Code: "expired"}); err != nil {
+		t.Fatal(err)
+	}
+	var r *Refusal
+	if _, err := Submit(pipe{&down, &hangUp{1}}, nil, contents, []capsule.CID{id}); !errors.As(err, &r) || r.Code != "expired" {
+		t.Errorf("refused while content is on the way: %v", err)
+	}
+	if _, err := Submit(pipe{&down, &hangUp{1}}, nil, contents, []capsule.CID{id}); err == nil || errors.As(err, &r) {
+		t.Errorf("reset without a word: %v", err)
+	}
+}
+
 func TestUnpackBounds(t *testing.T) {
 	bomb := make([]byte, MaxContent+1)
 	var wire bytes.Buffer

@@ -207,6 +207,11 @@ func Submit(s io.ReadWriter, envelope []byte, contents map[capsule.CID][]byte, o
 	}
 	for _, wire := range wires {
 		if _, err := s.Write(wire); err != nil {
+			// A node that refuses doesn't wait for the content: what it said counts for more than that it hung up.
+			var refusal *Refusal
+			if _, answer := Receive[SubmitReply](s, MaxMessage); errors.As(answer, &refusal) {
+				return nil, refusal
+			}
 			return nil, err
 		}
 	}
