@@ -104,9 +104,9 @@ func Up(ctx context.Context, o Options) (n *Net, err error) {
 	}
 	// The first ones have not heard of the later ones yet.
 	for _, v := range n.Voters {
-		for _, p := range peers {
-			if _, err := v.Host().Connect(ctx, p); err != nil && !slices.Contains(v.Addrs(), p) {
-				return n, err
+		for _, other := range n.Voters {
+			if other != v {
+				v.Host().Hint(other.Key(), other.Addrs())
 			}
 		}
 	}

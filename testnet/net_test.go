@@ -2,11 +2,14 @@ package testnet
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
+	"github.com/kitwork/kwnode/kit"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // The thin thread: a Go function is built, runs ahead, is admitted, executed and certified.
@@ -37,5 +40,133 @@ func TestFunctionToCertifiedResult(t *testing.T) {
 			t.Errorf("run %d: %d, want %d", i, got, want)
 		}
 		t.Logf("run %d: %v", i, time.Since(start))
+	}
+}
+
+// up starts a net and a client for one test.
+func up(t *testing.T, o Options) (context.Context, *Net, *sdk.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	n, err := Up(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := n.Dial(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return ctx, n, c
+}
+
+func TestSleepIsDurable(t *testing.T) {
+	ctx, _, c := up(t, Options{})
+	slept, err := sdk.Run(ctx, c, programs.Nap, 700*time.Millisecond)
+	if err != nil || slept < 700*time.Millisecond {
+		t.Errorf("slept %v: %v", slept, err)
+	}
+}
+
+// A trap takes the segment's writes with it, and its trace reaches the client.
+func TestTrap(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	_, err := sdk.Run(ctx, c, programs.Crash, "crash", sdk.Keys("kv/count/*"))
+	var failed *sdk.Failed
+	if !errors.As(err, &failed) {
+		t.Fatalf("got %v", err)
+	}
+	t.Log(failed)
+	v, err := n.Voter(0).Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if row, err := v.Get([]byte("count/crash"), 0); !errors.Is(err, machine.ErrNotFound) {
+		t.Errorf("the write of a trapped segment stands: %+v, %v", row, err)
+	}
+}
+
+// A worker that dies loses time: a successor goes on from the last checkpoint.
+func TestWorkerDies(t *testing.T) {
+	ctx, n, c := up(t, Options{Interp: true}) // slow enough to be caught in the middle
+	s, err := sdk.Start(ctx, c, programs.Primes, 400_000, sdk.Gas(1<<40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, ctx, "a checkpoint", func() bool {
+		v, err := n.Voter(0).Query()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		row, err := v.Capsule(s.ID)
+		return err == nil && row.Run.Meter > 0
+	})
+	if err := n.Workers[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.Workers = nil
+	if err := n.AddWorker(ctx, "successor"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.Await(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := sdk.Decode[int64](res)
+	if err != nil || got != 33860 {
+		t.Errorf("%d primes, want 33860 (%v)", got, err)
+	}
+	t.Logf("bill %+v", res.Bill)
+}
+
+// Out of gas is a pause: a top-up lets the capsule go on.
+func TestTopUp(t *testing.T) {
+	ctx, _, c := up(t, Options{})
+	s, err := sdk.Start(ctx, c, programs.Primes, 50_000, sdk.Gas(5_000_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Await(ctx); !errors.Is(err, sdk.ErrSuspended) {
+		t.Fatalf("got %v, want a suspension", err)
+	}
+	if err := s.TopUp(ctx, 10_000_000_000); err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.AwaitPast(ctx, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := sdk.Decode[int64](res); err != nil || got != 5133 {
+		t.Errorf("%d primes, want 5133 (%v)", got, err)
+	}
+}
+
+func TestDeniedKey(t *testing.T) {
+	ctx, _, c := up(t, Options{})
+	_, err := sdk.Run(ctx, c, programs.Count, programs.Order{Name: "hits", By: 1}, sdk.Keys("kv/acct/*"))
+	var failure *kit.Failure
+	if err == nil {
+		t.Fatal("a key outside the needs was read")
+	}
+	t.Log(err, errors.As(err, &failure))
+}
+
+func waitFor(t *testing.T, ctx context.Context, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited for %s: %v", what, ctx.Err())
+		case <-tick.C:
+		}
 	}
 }

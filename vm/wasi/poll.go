@@ -19,6 +19,11 @@ const (
 	flagHangup = 1
 )
 
+// ShortSleep bounds the waits, in nanoseconds, that only move the program's own clock. Language runtimes wait for
+// microseconds where they expect another thread to act; a durable sleep there would commit the program's effects in the
+// middle of its own panic.
+const ShortSleep = 20_000_000
+
 // timeout is what one clock subscription waits for.
 type timeout struct {
 	user  uint64
@@ -56,6 +61,10 @@ func (w *System) pollOneoff(c *vm.HostCall) (Errno, error) {
 		ready = clockEvent(ready, clocks[0].user, ok)
 	} else {
 		ready, r.N = expire(clocks, ready)
+	}
+	if r.Op == hostabi.OpSleep && r.N < ShortSleep {
+		c.Store().Sleep(int64(r.N))
+		r.N = 0
 	}
 	if r.N == 0 {
 		return first(put(c, out, ready), put32(c, count, uint32(len(ready)/event))), nil
