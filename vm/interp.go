@@ -1413,6 +1413,199 @@ func (m *machine) interpret() exit {
 			*(*uint16)(unsafe.Add(mem, ea)) = uint16(u32(fp, bAt(pc)))
 			pc = unsafe.Add(pc, 16)
 			continue
+		case code.RareBase + code.Op(wasm.OpV128Load):
+			ea = uint64(u32(fp, bAt(pc))) + uint64(uint32(word(pc, 8)))
+			if ea+16 > memLen {
+				goto outOfBounds
+			}
+			*vec(fp, aAt(pc)) = *(*[2]uint64)(unsafe.Add(mem, ea))
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpV128Store):
+			ea = uint64(u32(fp, bAt(pc))) + uint64(uint32(word(pc, 8)))
+			if ea+16 > memLen {
+				goto outOfBounds
+			}
+			*(*[2]uint64)(unsafe.Add(mem, ea)) = *vec(fp, cAt(pc))
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpV128Const):
+			x, y := word(pc, 8), word(pc, 16)
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 24)
+			continue
+		case code.RareBase + code.Op(wasm.OpV128And):
+			x := slot(fp, bAt(pc)) & slot(fp, cAt(pc))
+			y := slot(fp, bAt(pc)+1) & slot(fp, cAt(pc)+1)
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpV128Or):
+			x := slot(fp, bAt(pc)) | slot(fp, cAt(pc))
+			y := slot(fp, bAt(pc)+1) | slot(fp, cAt(pc)+1)
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpV128Xor):
+			x := slot(fp, bAt(pc)) ^ slot(fp, cAt(pc))
+			y := slot(fp, bAt(pc)+1) ^ slot(fp, cAt(pc)+1)
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpI64x2Add):
+			x := slot(fp, bAt(pc)) + slot(fp, cAt(pc))
+			y := slot(fp, bAt(pc)+1) + slot(fp, cAt(pc)+1)
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpI64x2Sub):
+			x := slot(fp, bAt(pc)) - slot(fp, cAt(pc))
+			y := slot(fp, bAt(pc)+1) - slot(fp, cAt(pc)+1)
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpI32x4Add):
+			const top = 1<<63 | 1<<31
+			p, q := slot(fp, bAt(pc)), slot(fp, cAt(pc))
+			x := ((p &^ top) + (q &^ top)) ^ (p^q)&top
+			p, q = slot(fp, bAt(pc)+1), slot(fp, cAt(pc)+1)
+			y := ((p &^ top) + (q &^ top)) ^ (p^q)&top
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpI32x4Sub):
+			const top = 1<<63 | 1<<31
+			p, q := slot(fp, bAt(pc)), slot(fp, cAt(pc))
+			x := ((p | top) - (q &^ top)) ^ (p^^q)&top
+			p, q = slot(fp, bAt(pc)+1), slot(fp, cAt(pc)+1)
+			y := ((p | top) - (q &^ top)) ^ (p^^q)&top
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpF64x2Add):
+			p, q := f64(fp, bAt(pc))+f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)+f64(fp, cAt(pc)+1)
+			x, y := math.Float64bits(p), math.Float64bits(q)
+			if p != p {
+				x = canonicalNaN64
+			}
+			if q != q {
+				y = canonicalNaN64
+			}
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpF64x2Sub):
+			p, q := f64(fp, bAt(pc))-f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)-f64(fp, cAt(pc)+1)
+			x, y := math.Float64bits(p), math.Float64bits(q)
+			if p != p {
+				x = canonicalNaN64
+			}
+			if q != q {
+				y = canonicalNaN64
+			}
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpF64x2Mul):
+			p, q := f64(fp, bAt(pc))*f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)*f64(fp, cAt(pc)+1)
+			x, y := math.Float64bits(p), math.Float64bits(q)
+			if p != p {
+				x = canonicalNaN64
+			}
+			if q != q {
+				y = canonicalNaN64
+			}
+			setSlot(fp, aAt(pc), x)
+			setSlot(fp, aAt(pc)+1, y)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpF32x4Add):
+			r0 := f32At(fp, bAt(pc), 0) + f32At(fp, cAt(pc), 0)
+			r1 := f32At(fp, bAt(pc), 4) + f32At(fp, cAt(pc), 4)
+			r2 := f32At(fp, bAt(pc), 8) + f32At(fp, cAt(pc), 8)
+			r3 := f32At(fp, bAt(pc), 12) + f32At(fp, cAt(pc), 12)
+			b0 := math.Float32bits(r0)
+			if r0 != r0 {
+				b0 = canonicalNaN32
+			}
+			b1 := math.Float32bits(r1)
+			if r1 != r1 {
+				b1 = canonicalNaN32
+			}
+			b2 := math.Float32bits(r2)
+			if r2 != r2 {
+				b2 = canonicalNaN32
+			}
+			b3 := math.Float32bits(r3)
+			if r3 != r3 {
+				b3 = canonicalNaN32
+			}
+			setSlot(fp, aAt(pc), uint64(b0)|uint64(b1)<<32)
+			setSlot(fp, aAt(pc)+1, uint64(b2)|uint64(b3)<<32)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpF32x4Sub):
+			r0 := f32At(fp, bAt(pc), 0) - f32At(fp, cAt(pc), 0)
+			r1 := f32At(fp, bAt(pc), 4) - f32At(fp, cAt(pc), 4)
+			r2 := f32At(fp, bAt(pc), 8) - f32At(fp, cAt(pc), 8)
+			r3 := f32At(fp, bAt(pc), 12) - f32At(fp, cAt(pc), 12)
+			b0 := math.Float32bits(r0)
+			if r0 != r0 {
+				b0 = canonicalNaN32
+			}
+			b1 := math.Float32bits(r1)
+			if r1 != r1 {
+				b1 = canonicalNaN32
+			}
+			b2 := math.Float32bits(r2)
+			if r2 != r2 {
+				b2 = canonicalNaN32
+			}
+			b3 := math.Float32bits(r3)
+			if r3 != r3 {
+				b3 = canonicalNaN32
+			}
+			setSlot(fp, aAt(pc), uint64(b0)|uint64(b1)<<32)
+			setSlot(fp, aAt(pc)+1, uint64(b2)|uint64(b3)<<32)
+			pc = unsafe.Add(pc, 16)
+			continue
+		case code.RareBase + code.Op(wasm.OpF32x4Mul):
+			r0 := f32At(fp, bAt(pc), 0) * f32At(fp, cAt(pc), 0)
+			r1 := f32At(fp, bAt(pc), 4) * f32At(fp, cAt(pc), 4)
+			r2 := f32At(fp, bAt(pc), 8) * f32At(fp, cAt(pc), 8)
+			r3 := f32At(fp, bAt(pc), 12) * f32At(fp, cAt(pc), 12)
+			b0 := math.Float32bits(r0)
+			if r0 != r0 {
+				b0 = canonicalNaN32
+			}
+			b1 := math.Float32bits(r1)
+			if r1 != r1 {
+				b1 = canonicalNaN32
+			}
+			b2 := math.Float32bits(r2)
+			if r2 != r2 {
+				b2 = canonicalNaN32
+			}
+			b3 := math.Float32bits(r3)
+			if r3 != r3 {
+				b3 = canonicalNaN32
+			}
+			setSlot(fp, aAt(pc), uint64(b0)|uint64(b1)<<32)
+			setSlot(fp, aAt(pc)+1, uint64(b2)|uint64(b3)<<32)
+			pc = unsafe.Add(pc, 16)
+			continue
+		// fused sequences: written by TestFusedCases -update, do not edit
+
 		case 0x380: // code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32ShrU) | code.KBit · code.Op(wasm.OpI32Xor) · code.Op(wasm.OpI32Shl) | code.KBit · code.Op(wasm.OpI32Xor)
 			{
 				setSlot(fp, aAt(pc), uint64(u32(fp, bAt(pc))<<(uint32(word(pc, 8))&31)))
@@ -4721,229 +4914,8 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 16)
 			}
 			continue
-		case 0xe0: // code.RareBase + code.Op(wasm.OpV128Load)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(uint32(word(pc, 8)))
-				if ea+16 > memLen {
-					goto outOfBounds
-				}
-				*vec(fp, aAt(pc)) = *(*[2]uint64)(unsafe.Add(mem, ea))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe1: // code.RareBase + code.Op(wasm.OpV128Store)
-			{
-				ea = uint64(u32(fp, bAt(pc))) + uint64(uint32(word(pc, 8)))
-				if ea+16 > memLen {
-					goto outOfBounds
-				}
-				*(*[2]uint64)(unsafe.Add(mem, ea)) = *vec(fp, cAt(pc))
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe2: // code.RareBase + code.Op(wasm.OpV128Const)
-			{
-				x, y := word(pc, 8), word(pc, 16)
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 24)
-			}
-			continue
-		case 0xe3: // code.RareBase + code.Op(wasm.OpV128And)
-			{
-				x := slot(fp, bAt(pc)) & slot(fp, cAt(pc))
-				y := slot(fp, bAt(pc)+1) & slot(fp, cAt(pc)+1)
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe4: // code.RareBase + code.Op(wasm.OpV128Or)
-			{
-				x := slot(fp, bAt(pc)) | slot(fp, cAt(pc))
-				y := slot(fp, bAt(pc)+1) | slot(fp, cAt(pc)+1)
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe5: // code.RareBase + code.Op(wasm.OpV128Xor)
-			{
-				x := slot(fp, bAt(pc)) ^ slot(fp, cAt(pc))
-				y := slot(fp, bAt(pc)+1) ^ slot(fp, cAt(pc)+1)
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe6: // code.RareBase + code.Op(wasm.OpI64x2Add)
-			{
-				x := slot(fp, bAt(pc)) + slot(fp, cAt(pc))
-				y := slot(fp, bAt(pc)+1) + slot(fp, cAt(pc)+1)
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe7: // code.RareBase + code.Op(wasm.OpI64x2Sub)
-			{
-				x := slot(fp, bAt(pc)) - slot(fp, cAt(pc))
-				y := slot(fp, bAt(pc)+1) - slot(fp, cAt(pc)+1)
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe8: // code.RareBase + code.Op(wasm.OpI32x4Add)
-			{
-				const top = 1<<63 | 1<<31
-				p, q := slot(fp, bAt(pc)), slot(fp, cAt(pc))
-				x := ((p &^ top) + (q &^ top)) ^ (p^q)&top
-				p, q = slot(fp, bAt(pc)+1), slot(fp, cAt(pc)+1)
-				y := ((p &^ top) + (q &^ top)) ^ (p^q)&top
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xe9: // code.RareBase + code.Op(wasm.OpI32x4Sub)
-			{
-				const top = 1<<63 | 1<<31
-				p, q := slot(fp, bAt(pc)), slot(fp, cAt(pc))
-				x := ((p | top) - (q &^ top)) ^ (p^^q)&top
-				p, q = slot(fp, bAt(pc)+1), slot(fp, cAt(pc)+1)
-				y := ((p | top) - (q &^ top)) ^ (p^^q)&top
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xea: // code.RareBase + code.Op(wasm.OpF64x2Add)
-			{
-				p, q := f64(fp, bAt(pc))+f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)+f64(fp, cAt(pc)+1)
-				x, y := math.Float64bits(p), math.Float64bits(q)
-				if p != p {
-					x = canonicalNaN64
-				}
-				if q != q {
-					y = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xeb: // code.RareBase + code.Op(wasm.OpF64x2Sub)
-			{
-				p, q := f64(fp, bAt(pc))-f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)-f64(fp, cAt(pc)+1)
-				x, y := math.Float64bits(p), math.Float64bits(q)
-				if p != p {
-					x = canonicalNaN64
-				}
-				if q != q {
-					y = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xec: // code.RareBase + code.Op(wasm.OpF64x2Mul)
-			{
-				p, q := f64(fp, bAt(pc))*f64(fp, cAt(pc)), f64(fp, bAt(pc)+1)*f64(fp, cAt(pc)+1)
-				x, y := math.Float64bits(p), math.Float64bits(q)
-				if p != p {
-					x = canonicalNaN64
-				}
-				if q != q {
-					y = canonicalNaN64
-				}
-				setSlot(fp, aAt(pc), x)
-				setSlot(fp, aAt(pc)+1, y)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xed: // code.RareBase + code.Op(wasm.OpF32x4Add)
-			{
-				r0 := f32At(fp, bAt(pc), 0) + f32At(fp, cAt(pc), 0)
-				r1 := f32At(fp, bAt(pc), 4) + f32At(fp, cAt(pc), 4)
-				r2 := f32At(fp, bAt(pc), 8) + f32At(fp, cAt(pc), 8)
-				r3 := f32At(fp, bAt(pc), 12) + f32At(fp, cAt(pc), 12)
-				b0 := math.Float32bits(r0)
-				if r0 != r0 {
-					b0 = canonicalNaN32
-				}
-				b1 := math.Float32bits(r1)
-				if r1 != r1 {
-					b1 = canonicalNaN32
-				}
-				b2 := math.Float32bits(r2)
-				if r2 != r2 {
-					b2 = canonicalNaN32
-				}
-				b3 := math.Float32bits(r3)
-				if r3 != r3 {
-					b3 = canonicalNaN32
-				}
-				setSlot(fp, aAt(pc), uint64(b0)|uint64(b1)<<32)
-				setSlot(fp, aAt(pc)+1, uint64(b2)|uint64(b3)<<32)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xee: // code.RareBase + code.Op(wasm.OpF32x4Sub)
-			{
-				r0 := f32At(fp, bAt(pc), 0) - f32At(fp, cAt(pc), 0)
-				r1 := f32At(fp, bAt(pc), 4) - f32At(fp, cAt(pc), 4)
-				r2 := f32At(fp, bAt(pc), 8) - f32At(fp, cAt(pc), 8)
-				r3 := f32At(fp, bAt(pc), 12) - f32At(fp, cAt(pc), 12)
-				b0 := math.Float32bits(r0)
-				if r0 != r0 {
-					b0 = canonicalNaN32
-				}
-				b1 := math.Float32bits(r1)
-				if r1 != r1 {
-					b1 = canonicalNaN32
-				}
-				b2 := math.Float32bits(r2)
-				if r2 != r2 {
-					b2 = canonicalNaN32
-				}
-				b3 := math.Float32bits(r3)
-				if r3 != r3 {
-					b3 = canonicalNaN32
-				}
-				setSlot(fp, aAt(pc), uint64(b0)|uint64(b1)<<32)
-				setSlot(fp, aAt(pc)+1, uint64(b2)|uint64(b3)<<32)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
-		case 0xef: // code.RareBase + code.Op(wasm.OpF32x4Mul)
-			{
-				r0 := f32At(fp, bAt(pc), 0) * f32At(fp, cAt(pc), 0)
-				r1 := f32At(fp, bAt(pc), 4) * f32At(fp, cAt(pc), 4)
-				r2 := f32At(fp, bAt(pc), 8) * f32At(fp, cAt(pc), 8)
-				r3 := f32At(fp, bAt(pc), 12) * f32At(fp, cAt(pc), 12)
-				b0 := math.Float32bits(r0)
-				if r0 != r0 {
-					b0 = canonicalNaN32
-				}
-				b1 := math.Float32bits(r1)
-				if r1 != r1 {
-					b1 = canonicalNaN32
-				}
-				b2 := math.Float32bits(r2)
-				if r2 != r2 {
-					b2 = canonicalNaN32
-				}
-				b3 := math.Float32bits(r3)
-				if r3 != r3 {
-					b3 = canonicalNaN32
-				}
-				setSlot(fp, aAt(pc), uint64(b0)|uint64(b1)<<32)
-				setSlot(fp, aAt(pc)+1, uint64(b2)|uint64(b3)<<32)
-				pc = unsafe.Add(pc, 16)
-			}
-			continue
+		// end of fused sequences
+
 		default:
 			m.pc, m.fp, m.gas = pc, fp, gas
 			if e := m.rare(); e != next {

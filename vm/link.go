@@ -3,6 +3,7 @@ package vm
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/kitwork/kwnode/vm/wasm"
 )
@@ -154,6 +155,9 @@ func (s *Store) bind(inst *Instance, im wasm.Import, e Extern) string {
 	case wasm.ExternTable:
 		if t, ok := e.(*Table); ok && t != nil {
 			want := w.Tables[im.Index]
+			if !slices.Contains(s.tables, t) {
+				return "the table belongs to another store"
+			}
 			if t.typ.Elem != want.Elem || !fits(uint64(t.size), t.typ.Limits, want.Limits) {
 				return "incompatible import type: table"
 			}
@@ -162,6 +166,9 @@ func (s *Store) bind(inst *Instance, im wasm.Import, e Extern) string {
 		}
 	case wasm.ExternMem:
 		if m, ok := e.(*Memory); ok && m != nil {
+			if !slices.Contains(s.memories, m) {
+				return "the memory belongs to another store"
+			}
 			if !fits(m.size/pageSize, m.typ.Limits, w.Mems[im.Index].Limits) {
 				return "incompatible import type: memory"
 			}
@@ -170,6 +177,9 @@ func (s *Store) bind(inst *Instance, im wasm.Import, e Extern) string {
 		}
 	case wasm.ExternGlobal:
 		if g, ok := e.(*Global); ok && g != nil {
+			if g.owner >= len(s.instances) || g.index >= len(s.instances[g.owner].exts) || s.instances[g.owner].global(uint32(g.index)) != g {
+				return "the global belongs to another store"
+			}
 			if g.typ != w.Globals[im.Index].GlobalType {
 				return "incompatible import type: global"
 			}

@@ -3,7 +3,7 @@ package code
 import "github.com/kitwork/kwnode/vm/wasm"
 
 // Fusing gives the first instruction of a frequent sequence another number, under which the interpreter performs the
-// whole sequence (a sequence of one brings a vector operation into the hot loop): that saves the dispatch, which costs as much as a simple instruction does. Nothing else changes. Every
+// whole sequence: that saves the dispatch, which costs as much as a simple instruction does. Nothing else changes. Every
 // instruction stays where it is with its operands, so safepoints, jumps and traces know nothing of it, and Fields gives
 // the instruction back as it was.
 
