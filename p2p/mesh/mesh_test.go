@@ -29,7 +29,7 @@ func seal(t testing.TB, author *capsule.Identity, n int, home capsule.ZoneID) *c
 	t.Helper()
 	now := uint64(time.Now().UnixMilli())
 	m := &capsule.Manifest{
-		Home: home, Code: capsule.RawCID([]byte("code")), Entry: "run", Input: make([]byte, 1024),
+		Home: home, Code: capsule.RawCID([]byte("code")), Entry: "run", Input: make([]byte, 1700),
 		Limits: capsule.Limits{MemoryPages: 1, TableElems: 1, Depth: 1, StateBytes: 1 << 16},
 		Gas:    1000, MaxPrice: 1, MinUnits: 1, NotBefore: now - 1000, Expires: now + 3_600_000, MeterVersion: 1,
 	}
