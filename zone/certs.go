@@ -1,6 +1,7 @@
 package zone
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -271,6 +272,36 @@ func (c *certs) certificate(s cert.Slot, q *cert.Quorate) (*cert.Certificate, er
 		}
 	}
 	return nil, fmt.Errorf("%s at entry %d: %w", s, q.Statement.Index, ErrNoCertificate)
+}
+
+// prune removes the certificates of at most limit entries below an index. An outcome that somebody asks for later is
+// restated.
+func (c *certs) prune(below uint64, limit int) error {
+	var rows []store.LocalRow
+	var fail error
+	err := c.db.ScanLocal([]byte{localBatch}, nil, func(k, v []byte) bool {
+		i := binary.BigEndian.Uint64(k[1:])
+		if i >= below || limit == 0 {
+			return false
+		}
+		limit--
+		rows = append(rows, store.LocalRow{Key: bytes.Clone(k)}, store.LocalRow{Key: indexKey(localQuorum, i)})
+		r := new(batchRow)
+		if fail = capsule.Unmarshal(v, r); fail != nil {
+			return false
+		}
+		for j := range r.Decisions {
+			s := r.Decisions[j].Slot
+			if at, ok, err := c.slot(s); err == nil && ok && at == i {
+				rows = append(rows, store.LocalRow{Key: slotKey(s)})
+			}
+		}
+		return true
+	})
+	if err = errors.Join(err, fail); err != nil || len(rows) == 0 {
+		return err
+	}
+	return c.db.SetLocal(rows...)
 }
 
 // uncertified calls fn with the statements of the newest entries that have no quorum yet, oldest first.

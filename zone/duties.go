@@ -18,6 +18,9 @@ const (
 	// restateAfter is how many sweeps a decision may stay uncertified before the leader restates it.
 	restateAfter = 3
 	maxRestates  = 64 // in one sweep
+	// keepCertificates is how many indices back certificates are kept ready; older outcomes are restated when asked for.
+	keepCertificates = 1 << 18
+	maxPruned        = 4096 // entries in one sweep
 )
 
 // duties is what a voter does beside answering: found the zone, complete certificates, keep Raft's configuration and the
@@ -147,6 +150,11 @@ func (d *duties) sweep() {
 	age := map[uint64]int{}
 	_, leading := z.node.Leading()
 	newest := z.certs.newestIndex()
+	if newest > keepCertificates {
+		if err := z.certs.prune(newest-keepCertificates, maxPruned); err != nil {
+			z.log.Warn("old certificates not removed", "zone", z.id, "err", err)
+		}
+	}
 	low := d.done
 	err := z.certs.uncertified(low, func(r *batchRow) bool {
 		i := r.Statement.Index

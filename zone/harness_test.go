@@ -114,7 +114,10 @@ func (c *cluster) config(i int) Config {
 	cfg := Config{
 		Identity: c.voters[i], Genesis: c.raw, Dir: filepath.Join(c.dir, fmt.Sprint(i)), Transport: c.net.Host(c.voters[i].Key()),
 		Now:    func() uint64 { return uint64(time.Now().UnixMilli() + c.skew[i].Load()) },
-		Timing: c.timing, NoSync: !c.sync, Record: c.records[i],
+		Timing: c.timing, NoSync: !c.sync,
+	}
+	if c.records[i] != nil {
+		cfg.Record = c.records[i]
 	}
 	if !c.disk {
 		cfg.FS = c.fs[i]

@@ -158,3 +158,25 @@ func TestRefusalsCostNoEntry(t *testing.T) {
 		}
 	})
 }
+
+// Old certificates are removed; an outcome that is asked for afterwards is restated.
+func TestPrunedOutcomeIsRestated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		cap := c.seal(now())
+		first := c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+		if err := z.certs.prune(first.Index+1, 1000); err != nil {
+			t.Fatal(err)
+		}
+		slot := cert.Slot{Capsule: cap.ID(), Phase: cert.PhaseIn}
+		if _, ok, err := z.certs.slot(slot); ok || err != nil {
+			t.Fatalf("not pruned: %v %v", ok, err)
+		}
+		got, err := z.Certificate(t.Context(), slot)
+		if err != nil || got.Decision.Body != first.Certificates[0].Decision.Body || got.Decision.Index <= first.Index {
+			t.Fatalf("restated: %+v %v", got, err)
+		}
+	})
+}

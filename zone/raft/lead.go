@@ -72,10 +72,11 @@ func (n *Node) Propose(entry []byte) (any, uint64, error) {
 	if !n.begin() {
 		return nil, 0, ErrStopped
 	}
+	term := n.raft.CurrentTerm()
 	f := n.raft.Apply(entry, applyTimeout)
 	err := f.Error()
 	if last := n.end(); last && err == nil {
-		n.nudge()
+		n.nudge(term, f.Index())
 	}
 	if err != nil {
 		return nil, 0, n.proposeError(err)
@@ -117,9 +118,82 @@ func (n *Node) end() bool {
 	return n.open == 0
 }
 
-// nudge makes followers learn the commit index at once when no later entry will tell them. Measured by the certificate's
-// latency: 2 ms instead of up to the commit timeout.
-func (n *Node) nudge() { n.raft.Apply(nil, applyTimeout) }
+// nudge makes followers learn at once that an entry is committed when no later entry will tell them: otherwise they
+// learn it after the commit timeout, and the certificate waits. It is the message that Raft's leader sends then, an append
+// without entries, only earlier; a leader of an older term is ignored as always. (An empty entry serves too, but costs the
+// leader and then each follower an fsync before the commit index arrives: certificate p50 3.4 ms against 2.2 ms.)
+func (n *Node) nudge(term, index uint64) {
+	for k := range n.Members() {
+		if k == n.cfg.Self {
+			continue
+		}
+		n.mu.Lock()
+		p := n.nudges[k]
+		if p == nil {
+			p = &nudge{}
+			n.nudges[k] = p
+		}
+		p.term, p.index = term, max(p.index, index)
+		start := !p.running && !n.closing
+		if start {
+			p.running = true
+			n.wg.Add(1)
+		}
+		n.mu.Unlock()
+		if start {
+			go n.tell(k, p)
+		}
+	}
+}
+
+// nudge is what one follower is to be told. The node's mutex guards it.
+type nudge struct {
+	term, index uint64
+	running     bool
+}
+
+// tell sends a follower the newest commit index until it has it. One that lacks the entry still is asked again, as often
+// as it may take an append to arrive; after that it learns from Raft itself.
+func (n *Node) tell(k capsule.Key, p *nudge) {
+	defer n.wg.Done()
+	const first, last = 2 * time.Millisecond, 64 * time.Millisecond
+	wait := first
+	sent := uint64(0)
+	for {
+		n.mu.Lock()
+		term, index := p.term, p.index
+		if index == sent || n.closing {
+			p.running = false
+			n.mu.Unlock()
+			return
+		}
+		n.mu.Unlock()
+		addr := n.trans.EncodePeer(serverID(n.cfg.Self), serverAddr(n.cfg.Self))
+		req := &hraft.AppendEntriesRequest{
+			RPCHeader: hraft.RPCHeader{ProtocolVersion: hraft.ProtocolVersionMax, ID: []byte(serverID(n.cfg.Self)), Addr: addr},
+			Term:      term, Leader: addr, PrevLogEntry: index, PrevLogTerm: term, LeaderCommitIndex: index,
+		}
+		var resp hraft.AppendEntriesResponse
+		err := n.trans.AppendEntries(serverID(k), serverAddr(k), req, &resp)
+		if err == nil && !resp.Success && resp.Term <= term && wait <= last && n.pause(wait) {
+			wait *= 2
+			continue
+		}
+		sent, wait = index, first
+	}
+}
+
+// pause waits, and reports whether the node still runs.
+func (n *Node) pause(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-n.ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
 
 func (n *Node) proposeError(err error) error {
 	switch {
@@ -299,25 +373,27 @@ const memberTimeout = 10 * time.Second
 
 // AddLearner makes the peer receive the log without a vote.
 func (n *Node) AddLearner(k capsule.Key) error {
-	return n.change(func() hraft.Future { return n.raft.AddNonvoter(serverID(k), serverAddr(k), 0, memberTimeout) })
+	return n.change(func() hraft.IndexFuture { return n.raft.AddNonvoter(serverID(k), serverAddr(k), 0, memberTimeout) })
 }
 
 // AddVoter gives the peer a vote.
 func (n *Node) AddVoter(k capsule.Key) error {
-	return n.change(func() hraft.Future { return n.raft.AddVoter(serverID(k), serverAddr(k), 0, memberTimeout) })
+	return n.change(func() hraft.IndexFuture { return n.raft.AddVoter(serverID(k), serverAddr(k), 0, memberTimeout) })
 }
 
 // Remove takes the peer out of the configuration.
 func (n *Node) Remove(k capsule.Key) error {
-	return n.change(func() hraft.Future { return n.raft.RemoveServer(serverID(k), 0, memberTimeout) })
+	return n.change(func() hraft.IndexFuture { return n.raft.RemoveServer(serverID(k), 0, memberTimeout) })
 }
 
-func (n *Node) change(start func() hraft.Future) error {
+func (n *Node) change(start func() hraft.IndexFuture) error {
 	return n.during(func() error {
-		if err := start().Error(); err != nil {
+		term := n.raft.CurrentTerm()
+		f := start()
+		if err := f.Error(); err != nil {
 			return n.proposeError(err)
 		}
-		n.nudge()
+		n.nudge(term, f.Index())
 		return nil
 	})
 }

@@ -107,6 +107,7 @@ type Node struct {
 	mu      sync.Mutex // guards what follows
 	seen    uint64     // last entry given to the state machine
 	waiters map[chan struct{}]uint64
+	nudges  map[capsule.Key]*nudge
 	lead    leadership
 	err     error
 
@@ -149,7 +150,7 @@ func Open(cfg Config) (*Node, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{cfg: cfg, log: cfg.Log, waiters: map[chan struct{}]uint64{}, drained: make(chan struct{}), leaderCh: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, log: cfg.Log, waiters: map[chan struct{}]uint64{}, nudges: map[capsule.Key]*nudge{}, drained: make(chan struct{}), leaderCh: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.seen = cfg.Machine.Applied()
 	n.setPeers(nil, cfg.Contacts)

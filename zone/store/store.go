@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -173,6 +174,10 @@ func (s *Store) openHandle(name string) (*handle, error) {
 				s.fatal(&CorruptError{What: "table " + i.Path, Err: i.Details})
 			},
 		},
+	}
+	// Most reads of an admission are of rows that do not exist yet; without filters each one searches every level.
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	db, err := openPebble(dir, o)
