@@ -95,7 +95,7 @@ func TestTrap(t *testing.T) {
 // A worker that dies loses time: a successor goes on from the last checkpoint.
 func TestWorkerDies(t *testing.T) {
 	ctx, n, c := up(t, Options{Interp: true}) // slow enough to be caught in the middle
-	s, err := sdk.Start(ctx, c, programs.Primes, 400_000, sdk.Gas(1<<40))
+	s, err := sdk.Start(ctx, c, programs.Primes, 800_000, sdk.Gas(1<<40))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,8 +120,8 @@ func TestWorkerDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := sdk.Decode[int64](res)
-	if err != nil || got != 33860 {
-		t.Errorf("%d primes, want 33860 (%v)", got, err)
+	if err != nil || got != 63951 {
+		t.Errorf("%d primes, want 63951 (%v)", got, err)
 	}
 	t.Logf("bill %+v", res.Bill)
 }

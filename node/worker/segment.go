@@ -66,13 +66,17 @@ func (s *segment) fresh(code *vm.Module, cfg vm.Config) error {
 		return err
 	}
 	if inst.Export(initializer) != nil {
-		if err := s.store.Start(inst, initializer); err != nil {
-			return err
-		}
+		return s.store.Start(inst, initializer)
 	}
+	return nil
+}
+
+// enter begins the entry of a program that has been initialised. Until then its random numbers come from the manifest's
+// seed, so that every start of it leads to one state.
+func (s *segment) enter() error {
 	s.host.State.Started = true
 	s.host.State.Input = s.manifest.Input
-	return s.store.Start(inst, s.manifest.Entry)
+	return s.store.Start(s.store.Instances()[0], s.manifest.Entry)
 }
 
 // initializer is the export that a reactor is initialised by.
@@ -184,6 +188,13 @@ func (s *segment) run(ctx context.Context, checkpoint func()) (outcome, error) {
 			checkpoint()
 		case vm.Waiting:
 			return s.waiting()
+		case vm.Done:
+			if s.host.State.Started {
+				return s.ended(stop), s.eff.broken
+			}
+			if err := s.enter(); err != nil {
+				return outcome{}, fmt.Errorf("%w: %w", errBroken, err)
+			}
 		default:
 			return s.ended(stop), s.eff.broken
 		}
