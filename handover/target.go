@@ -54,7 +54,7 @@ type Target struct {
 // expired already. fresh is true only for the acceptance that makes this zone
 // the owner, and false each time it is merely said again.
 func (t Target) Offer(hop uint32, expires, now uint64, fit bool) (next Target, v Verdict, fresh bool) {
-	if v := t.standing(hop, expires, now); v != 0 {
+	if v := t.Standing(hop, expires, now); v != 0 {
 		return t, v, false
 	}
 	if !fit || len(t.Taken) >= MaxTaken {
@@ -69,15 +69,15 @@ func (t Target) Offer(hop uint32, expires, now uint64, fit bool) (next Target, v
 
 // Cancel decides a hop whose source asks for a final answer.
 func (t Target) Cancel(hop uint32, expires, now uint64) (Target, Verdict) {
-	if v := t.standing(hop, expires, now); v != 0 {
+	if v := t.Standing(hop, expires, now); v != 0 {
 		return t, v
 	}
 	return t.mark(hop, expires), Tombstone
 }
 
-// standing returns the answer that hop has without deciding anything, or zero
+// Standing returns the answer that hop has without deciding anything, or zero
 // when it is still open here.
-func (t Target) standing(hop uint32, expires, now uint64) Verdict {
+func (t Target) Standing(hop uint32, expires, now uint64) Verdict {
 	for _, h := range t.Taken {
 		if h.Hop == hop {
 			return Accepted

@@ -104,6 +104,8 @@ func runAdmin(a *apply, p *prepared) (Result, *Refusal) {
 		r = a.setVoters(p.signed, act)
 	case cert.OpFeature:
 		r = a.setFeature(act.Body)
+	case cert.OpPeer:
+		r = a.setPeer(act.Body)
 	default:
 		r = refuse(CodeFeature, "%s is not supported at feature level %d", act.Op, z.Feature)
 	}

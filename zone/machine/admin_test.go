@@ -67,7 +67,8 @@ func TestAdmin(t *testing.T) {
 	w.refused(CodeEncoding, w.adminCmd(cert.OpPolicy, next, &Policy{V: Version}, w.roots...))
 	w.refused(CodeEncoding, w.adminCmd(cert.OpNamespace, next, &GiveNamespace{Name: "Bad/", Owner: w.owner.Key()}, w.roots...))
 	w.refused(CodeFeature, w.adminCmd(cert.OpFeature, next, &SetFeature{Level: MaxFeature + 1}, w.roots...))
-	w.refused(CodeFeature, w.adminCmd(cert.OpPeer, next, &SetFeature{}, w.roots...))
+	w.refused(CodeEncoding, w.adminCmd(cert.OpPeer, next, &Peer{}, w.roots...))
+	w.refused(CodePeer, w.adminCmd(cert.OpPeer, next, &Peer{Genesis: w.raw}, w.roots...))
 	z := *w
 	z.zone[0] ^= 1
 	w.refused(CodeEncoding, z.adminCmd(cert.OpCredit, next, credit, w.roots...))
@@ -98,10 +99,10 @@ func TestUnknownHalts(t *testing.T) {
 	w := founded(t, 1)
 	before := w.tx.Clone()
 	for name, entry := range map[string][]byte{
-		"entry version":   must(capsule.Marshal(&Entry{V: 2, Commands: [][]byte{{1}}})),
-		"command version": must(NewEntry(must(capsule.Marshal(&Command{V: 2, Kind: KindTick, Body: []byte{}})))),
-		"kind":            must(NewEntry(must(capsule.Marshal(&Command{V: 1, Kind: kindEnd, Body: []byte{}})))),
-		"reserved kind":   must(NewEntry(must(capsule.Marshal(&Command{V: 1, Kind: KindPeerEvidence, Body: []byte{}})))),
+		"entry version":       must(capsule.Marshal(&Entry{V: 2, Commands: [][]byte{{1}}})),
+		"command version":     must(NewEntry(must(capsule.Marshal(&Command{V: 2, Kind: KindTick, Body: []byte{}})))),
+		"kind":                must(NewEntry(must(capsule.Marshal(&Command{V: 1, Kind: kindEnd, Body: []byte{}})))),
+		"kind after the last": must(NewEntry(must(capsule.Marshal(&Command{V: 1, Kind: kindEnd, Body: []byte{}})))),
 		"after a good one": must(NewEntry(w.quorum(KindTick, &Tick{Scope: w.scope(), At: w.now + 5}, 3),
 			must(capsule.Marshal(&Command{V: 1, Kind: 0, Body: []byte{}})))),
 	} {

@@ -57,6 +57,9 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 	if old, ok := a.capsule(id); ok {
 		return Result{Repeated: true, Capsule: id, Status: old.Status}, nil
 	}
+	if m.Home != a.m.zone {
+		return Result{Capsule: id}, refuse(CodeZone, "the capsule's home is %s, this is %s", m.Home, a.m.zone)
+	}
 	if r := a.checkManifest(m); r != nil {
 		return Result{Capsule: id}, r
 	}
@@ -100,8 +103,6 @@ func refusalOf(err error) *Refusal {
 func (a *apply) checkManifest(m *capsule.Manifest) *Refusal {
 	pol, n := a.policy(), a.counts()
 	switch {
-	case m.Home != a.m.zone:
-		return refuse(CodeZone, "the capsule's home is %s, this is %s", m.Home, a.m.zone)
 	case a.time == 0:
 		return refuse(CodeTime, "the zone has no time yet; wait for its first tick")
 	case a.time < m.NotBefore:
@@ -129,7 +130,7 @@ func (a *apply) checkManifest(m *capsule.Manifest) *Refusal {
 // newCapsule prices the capsule and holds the credits.
 func (a *apply) newCapsule(m *capsule.Manifest) (CapsuleRow, *Refusal) {
 	price := a.policy().Price
-	reserve := sum(mulDivUp(reservedCertificates, price.Certificate, 1), Rent(m.Limits.StateBytes, m.Expires-a.time, price.Storage))
+	reserve := a.reserve(price, m.Limits.StateBytes, m.Expires)
 	held := sum(GasCost(m.Gas, price.Gas), reserve)
 	if held >= maxAmount {
 		return CapsuleRow{}, refuse(CodeFunds, "its gas and reserve cost more than any account holds")
@@ -143,6 +144,12 @@ func (a *apply) newCapsule(m *capsule.Manifest) (CapsuleRow, *Refusal) {
 		Run: RunState{Fresh: m.Fresh(), Saved: SavedRow{State: m.State, StateHash: m.StateHash}},
 		Gas: GasState{Limit: m.Gas, Price: price, Hold: held, Reserve: reserve, Certificates: 1},
 	}, nil
+}
+
+// reserve returns the credits that a capsule may not spend on gas: its end, a release with its close, and
+// keeping its state until it expires.
+func (a *apply) reserve(p Price, stateBytes, expires uint64) uint64 {
+	return sum(mulDivUp(reservedCertificates, p.Certificate, 1), Rent(stateBytes, expires-min(a.time, expires), p.Storage))
 }
 
 // rights derives what the capsule may do here: each need, if a chain that is valid now, not revoked, and
@@ -169,7 +176,8 @@ func (a *apply) rights(c *capsule.Capsule) (Rights, *Refusal) {
 		use(v)
 		r.Caps = append(r.Caps, capsule.Cap{Resource: n.Resource, Ability: n.Ability})
 	}
-	if m.Payer != m.Author {
+	// Away from home the credits come with the capsule, and nobody's account is touched.
+	if m.Payer != m.Author && m.Home == a.m.zone {
 		v, ref := a.coveringChain(c, capsule.ResourceAccount, capsule.Spend, func(root capsule.Key) bool { return root == m.Payer })
 		if ref != nil {
 			return Rights{}, ref

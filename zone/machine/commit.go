@@ -261,10 +261,11 @@ func (a *apply) nextSegment(id capsule.ID, c *CapsuleRow, t *Commit, slot cert.S
 	})
 	c.Segment++
 	switch {
-	case t.End == EndGoto:
-		// No handover at this feature level: the guest gets an answer that it can handle.
-		c.Run.Resume = resumeUnreachable
-		a.requeue(id, c)
+	case t.End == EndGoto && !c.CancelAsked:
+		if resume, ok := a.offer(id, c, t.Target); !ok {
+			c.Run.Resume = resume
+			a.requeue(id, c)
+		}
 	case t.End == EndSleep && !c.CancelAsked && t.Due > a.time:
 		c.Wake = t.Due
 		a.setStatus(c, StatusSleeping)

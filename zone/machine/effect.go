@@ -22,6 +22,8 @@ const (
 	EffectEnded
 	// EffectMembers: the voter set changed: make Raft's configuration follow.
 	EffectMembers
+	// EffectOutbox: hop N of Capsule is on offer, or was answered: the other zone is to be told.
+	EffectOutbox
 )
 
 // Effect is one thing for the shell to do. Fields that a kind doesn't name are zero.

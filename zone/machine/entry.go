@@ -53,15 +53,14 @@ const (
 	KindRestate
 	KindNamespace
 
-	// Reserved for the handover of capsules between zones. A replica without handlers for them halts.
-	KindRelease
-	KindOffered
-	KindAsked
+	// The handover of capsules between zones. A release is the end of a segment, and what only time decides
+	// happens with a tick: neither needs a command.
 	KindAccept
 	KindTombstone
 	KindExpiredNoRecord
+	KindAnswer
 	KindClosed
-	KindForget
+	KindPeerEpoch
 	KindPeerEvidence
 	kindEnd
 )
@@ -70,8 +69,8 @@ var kindNames = [...]string{
 	KindGenesis: "genesis", KindTick: "tick", KindAdmin: "admin", KindRegister: "register", KindAdmit: "admit",
 	KindRenew: "renew", KindCommit: "commit", KindCheckpoint: "checkpoint", KindCancel: "cancel", KindTopUp: "topup",
 	KindData: "data", KindRevoke: "revoke", KindAttest: "attest", KindRestate: "restate", KindNamespace: "namespace",
-	KindRelease: "release", KindOffered: "offered", KindAsked: "asked", KindAccept: "accept", KindTombstone: "tombstone",
-	KindExpiredNoRecord: "expired-no-record", KindClosed: "closed", KindForget: "forget", KindPeerEvidence: "peer-evidence",
+	KindAccept: "accept", KindTombstone: "tombstone", KindExpiredNoRecord: "expired-no-record", KindAnswer: "answer",
+	KindClosed: "closed", KindPeerEpoch: "peer-epoch", KindPeerEvidence: "peer-evidence",
 }
 
 // String returns the kind's name.

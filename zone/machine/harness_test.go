@@ -405,7 +405,7 @@ func (w *world) checkState() {
 	if err := v.Accounts(capsule.Key{}, 1<<30, func(_ capsule.Key, a Account) { av += a.Available; held += a.Held }); err != nil {
 		w.t.Fatal(err)
 	}
-	if av != t.Available || held != t.Held || av+held+t.Burned != t.Minted {
+	if av != t.Available || held != t.Held || !t.conserved() {
 		w.t.Fatalf("index %d: accounts hold %d + %d, totals say %+v", w.index, av, held, t)
 	}
 	var live uint64

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/handover"
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
@@ -70,12 +71,12 @@ func (a *apply) end(id capsule.ID, c *CapsuleRow, e ending) {
 	c.Gas.Certificates++
 	s := a.settle(&c.Gas, c.Payer)
 	save(a.state, row(tabOutput, id[:]), Output{
-		Status: e.status, Reason: e.reason, Code: e.code, Data: e.output, Charged: s.charged, Refunded: s.refunded, Fee: s.fee,
-		Spent: c.Gas.Spent, Retry: c.Gas.Retry, Ended: a.time, EventsFirst: e.firstSeq, EventsPublished: e.events,
+		Status: e.status, Reason: e.reason, Code: e.code, Data: e.output, Charged: sum(c.Gas.Paid, s.charged), Refunded: s.refunded, Fee: s.fee,
+		Spent: sum(c.Gas.Used, c.Gas.Spent), Retry: c.Gas.Retry, Ended: a.time, EventsFirst: e.firstSeq, EventsPublished: e.events,
 	})
 	a.decide(cert.Slot{Capsule: id, Hop: c.Hop, Segment: c.Segment, Phase: cert.PhaseRun}, e.verdict, &EndBody{
 		Status: e.status, Reason: e.reason, Code: e.code, Output: capsule.Sum(e.output),
-		Spent: c.Gas.Spent, Retry: c.Gas.Retry, Charged: s.charged, Fee: s.fee, Refunded: s.refunded,
+		Spent: sum(c.Gas.Used, c.Gas.Spent), Retry: c.Gas.Retry, Charged: sum(c.Gas.Paid, s.charged), Fee: s.fee, Refunded: s.refunded,
 		StateHash: e.stateHash, EventsPublished: e.events,
 	})
 	a.dropProgram(id, c)
@@ -114,8 +115,15 @@ func (a *apply) expire(id capsule.ID, c *CapsuleRow) {
 
 // forget removes the last trace of a capsule. Its expiry has passed, so it can't be admitted again.
 func (a *apply) forget(id capsule.ID, c *CapsuleRow) {
-	for _, tab := range []byte{tabCapsule, tabOutput, tabSlots} {
+	for _, tab := range []byte{tabCapsule, tabOutput, tabLineage} {
 		a.delete(row(tab, id[:]))
+	}
+	for _, k := range a.keys(row(tabSource, id[:]), nil, handover.MaxSteps+1) {
+		a.delete([]byte(k))
+	}
+	// What was answered to another zone is said again as long as that zone may ask.
+	if !a.has(row(tabTarget, id[:])) {
+		a.delete(row(tabSlots, id[:]))
 	}
 	// A capsule of another home can have the same author and nonce as one of ours.
 	nonce := row(tabNonce, c.Author[:], c.Nonce[:])
@@ -142,11 +150,11 @@ func runCancel(a *apply, p *prepared) (Result, *Refusal) {
 		return res, nil
 	case c.Status.Ended():
 		return res, refuse(CodeState, "the capsule is %s", c.Status)
-	case c.Status >= StatusOffered:
-		return res, refuse(CodeState, "the capsule is on its way to another zone")
 	}
 	c.CancelAsked = true
-	if c.Status == StatusRunning {
+	if c.Status >= StatusOffered {
+		a.ask(t.Capsule, &c) // if it comes back, it ends
+	} else if c.Status == StatusRunning {
 		a.effect(Effect{Kind: EffectStop, Worker: c.Lease.Worker, Capsule: t.Capsule, Lease: c.Lease.Number})
 	} else {
 		a.end(t.Capsule, &c, ending{status: StatusCancelled, verdict: cert.Cancelled})

@@ -28,6 +28,7 @@ type Machine struct {
 	chains *capsule.ChainCache
 	memo   memo
 	view   atomic.Pointer[view]
+	own    *cert.Tracker // see ownTracker; Apply alone uses it
 }
 
 // view is what the last Apply left that Prepare can use to check signatures ahead.
@@ -239,8 +240,8 @@ func (a *apply) finish() error {
 		d.Generation, d.Epoch, d.Time = z.Generation, v.Epoch, a.time
 	}
 	t := a.totals()
-	if t.Available+t.Held+t.Burned != t.Minted {
-		a.fail(fmt.Errorf("%w at index %d: available %d + held %d + burned %d ≠ minted %d", ErrConservation, a.index, t.Available, t.Held, t.Burned, t.Minted))
+	if !t.conserved() {
+		a.fail(fmt.Errorf("%w at index %d: %+v", ErrConservation, a.index, t))
 	}
 	if a.err != nil {
 		return a.err

@@ -47,6 +47,9 @@ type Times struct {
 	KeepKey    uint64   // an idempotency key is remembered so long
 	BlobMargin uint64   // a blob must be promised for so much longer when it is named
 	Rent       uint64   // namespaces pay ahead for this period
+	Offer      uint64   // another zone may accept a capsule for so long, by its own time
+	Ask        uint64   // it is asked for a final answer after this
+	Silence    uint64   // and counts as silent after this
 }
 
 // DefaultPolicy holds from genesis until an administrator sets another. It is part of what a genesis
@@ -60,6 +63,7 @@ func DefaultPolicy() Policy {
 		Times: Times{
 			Lease: 2 * second, Lock: 10 * second, MaxExpiry: 30 * 24 * hour, KeepResult: hour, KeepEvent: 24 * hour,
 			KeepKey: hour / 4, BlobMargin: 10 * second, Rent: hour,
+			Offer: hour / 6, Ask: 30 * second, Silence: hour / 12,
 		},
 	}
 }
@@ -83,7 +87,10 @@ func (p *Policy) check() error {
 	case p.Times.Rent < 60_000:
 		return fmt.Errorf("a rent period of %d ms; want at least a minute", p.Times.Rent)
 	}
-	for _, t := range []uint64{p.Times.Lease, p.Times.Lock, p.Times.MaxExpiry, p.Times.KeepResult, p.Times.KeepEvent, p.Times.KeepKey, p.Times.BlobMargin, p.Times.Rent} {
+	if p.Times.Offer == 0 || p.Times.Ask == 0 || p.Times.Silence == 0 {
+		return fmt.Errorf("a handover period of 0 ms; want at least 1")
+	}
+	for _, t := range []uint64{p.Times.Offer, p.Times.Ask, p.Times.Silence, p.Times.Lease, p.Times.Lock, p.Times.MaxExpiry, p.Times.KeepResult, p.Times.KeepEvent, p.Times.KeepKey, p.Times.BlobMargin, p.Times.Rent} {
 		if t > longest {
 			return fmt.Errorf("a period of %d ms is longer than ten years", t)
 		}

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/handover"
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
@@ -35,7 +36,7 @@ type kind struct {
 	run    func(*apply, *prepared) (Result, *Refusal) // deterministic: state and prepared only
 }
 
-// kinds is the table of commands. Package handover's transitions get their rows in their own file.
+// kinds is the table of commands.
 var kinds [kindEnd]kind
 
 // init, because the handlers lead back to the table.
@@ -54,8 +55,16 @@ func init() {
 		KindTopUp:      {keyed: true, decode: decodeSigned[TopUp], run: runTopUp},
 		KindData:       {keyed: true, decode: decodeSigned[Data], run: runData},
 		KindRevoke:     {decode: decodeSigned[RevokeGrant], run: runRevoke},
-		KindRestate:    {decode: decodeSlot, run: runRestate},
+		KindRestate:    {decode: decodeBody[cert.Slot], run: runRestate},
 		KindNamespace:  {decode: decodeSigned[Transfer], run: runTransfer},
+
+		KindAccept:          {decode: decodeBody[handover.Transfer], run: runOffered},
+		KindTombstone:       {decode: decodeBody[handover.Transfer], run: runOffered},
+		KindExpiredNoRecord: {decode: decodeBody[handover.Offer], run: runExpired},
+		KindAnswer:          {decode: decodeBody[Answered], run: runAnswer},
+		KindClosed:          {decode: decodeBody[Closed], run: runClosed},
+		KindPeerEpoch:       {decode: decodeBody[PeerEpoch], run: runPeerEpoch},
+		KindPeerEvidence:    {decode: decodeBody[cert.Evidence], run: runPeerEvidence},
 	}
 }
 
@@ -76,8 +85,9 @@ func unmarshal(b []byte, v any) *Refusal {
 
 func decodeRaw(*Machine, *prepared) *Refusal { return nil }
 
-func decodeSlot(_ *Machine, p *prepared) *Refusal {
-	p.body = new(cert.Slot)
+// decodeBody is for commands that prove themselves: anybody may bring them.
+func decodeBody[T any](_ *Machine, p *prepared) *Refusal {
+	p.body = new(T)
 	return unmarshal(p.cmd.Body, p.body)
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/handover"
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
@@ -232,6 +233,48 @@ func (v View) Accounts(after capsule.Key, limit int, fn func(capsule.Key, Accoun
 // Events calls fn with at most limit events of the outbox after a sequence.
 func (v View) Events(after uint64, limit int, fn func(seq uint64, e EventRow)) error {
 	return list(v, tabEvent, nil, be64(after), limit, func(k []byte, r EventRow) { fn(binary.BigEndian.Uint64(k), r) })
+}
+
+// Outbox calls fn with at most limit hops after one that this zone has offered: those that wait for an answer, and those
+// whose target is to be told that its answer has come.
+func (v View) Outbox(after capsule.ID, hop uint32, limit int, fn func(id capsule.ID, hop uint32, o OutRow)) error {
+	from := binary.BigEndian.AppendUint32(bytes.Clone(after[:]), hop)
+	if after.IsZero() {
+		from = nil
+	}
+	return list(v, tabSource, nil, from, limit, func(k []byte, r OutRow) {
+		fn(capsule.ID(k[:len(after)]), binary.BigEndian.Uint32(k[len(after):]), r)
+	})
+}
+
+// Offered returns a hop that this zone has offered.
+func (v View) Offered(id capsule.ID, hop uint32) (OutRow, error) {
+	return fetch[OutRow](v, "offer of "+id.String(), outKey(id, hop))
+}
+
+// Target returns what this zone has decided about hops of a capsule that were offered to it.
+func (v View) Target(id capsule.ID) (TargetRow, error) {
+	return fetch[TargetRow](v, "hops of "+id.String(), row(tabTarget, id[:]))
+}
+
+// Lineage returns the certificates that led a capsule here. Those of this zone's own decisions are blank, the admission
+// too if this is its home.
+func (v View) Lineage(id capsule.ID) (handover.Lineage, error) {
+	l, err := fetch[handover.Lineage](v, "lineage of "+id.String(), row(tabLineage, id[:]))
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return l, err
+}
+
+// Peer returns what this zone holds of another one.
+func (v View) Peer(z capsule.ZoneID) (PeerRow, error) {
+	return fetch[PeerRow](v, "peer zone "+z.String(), row(tabPeer, z[:]))
+}
+
+// Peers calls fn with at most limit zones that are pinned here, after one.
+func (v View) Peers(after capsule.ZoneID, limit int, fn func(capsule.ZoneID, PeerRow)) error {
+	return list(v, tabPeer, nil, after[:], limit, func(k []byte, r PeerRow) { fn(capsule.ZoneID(k), r) })
 }
 
 // Held calls fn with the capsules that a worker leases: what a worker asks for after a restart.

@@ -39,6 +39,8 @@ const (
 	CodeQuota      Code = "quota"      // the namespace is full
 	CodeLocked     Code = "locked"     // the keys are locked for a capsule that lost three conflicts
 	CodeConflict   Code = "conflict"   // what the segment read has changed: it runs again
+	CodePeer       Code = "peer"       // a zone that is not pinned here, is frozen, or may not owe as much
+	CodeLineage    Code = "lineage"    // the certificates do not prove who owns the capsule
 	CodeFeature    Code = "feature"    // the zone's feature level does not allow it
 )
 
@@ -50,7 +52,7 @@ var codes = []Code{
 	CodeEncoding, CodeSignature, CodeZone, CodeGeneration, CodeSequence, CodeReplay, CodeUnknown,
 	CodeExists, CodeExpired, CodeTime, CodeMeter, CodePrice, CodeFunds, CodeHeldCap, CodeGrant,
 	CodeRevoked, CodeCapacity, CodeLimit, CodeBlob, CodeState, CodeLease, CodeGas, CodeDenied,
-	CodeNamespace, CodeQuota, CodeLocked, CodeConflict, CodeFeature,
+	CodeNamespace, CodeQuota, CodeLocked, CodeConflict, CodePeer, CodeLineage, CodeFeature,
 }
 
 // Refusal is why a command had no effect. It is data of the replicated state machine: every replica gives

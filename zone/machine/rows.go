@@ -37,10 +37,10 @@ const (
 	tabLock      = 'k'  // capsule ID → LockRow
 	tabWaitLock  = 'K'  // capsule ID → LockRow: waiting, in capsule-ID order
 	tabEpoch     = 'p'  // epoch number → cert.SignedAdmin
-	tabSource    = 'S'  // ID → reserved for the handover: the hop that this zone has on offer
-	tabTarget    = 'T'  // ID → reserved: the hops that were offered here
-	tabLineage   = 'L'  // ID → reserved: certificates of earlier hops
-	tabPeer      = 'P'  // zone → reserved: another zone's voter sets, ledger and evidence
+	tabSource    = 'S'  // ID, hop → OutRow: what this zone has offered
+	tabTarget    = 'T'  // ID → TargetRow: the hops that were offered here
+	tabLineage   = 'L'  // ID → handover.Lineage up to here
+	tabPeer      = 'P'  // zone → PeerRow: another zone's voter sets, ledger and evidence
 	tabChain     = 'x'  // index mod chainWindow → ChainRow
 )
 
@@ -93,10 +93,15 @@ type Zone struct {
 	RevokedCount  uint64 // revocations so far: rights that were checked at this count need no new check
 }
 
-// Totals are what conservation is asserted over: Available + Held + Burned = Minted.
+// Totals are what conservation is asserted over: Available + Held + Burned + Sent = Minted + Received.
 type Totals struct {
 	_                               struct{} `cbor:",toarray"`
 	Available, Held, Burned, Minted uint64
+	Sent, Received                  uint64 // with capsules to and from other zones; what came back was not sent
+}
+
+func (t *Totals) conserved() bool {
+	return t.Available+t.Held+t.Burned+t.Sent == t.Minted+t.Received
 }
 
 // Counts are sizes and sequences.
@@ -132,11 +137,10 @@ const (
 	StatusFailed
 	StatusCancelled
 	StatusExpired
-	// Reserved for the handover.
-	StatusOffered
-	StatusAsked
-	StatusLimbo
-	StatusGone // another zone owns it
+	StatusOffered // to another zone
+	StatusAsked   // and that zone is to say yes or no now
+	StatusLimbo   // and that zone stays silent
+	StatusGone    // another zone owns it
 	StatusAbandoned
 )
 
@@ -173,10 +177,11 @@ type CapsuleRow struct {
 	Nonce         [16]byte
 	Status        Status
 	Hop, Segment  uint32
+	In            uint32 // hop of the slot by which this zone became the owner: admission at 0, or acceptance
 	Since         uint64 // zone time of the last change of status
 	Expires       uint64
 	Due           uint64
-	Wake          uint64 // while StatusSleeping
+	Wake          uint64 // while StatusSleeping; while StatusLimbo, when it is given up, or 0
 	Queue         uint64 // its sequence in tabReady while StatusReady, else 0
 	Pages         uint32
 	StateBytes    uint64 // bound of Saved.Size
@@ -219,12 +224,13 @@ type GasState struct {
 	_            struct{} `cbor:",toarray"`
 	Limit        uint64   // units
 	Spent, Retry uint64   // units; Retry is what conflicts wasted
-	Price        Price    // at admission
+	Price        Price    // at admission, or acceptance
 	Hold         uint64   // credits held of the payer's account
 	Reserve      uint64   // part of Hold that the guest cannot spend
 	Rent         uint64   // credits owed for kept state
 	Certificates uint32
 	TopUps       []Hold // of others than the payer, settled after the payer's own
+	Used, Paid   uint64 // units and credits that earlier stays have cost: settled already
 }
 
 // Hold is credits held of one account for one capsule.

@@ -15,6 +15,7 @@ const (
 	timerBlob                 // codec, digest
 	timerLock                 // capsule ID
 	timerWorker               // key
+	timerTarget               // capsule ID
 )
 
 // maxDue bounds the timers that one tick runs. When more are due, the deadline stays in the past and the
@@ -67,6 +68,8 @@ func (a *apply) runTimers() {
 			a.lockDue(capsule.ID(name))
 		case timerWorker:
 			a.workerDue(capsule.Key(name))
+		case timerTarget:
+			a.targetDue(capsule.ID(name))
 		}
 	}
 }
@@ -84,7 +87,8 @@ func (a *apply) capsuleDue(id capsule.ID) {
 			a.forget(id, &c)
 			return
 		}
-	case c.Status >= StatusOffered: // another zone has a say
+	case c.Status >= StatusOffered:
+		a.offerDue(id, &c)
 	case a.time >= c.Expires:
 		a.expire(id, &c)
 	case c.Status == StatusRunning && a.time >= c.Lease.Expires:
@@ -103,8 +107,12 @@ func (a *apply) wanted(c *CapsuleRow) uint64 {
 	switch {
 	case c.Status.Ended():
 		return a.forgetAt(c)
-	case c.Status >= StatusOffered:
-		return 0
+	case c.Status == StatusOffered:
+		return sum(c.Since, a.policy().Times.Ask)
+	case c.Status == StatusAsked:
+		return sum(c.Since, a.policy().Times.Silence)
+	case c.Status == StatusLimbo:
+		return c.Wake
 	case c.Status == StatusRunning:
 		return min(c.Lease.Expires, c.Expires)
 	case c.Status == StatusSleeping:
