@@ -1,0 +1,210 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+// Client asks nodes, as one identity.
+type Client struct {
+	h    *p2p.Host
+	id   *capsule.Identity
+	node capsule.Key // that was dialled
+}
+
+// Dial connects to a node by multiaddr.
+func Dial(ctx context.Context, addr string, id *capsule.Identity) (*Client, error) {
+	h, err := p2p.New(p2p.Config{Identity: id})
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{h: h, id: id}
+	if c.node, err = h.Connect(ctx, addr); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	return c, nil
+}
+
+// Close drops the connections.
+func (c *Client) Close() error { return c.h.Close() }
+
+// Node is the key of the node that was dialled.
+func (c *Client) Node() capsule.Key { return c.node }
+
+// Identity is who asks.
+func (c *Client) Identity() *capsule.Identity { return c.id }
+
+// Connect reaches one more node.
+func (c *Client) Connect(ctx context.Context, addr string) (capsule.Key, error) {
+	return c.h.Connect(ctx, addr)
+}
+
+// Ping measures the way to the node that was dialled and back.
+func (c *Client) Ping(ctx context.Context) (time.Duration, error) { return c.h.Ping(ctx, c.node) }
+
+const (
+	askTime   = 15 * time.Second // one question to one node
+	retryWait = 200 * time.Millisecond
+)
+
+// ask has one node answer one request of a protocol.
+func ask[T any](ctx context.Context, c *Client, to capsule.Key, proto string, req any, most int) (*T, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	s, err := c.h.Dial(ctx, to, proto)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	if d, ok := ctx.Deadline(); ok {
+		_ = s.SetDeadline(d)
+	}
+	return api.Ask[T](s, req, most)
+}
+
+// Ask has a node answer one request into out.
+func (c *Client) Ask(ctx context.Context, to capsule.Key, req *Request, out any) error {
+	req.V = Version
+	if req.Key == nil {
+		req.Key = []byte{}
+	}
+	if req.After == nil {
+		req.After = []byte{}
+	}
+	if req.Act == nil {
+		req.Act = []byte{}
+	}
+	if req.Chain == nil {
+		req.Chain = capsule.Chain{}
+	}
+	rep, err := ask[Reply](ctx, c, to, Proto, req, MaxReply)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(rep.JSON, out); err != nil {
+		return fmt.Errorf("%w: %v", api.ErrMessage, err)
+	}
+	return nil
+}
+
+// Zone is a zone as a client knows it.
+type Zone struct {
+	ID      capsule.ZoneID
+	Raw     []byte
+	Genesis *cert.Genesis
+	Voters  []api.Peer // as the node tells; hints
+}
+
+// Zones are those that the dialled node serves or knows.
+func (c *Client) Zones(ctx context.Context) ([]Zone, error) {
+	rep, err := ask[api.Zones](ctx, c, c.node, api.ProtoZone, &api.ZoneRequest{V: api.Version}, api.MaxMessage)
+	if err != nil {
+		return nil, err
+	}
+	var out []Zone
+	for _, z := range rep.Zones {
+		g, id, err := cert.ParseGenesis(z.Genesis)
+		if err != nil || id != z.Zone {
+			return nil, fmt.Errorf("node %s shows a genesis that isn't zone %s's", c.node, z.Zone)
+		}
+		for _, p := range z.Voters {
+			if p.Key != c.node && len(p.Addrs) > 0 {
+				c.h.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)])
+			}
+		}
+		out = append(out, Zone{id, z.Genesis, g, z.Voters})
+	}
+	return out, nil
+}
+
+// voters lists whom to ask about a zone, the dialled node first.
+func (c *Client) voters(z *Zone) []capsule.Key {
+	out := []capsule.Key{c.node}
+	for _, p := range z.Voters {
+		if !slices.Contains(out, p.Key) {
+			out = append(out, p.Key)
+		}
+	}
+	return out
+}
+
+// passing reports whether another voter, or the same one later, may do better.
+func passing(err error) bool {
+	var r *api.Refusal
+	if !errors.As(err, &r) {
+		return true // the node didn't answer
+	}
+	return r.Code == api.CodeNotVoter || r.Code == api.CodeUnavailable || r.Code == api.CodeBusy || r.Code == api.CodeUnknownZone
+}
+
+// try asks voters in turn until one answers, a refusal stands, or ctx ends.
+func (c *Client) try(ctx context.Context, keys func() []capsule.Key, fn func(capsule.Key) error) error {
+	for {
+		var last error
+		for _, k := range keys() {
+			err := fn(k)
+			if err == nil || !passing(err) {
+				return err
+			}
+			last = fmt.Errorf("node %s: %w", k, err)
+			if ctx.Err() != nil {
+				return last
+			}
+		}
+		select {
+		case <-ctx.Done():
+			if last == nil {
+				last = errors.New("no voter is known")
+			}
+			return fmt.Errorf("%w; last: %w", context.Cause(ctx), last)
+		case <-time.After(retryWait):
+		}
+	}
+}
+
+// AskZone has any voter of a zone answer.
+func (c *Client) AskZone(ctx context.Context, z *Zone, req *Request, out any) error {
+	req.Zone = z.ID
+	return c.try(ctx, func() []capsule.Key { return c.voters(z) }, func(k capsule.Key) error { return c.Ask(ctx, k, req, out) })
+}
+
+// AskLeader has the leader of a zone answer.
+func (c *Client) AskLeader(ctx context.Context, z *Zone, req *Request, out any) error {
+	req.Zone = z.ID
+	leader := func() []capsule.Key {
+		var st ZoneStatus
+		for _, k := range c.voters(z) {
+			if c.Ask(ctx, k, &Request{Op: OpStatus, Zone: z.ID}, &st) == nil && !st.Leader.IsZero() {
+				return []capsule.Key{st.Leader}
+			}
+		}
+		return nil
+	}
+	return c.try(ctx, leader, func(k capsule.Key) error { return c.Ask(ctx, k, req, out) })
+}
+
+// Status is how a zone stands.
+func (c *Client) Status(ctx context.Context, z *Zone) (*ZoneStatus, error) {
+	st := new(ZoneStatus)
+	return st, c.AskZone(ctx, z, &Request{Op: OpStatus}, st)
+}
+
+// Command has any voter propose a signed command. Every command may be given again: it takes effect once.
+func (c *Client) Command(ctx context.Context, z *Zone, cmd []byte) (rep *api.CommandReply, err error) {
+	req := &api.CommandRequest{V: api.Version, Zone: z.ID, Command: cmd}
+	err = c.try(ctx, func() []capsule.Key { return c.voters(z) }, func(k capsule.Key) (err error) {
+		rep, err = ask[api.CommandReply](ctx, c, k, api.ProtoCommand, req, api.MaxMessage)
+		return err
+	})
+	return rep, err
+}

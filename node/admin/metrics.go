@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node"
+)
+
+// Metrics is a handler that shows the node's figures in Prometheus's format. They are read when somebody asks.
+func Metrics(n *node.Node, zones []capsule.ZoneID) http.Handler {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &figures{n, zones})
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+}
+
+type figures struct {
+	n     *node.Node
+	zones []capsule.ZoneID
+}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("kitwork_"+name, help, labels, nil)
+}
+
+var (
+	descPeers     = desc("peers", "connected peers")
+	descForwarded = desc("gateway_forwarded_total", "capsules that the gateway handed to a voter")
+	descRefused   = desc("gateway_refused_total", "submissions that the gateway's checks refused")
+	descLimited   = desc("gateway_limited_total", "submissions over a quota")
+	descApplied   = desc("zone_applied_index", "newest entry applied here", "zone")
+	descCommitted = desc("zone_committed_index", "newest entry known to be committed", "zone")
+	descSigned    = desc("zone_signed_index", "newest entry whose outcome this voter has signed", "zone")
+	descLeader    = desc("zone_leader", "1 if this voter leads", "zone")
+	descTerm      = desc("zone_term", "term of consensus", "zone")
+	descEpoch     = desc("zone_epoch", "voter set", "zone")
+	descTrouble   = desc("zone_trouble", "1 if time stands still, this voter doesn't sign, or has stopped", "zone", "what")
+	descLive      = desc("zone_capsules_live", "capsules that have not ended", "zone")
+	descQueued    = desc("zone_capsules_queued", "capsules that wait for a worker", "zone")
+	descSlots     = desc("zone_slots_free", "free slots of all workers", "zone")
+	descRunning   = desc("worker_running", "segments that run here", "zone")
+	descSegments  = desc("worker_segments_total", "segments committed by this process", "zone")
+)
+
+func (f *figures) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(f, ch) }
+
+func (f *figures) Collect(ch chan<- prometheus.Metric) {
+	put := func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
+	}
+	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
+	put(descPeers, gauge, float64(len(f.n.Host().Peers())))
+	g := f.n.Gateway().Counts()
+	put(descForwarded, counter, float64(g.Forwarded))
+	put(descRefused, counter, float64(g.Refused))
+	put(descLimited, counter, float64(g.Limited))
+	for _, id := range f.zones {
+		z := f.n.Voter(id)
+		if z == nil {
+			continue
+		}
+		st, err := status(z)
+		if err != nil {
+			continue // it is being closed
+		}
+		l := id.String()
+		put(descApplied, gauge, float64(st.Applied), l)
+		put(descCommitted, gauge, float64(st.Committed), l)
+		put(descSigned, gauge, float64(st.Signed), l)
+		put(descLeader, gauge, truth(st.Leader == st.Self), l)
+		put(descTerm, gauge, float64(st.Term), l)
+		put(descEpoch, gauge, float64(st.Epoch), l)
+		put(descTrouble, gauge, truth(st.TimeError != ""), l, "time")
+		put(descTrouble, gauge, truth(st.SignerError != ""), l, "signer")
+		put(descTrouble, gauge, truth(st.Error != ""), l, "stopped")
+		put(descLive, gauge, float64(st.Live), l)
+		put(descQueued, gauge, float64(st.Queued), l)
+		put(descSlots, gauge, float64(st.FreeSlots), l)
+	}
+	for _, w := range f.n.Workers() {
+		st := w.Status()
+		put(descRunning, gauge, float64(len(st.Running)), st.Zone.String())
+		put(descSegments, counter, float64(st.Segments), st.Zone.String())
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,179 @@
+// Package admin is how operators and owners of data speak to a node: a protocol, its server on a node and its client. It
+// must never change anything by its own word: what it does to a zone is signed by whoever may do it and checked by every
+// replica, and what it reads of a zone it shows only to those who may see it.
+package admin
+
+import (
+	"encoding/json"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// Proto is the protocol ID. One stream carries requests, each answered by an api.Response with a Reply.
+const Proto = "/kitwork/admin/1"
+
+// Version of every message.
+const Version = 1
+
+// MaxRequest bounds a request: the largest part is a chain of grants, or a signed act of administration.
+const MaxRequest = 128 << 10
+
+// MaxReply bounds a reply, MaxRows its rows.
+const (
+	MaxReply = 4 << 20
+	MaxRows  = 1000
+)
+
+// Op is what a request asks for.
+type Op string
+
+// The operations, and who may ask for them beside the operators of the node and the roots of the zone.
+const (
+	OpNode       Op = "node"       // anybody: NodeInfo
+	OpStatus     Op = "status"     // anybody: ZoneStatus
+	OpPolicy     Op = "policy"     // anybody: machine.Policy
+	OpAccounts   Op = "accounts"   // the key itself, its own: []AccountInfo
+	OpNamespaces Op = "namespaces" // owners, theirs: []NamespaceInfo
+	OpCapsules   Op = "capsules"   // authors and payers, theirs: Capsules
+	OpGet        Op = "get"        // who owns the namespace, or has a chain of grants from its owner: RowInfo
+	OpScan       Op = "scan"       // the same: Rows
+	OpWorkers    Op = "workers"    // nobody else: []WorkerInfo
+	OpPeers      Op = "peers"      // operators of the node: p2p.Snapshot
+	OpLedger     Op = "ledger"     // nobody else: []PeerInfo
+	OpLearner    Op = "learner"    // nobody else: Peer gets the log; the leader does it
+	OpUnlearn    Op = "unlearn"    // nobody else: takes OpLearner back
+	OpTransfer   Op = "transfer"   // nobody else: leadership goes to Peer, or to the most advanced voter
+	OpVoters     Op = "voters"     // whoever brings an Act that enough roots have signed
+	OpDrain      Op = "drain"      // operators of the node: its workers take no more, and give back what they have
+)
+
+// Request is one question or order. Fields that the operation doesn't use are empty.
+type Request struct {
+	_     struct{} `cbor:",toarray"`
+	V     uint8
+	Op    Op
+	Zone  capsule.ZoneID
+	Key   []byte // of OpGet; prefix of OpScan
+	After []byte // of a listing: begin behind this key
+	Rows  uint32 // of a listing: at most so many
+	// Stale reads what this voter has, without asking the others whether it is the newest: the only way to read a zone
+	// that has lost its quorum.
+	Stale bool
+	Chain capsule.Chain // what lets the asker read
+	Peer  capsule.Key
+	Act   []byte // encoding of a cert.SignedAdmin
+}
+
+// Reply carries a document for people and their programs. Nothing in it is proven; no replica reads it.
+type Reply struct {
+	_    struct{} `cbor:",toarray"`
+	V    uint8
+	JSON json.RawMessage
+}
+
+// NodeInfo is what a node says of itself.
+type NodeInfo struct {
+	Key       capsule.Key      `json:"key"`
+	Peer      string           `json:"peer"`
+	Addrs     []string         `json:"addrs"`
+	Version   string           `json:"version"`
+	Platform  string           `json:"platform"`
+	Protocols []string         `json:"protocols"`
+	Zones     []capsule.ZoneID `json:"zones"`
+	Voter     []capsule.ZoneID `json:"voter_of"`
+	Workers   []WorkerStatus   `json:"workers,omitempty"`
+}
+
+// WorkerStatus is a worker in the node's process.
+type WorkerStatus struct {
+	Zone     capsule.ZoneID `json:"zone"`
+	Voter    capsule.Key    `json:"voter"` // that it works with
+	Running  []capsule.ID   `json:"running"`
+	Segments uint64         `json:"segments"`
+	Draining bool           `json:"draining"`
+}
+
+// ZoneStatus is how a zone stands, as one voter sees it.
+type ZoneStatus struct {
+	zone.Status
+	AdminSequence uint64 `json:"admin_sequence"` // of the last act: the next one is signed with one more
+	PolicyVersion uint64 `json:"policy_version"`
+	Feature       uint32 `json:"feature"`
+	Workers       uint32 `json:"workers"`
+	FreeSlots     uint32 `json:"free_slots"`
+	Live          uint32 `json:"live"` // capsules that have not ended
+	Queued        uint32 `json:"queued"`
+	Admitted      uint64 `json:"admitted"`
+	Ended         uint64 `json:"ended"`
+	Floor         uint64 `json:"floor"` // oldest index whose values are kept
+}
+
+// AccountInfo is an account in credits.
+type AccountInfo struct {
+	Key       capsule.Key `json:"key"`
+	Available uint64      `json:"available"`
+	Held      uint64      `json:"held"`
+}
+
+// NamespaceInfo is a namespace in bytes.
+type NamespaceInfo struct {
+	Name   string      `json:"name"`
+	Owner  capsule.Key `json:"owner"`
+	Quota  uint64      `json:"quota"`
+	Used   uint64      `json:"used"`
+	Frozen bool        `json:"frozen"` // the rent is due
+}
+
+// CapsuleInfo is a capsule's place in its life.
+type CapsuleInfo struct {
+	ID      capsule.ID  `json:"id"`
+	Author  capsule.Key `json:"author"`
+	Payer   capsule.Key `json:"payer"`
+	Status  string      `json:"status"`
+	Hop     uint32      `json:"hop"`
+	Segment uint32      `json:"segment"`
+	Worker  string      `json:"worker,omitempty"`
+	Expires uint64      `json:"expires"` // zone ms
+}
+
+// Capsules is one page of a listing. Next, if it isn't zero, is After of the next page.
+type Capsules struct {
+	Capsules []CapsuleInfo `json:"capsules"`
+	Next     *capsule.ID   `json:"next,omitempty"`
+}
+
+// RowInfo is a value; encoding/json shows it in base64. Version 0 means that the key is absent.
+type RowInfo struct {
+	Key     []byte `json:"key"`
+	Value   []byte `json:"value"`
+	Version uint64 `json:"version"`
+}
+
+// Rows is one page of a scan.
+type Rows struct {
+	Rows  []RowInfo `json:"rows"`
+	More  bool      `json:"more"`
+	Index uint64    `json:"index"` // of the log: what the page reflects
+}
+
+// WorkerInfo is a worker as the zone knows it.
+type WorkerInfo struct {
+	Key capsule.Key `json:"key"`
+	machine.WorkerRow
+}
+
+// PeerInfo is another zone as this one knows it.
+type PeerInfo struct {
+	Zone     capsule.ZoneID `json:"zone"`
+	Cap      uint64         `json:"cap"`
+	Sent     uint64         `json:"sent"`
+	Received uint64         `json:"received"`
+	Frozen   bool           `json:"frozen"`
+}
+
+// Done is the answer to an order.
+type Done struct {
+	Index uint64 `json:"index,omitempty"`
+}

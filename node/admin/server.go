@@ -1,0 +1,427 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
+)
+
+// Config says whom a node obeys.
+type Config struct {
+	Node      *node.Node
+	Zones     []capsule.ZoneID // that the node takes part in
+	Operators []capsule.Key    // beside the node's own key
+	Logger    *slog.Logger
+}
+
+// server answers on one node.
+type server struct {
+	cfg    Config
+	chains *capsule.ChainCache
+}
+
+// limits: an operator asks little, and a stranger even less.
+var limits = p2p.StreamLimits{Rate: 50, Burst: 100, PerPeer: 16, Streams: 128, Memory: MaxRequest, Timeout: time.Minute}
+
+// Serve makes the node answer Proto until its host closes.
+func Serve(cfg Config) error {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &server{cfg: cfg, chains: capsule.NewChainCache(256 << 10)}
+	return cfg.Node.Host().Handle(Proto, limits, func(ctx context.Context, peer capsule.Key, st *p2p.Stream) {
+		for {
+			req := new(Request)
+			if err := api.Read(st, req, MaxRequest); err != nil {
+				return
+			}
+			out, err := s.answer(ctx, peer, req)
+			if err == nil {
+				var b []byte
+				if b, err = json.Marshal(out); err == nil {
+					err = api.Accept(st, &Reply{V: Version, JSON: b})
+				}
+			} else {
+				err = api.Refuse(st, refusal(err))
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+}
+
+// CodeDenied: the asker may not.
+const CodeDenied = string(machine.CodeDenied)
+
+func denied(format string, args ...any) error {
+	return &api.Refusal{Code: CodeDenied, Detail: fmt.Sprintf(format, args...)}
+}
+
+func refusal(err error) *api.Refusal {
+	var own *api.Refusal
+	var m *machine.Refusal
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &m):
+		return &api.Refusal{Code: string(m.Code), Detail: m.Error()}
+	case errors.Is(err, machine.ErrNotFound):
+		return &api.Refusal{Code: api.CodeUnknown, Detail: err.Error()}
+	}
+	return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error(), Retry: 500}
+}
+
+func (s *server) operator(peer capsule.Key) bool {
+	return peer == s.cfg.Node.Key() || slices.Contains(s.cfg.Operators, peer)
+}
+
+func (s *server) answer(ctx context.Context, peer capsule.Key, req *Request) (any, error) {
+	if req.V != Version {
+		return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("version %d, this node knows %d", req.V, Version)}
+	}
+	switch req.Op {
+	case OpNode:
+		return s.node(s.operator(peer)), nil
+	case OpPeers, OpDrain:
+		if !s.operator(peer) {
+			return nil, denied("only the node's own key and its operators may ask for %q", req.Op)
+		}
+		if req.Op == OpPeers {
+			return s.cfg.Node.Host().Snapshot(), nil
+		}
+		return s.drain(ctx)
+	}
+	z := s.cfg.Node.Voter(req.Zone)
+	if z == nil {
+		return nil, &api.Refusal{Code: api.CodeNotVoter, Detail: "this node is no voter of zone " + req.Zone.String()}
+	}
+	switch req.Op {
+	case OpStatus:
+		return status(z)
+	case OpVoters:
+		return voters(ctx, z, req.Act)
+	}
+	v, err := view(ctx, z, req.Stale)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	all, err := s.all(v, peer)
+	if err != nil {
+		return nil, err
+	}
+	a := &asker{server: s, z: z, v: v, peer: peer, all: all, rows: int(min(req.Rows, MaxRows))}
+	if a.rows == 0 {
+		a.rows = 100
+	}
+	return a.answer(req)
+}
+
+// view is the newest state if it can be had.
+func view(ctx context.Context, z *zone.Zone, stale bool) (*zone.View, error) {
+	if stale {
+		return z.Query()
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	v, err := z.Read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("no quorum answers: %w; a stale read shows what this voter has", err)
+	}
+	return v, nil
+}
+
+// all reports whether the peer may see everything of the zone.
+func (s *server) all(v *zone.View, peer capsule.Key) (bool, error) {
+	if s.operator(peer) {
+		return true, nil
+	}
+	b, err := v.Genesis()
+	if err != nil {
+		return false, err
+	}
+	g, _, err := cert.ParseGenesis(b)
+	if err != nil {
+		return false, err
+	}
+	return slices.Contains(g.Roots, peer), nil
+}
+
+func (s *server) node(operator bool) *NodeInfo {
+	n := s.cfg.Node
+	i := &NodeInfo{
+		Key: n.Key(), Peer: n.Key().PeerID(), Addrs: n.Addrs(), Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Protocols: n.Host().Protocols(), Zones: s.cfg.Zones,
+	}
+	slices.Sort(i.Protocols)
+	if b, ok := debug.ReadBuildInfo(); ok {
+		i.Version = b.Main.Version
+	}
+	for _, z := range s.cfg.Zones {
+		if n.Voter(z) != nil {
+			i.Voter = append(i.Voter, z)
+		}
+	}
+	if operator {
+		for _, w := range n.Workers() {
+			st := w.Status()
+			i.Workers = append(i.Workers, WorkerStatus{st.Zone, st.Voter, st.Running, st.Segments, st.Draining})
+		}
+	}
+	return i
+}
+
+func (s *server) drain(ctx context.Context) (*Done, error) {
+	for _, w := range s.cfg.Node.Workers() {
+		if err := w.Drain(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &Done{}, nil
+}
+
+func status(z *zone.Zone) (*ZoneStatus, error) {
+	st := &ZoneStatus{Status: z.Status()}
+	v, err := z.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	row, err := v.Zone()
+	if errors.Is(err, machine.ErrNotFound) {
+		return st, nil // not founded yet, or nothing of the log has arrived here
+	}
+	if err != nil {
+		return nil, err
+	}
+	n, err := v.Counts()
+	if err != nil {
+		return nil, err
+	}
+	st.AdminSequence, st.PolicyVersion, st.Feature = row.AdminSequence, row.PolicyVersion, row.Feature
+	st.Workers, st.FreeSlots, st.Live, st.Queued = n.Workers, n.FreeSlots, n.Live, n.Queued
+	st.Admitted, st.Ended, st.Floor = n.Admitted, n.Ended, n.Floor
+	return st, nil
+}
+
+// voters changes the voter set. The act is checked by every voter before it signs: who brought it doesn't count.
+func voters(ctx context.Context, z *zone.Zone, act []byte) (*Done, error) {
+	var s cert.SignedAdmin
+	if err := capsule.Unmarshal(act, &s); err != nil {
+		return nil, &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
+	}
+	out, err := z.ChangeVoters(ctx, &s)
+	if err != nil {
+		return nil, err
+	}
+	if out.Result.Refusal != nil {
+		return nil, out.Result.Refusal
+	}
+	return &Done{Index: out.Index}, nil
+}
+
+// asker is one request for a zone's state.
+type asker struct {
+	*server
+	z    *zone.Zone
+	v    *zone.View
+	peer capsule.Key
+	all  bool // may see everything
+	rows int
+}
+
+func (a *asker) answer(req *Request) (any, error) {
+	switch req.Op {
+	case OpPolicy:
+		return a.v.Policy()
+	case OpAccounts:
+		return a.accounts(req.After)
+	case OpNamespaces:
+		out := []NamespaceInfo{}
+		err := a.v.Namespaces(string(req.After), MaxRows, func(name string, n machine.NamespaceRow) {
+			if len(out) < a.rows && (a.all || n.Owner == a.peer) {
+				out = append(out, NamespaceInfo{name, n.Owner, n.Quota, n.Used, n.Frozen})
+			}
+		})
+		return out, err
+	case OpCapsules:
+		return a.capsules(req.After)
+	case OpGet:
+		return a.get(req)
+	case OpScan:
+		return a.scan(req)
+	}
+	if !a.all {
+		return nil, denied("only a root of the zone or an operator of this node may ask for %q; %s is neither", req.Op, a.peer)
+	}
+	switch req.Op {
+	case OpWorkers:
+		out := []WorkerInfo{}
+		after, err := keyOf(req.After)
+		if err != nil {
+			return nil, err
+		}
+		err = a.v.Workers(after, a.rows, func(k capsule.Key, w machine.WorkerRow) { out = append(out, WorkerInfo{k, w}) })
+		return out, err
+	case OpLedger:
+		out := []PeerInfo{}
+		after, err := keyOf(req.After)
+		if err != nil {
+			return nil, err
+		}
+		err = a.v.Peers(capsule.ZoneID(after), a.rows, func(z capsule.ZoneID, p machine.PeerRow) {
+			out = append(out, PeerInfo{z, p.Cap, p.Sent, p.Received, p.Frozen})
+		})
+		return out, err
+	case OpLearner:
+		return &Done{}, a.z.AddLearner(req.Peer)
+	case OpUnlearn:
+		return &Done{}, a.z.RemoveLearner(req.Peer)
+	case OpTransfer:
+		return &Done{}, transfer(a.z, req.Peer)
+	}
+	return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("unknown operation %.40q", req.Op)}
+}
+
+func transfer(z *zone.Zone, to capsule.Key) error {
+	err := z.Transfer(to)
+	if errors.Is(err, raft.ErrNotLeader) {
+		return err
+	}
+	if err != nil {
+		return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error()}
+	}
+	return nil
+}
+
+func keyOf(b []byte) (capsule.Key, error) {
+	if len(b) == 0 {
+		return capsule.Key{}, nil
+	}
+	if len(b) != len(capsule.Key{}) {
+		return capsule.Key{}, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("a listing begins behind a key of 32 bytes, not %d", len(b))}
+	}
+	return capsule.Key(b), nil
+}
+
+func (a *asker) accounts(from []byte) ([]AccountInfo, error) {
+	if !a.all {
+		acc, err := a.v.Account(a.peer)
+		return []AccountInfo{{a.peer, acc.Available, acc.Held}}, err
+	}
+	after, err := keyOf(from)
+	if err != nil {
+		return nil, err
+	}
+	out := []AccountInfo{}
+	err = a.v.Accounts(after, a.rows, func(k capsule.Key, acc machine.Account) {
+		out = append(out, AccountInfo{k, acc.Available, acc.Held})
+	})
+	return out, err
+}
+
+func (a *asker) capsules(from []byte) (*Capsules, error) {
+	after, err := keyOf(from)
+	if err != nil {
+		return nil, err
+	}
+	out := &Capsules{Capsules: []CapsuleInfo{}}
+	var last capsule.ID
+	seen := 0
+	err = a.v.Capsules(capsule.ID(after), a.rows, func(id capsule.ID, c machine.CapsuleRow) {
+		seen, last = seen+1, id
+		if !a.all && c.Author != a.peer && c.Payer != a.peer {
+			return
+		}
+		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Expires: c.Expires}
+		if c.Status == machine.StatusRunning {
+			i.Worker = c.Lease.Worker.String()
+		}
+		out.Capsules = append(out.Capsules, i)
+	})
+	if seen == a.rows {
+		out.Next = &last
+	}
+	return out, err
+}
+
+// mayRead checks the asker's right to a key, or to all keys with a prefix.
+func (a *asker) mayRead(req *Request) error {
+	if a.all {
+		return nil
+	}
+	name, _, whole := strings.Cut(string(req.Key), "/")
+	ns, err := a.v.Namespace(name)
+	if err != nil {
+		return denied("there is no namespace %.64q, or it isn't yours", name)
+	}
+	if ns.Owner == a.peer && whole {
+		return nil
+	}
+	if len(req.Chain) == 0 {
+		return denied("namespace %.64q is not yours; bring a grant of its owner", name)
+	}
+	head, err := a.v.Head()
+	if err != nil {
+		return err
+	}
+	root := func(k capsule.Key) bool { return k == ns.Owner }
+	if b, err := a.v.Genesis(); err == nil {
+		if g, _, err := cert.ParseGenesis(b); err == nil {
+			root = func(k capsule.Key) bool { return k == ns.Owner || slices.Contains(g.Roots, k) }
+		}
+	}
+	// The zone's time stands still while nothing happens; a grant doesn't live on because of that.
+	c, err := req.Chain.Verify(a.chains, root, req.Zone, max(head.Time, uint64(time.Now().UnixMilli())))
+	switch {
+	case err != nil:
+		return denied("the grant: %v", err)
+	case c.Audience() != a.peer:
+		return denied("the grant is for %s, this is %s", c.Audience(), a.peer)
+	case req.Op == OpGet && machine.Permits(c.Caps(), machine.ResourceData, req.Key)&capsule.Read == 0,
+		req.Op == OpScan && !machine.PermitsScan(c.Caps(), req.Key):
+		return denied("the grant doesn't let you read %.80q", req.Key)
+	}
+	return nil
+}
+
+func (a *asker) get(req *Request) (*RowInfo, error) {
+	if err := a.mayRead(req); err != nil {
+		return nil, err
+	}
+	r, err := a.v.Get(req.Key, 0)
+	if errors.Is(err, machine.ErrNotFound) {
+		return &RowInfo{Key: req.Key}, nil
+	}
+	return &RowInfo{r.Key, r.Value, r.Version}, err
+}
+
+func (a *asker) scan(req *Request) (*Rows, error) {
+	if err := a.mayRead(req); err != nil {
+		return nil, err
+	}
+	// In JSON and base64 a row takes up to twice its size.
+	rows, more, err := a.v.Scan(req.Key, req.After, 0, a.rows, MaxReply/4)
+	out := &Rows{Rows: []RowInfo{}, More: more, Index: a.v.Index()}
+	for _, r := range rows {
+		out.Rows = append(out.Rows, RowInfo{r.Key, r.Value, r.Version})
+	}
+	return out, err
+}
