@@ -85,6 +85,12 @@ func (d *duties) run() {
 // lead does the leader's part.
 func (d *duties) lead() {
 	z := d.z
+	if act := z.recovery.Load(); act != nil {
+		if err := z.appendRecovery(act); err != nil {
+			z.log.Error("recovery not appended", "zone", z.id, "err", err)
+			return
+		}
+	}
 	if z.db.Applied().Index == 0 || z.unfounded() {
 		cmd, err := machine.NewGenesis(z.cfg.Genesis)
 		if err == nil {

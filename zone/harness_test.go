@@ -239,10 +239,12 @@ func (c *cluster) seal(now uint64) *capsule.Capsule {
 func now() uint64 { return uint64(time.Now().UnixMilli()) }
 
 // data is a write by the owner of "orders".
-func (c *cluster) data(writes ...machine.Write) []byte {
+func (c *cluster) data(writes ...machine.Write) []byte { return c.dataIn(0, writes...) }
+
+func (c *cluster) dataIn(generation uint64, writes ...machine.Write) []byte {
 	var key [16]byte
 	binary.BigEndian.PutUint64(key[:], c.nonce.Add(1))
-	return must(machine.NewData(c.owner, key, &machine.Data{Scope: machine.NewScope(c.id, 0), Expires: now() + 600_000, Writes: writes}))
+	return must(machine.NewData(c.owner, key, &machine.Data{Scope: machine.NewScope(c.id, generation), Expires: now() + 600_000, Writes: writes}))
 }
 
 // converge waits until all running voters reflect the leader's last entry, and checks that their states are equal.

@@ -135,3 +135,69 @@ func TestLeaderVotedOut(t *testing.T) {
 		c.ok(c.leader(), c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("v")}))
 	})
 }
+
+// Two of three voters are lost for good. The roots name the third's position and two new voters; the zone goes on in the
+// next generation with all that the third had.
+func TestRecovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		cap := c.seal(now())
+		c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+		c.ok(z, c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("v")}))
+		c.converge(5 * time.Second)
+		for i := range c.zones {
+			c.stop(i)
+		}
+		survivor := c.config(0)
+		z = must(Open(survivor))
+		st := z.Status()
+		z.Close()
+		fresh := []*capsule.Identity{ident(301), ident(302)}
+		voters := append(keysOf(fresh), c.voters[0].Key())
+		sortKeys(voters)
+		wrong := &cert.Epoch{V: cert.Version, Number: 1, Voters: voters, RetainedIndex: st.Applied - 1, RetainedChain: st.Chain}
+		seq := c.seq
+		if err := Recover(survivor, c.act(cert.OpRecover, 0, wrong)); err == nil {
+			t.Fatal("recovered onto a position that this voter does not have")
+		}
+		c.seq = seq
+		act := c.act(cert.OpRecover, 0, &cert.Epoch{V: cert.Version, Number: 1, Voters: voters, RetainedIndex: st.Applied, RetainedChain: st.Chain})
+		if err := Recover(survivor, act); err != nil {
+			t.Fatal(err)
+		}
+		c.start(0)
+		for i, id := range fresh {
+			c.voters[i+1], c.fs[i+1], *c.records[i+1] = id, newFS(), cert.MemRecord{}
+			cfg := c.config(i + 1)
+			cfg.Dir += "-new"
+			cfg.Contacts = []capsule.Key{c.voters[0].Key()}
+			c.zones[i+1] = must(Open(cfg))
+		}
+		client := must(cert.NewTracker(c.raw))
+		out := c.ok(c.leader(), c.dataIn(1, machine.Write{Key: []byte("orders/2"), Value: []byte("w")}))
+		if err := client.AcceptRecovery(act); err != nil {
+			t.Fatal(err)
+		}
+		z = c.leader()
+		q, err := z.certs.wait(t.Context(), out.Index)
+		if err != nil || q.Statement.Generation != 1 {
+			t.Fatalf("certified %+v %v", q, err)
+		}
+		if err := q.Verify(client.Set(1, 1)); err != nil {
+			t.Fatal(err)
+		}
+		c.converge(10 * time.Second)
+		for i, z := range c.zones {
+			v := must(z.Query())
+			if row, err := v.Get([]byte("orders/1"), 0); err != nil || string(row.Value) != "v" {
+				t.Errorf("voter %d: %v", i, err)
+			}
+			if _, err := v.Capsule(cap.ID()); err != nil {
+				t.Errorf("voter %d: %v", i, err)
+			}
+			v.Close()
+		}
+	})
+}

@@ -55,6 +55,9 @@ func (p *proposer) propose(ctx context.Context, cmd []byte) (*proposal, error) {
 	if _, ok := p.z.node.Leading(); !ok {
 		return nil, raft.ErrNotLeader
 	}
+	if p.z.recovery.Load() != nil {
+		return nil, fmt.Errorf("%w: its recovery comes first", raft.ErrNotLeader)
+	}
 	pr := &proposal{cmd: cmd, done: make(chan struct{})}
 	p.mu.Lock()
 	if len(p.queue) >= maxQueue {

@@ -29,6 +29,9 @@ type replica struct {
 	signer *cert.Signer
 	sets   *epochs
 	certs  *certs
+	// recovered judges a snapshot that only a recovery vouches for; pending is called when one was restored.
+	recovered func(store.Applied, *cert.SignedAdmin) error
+	pending   func() error
 	// after is called with each applied entry, in order, by the goroutine that applies. It must not wait.
 	after func(*applied)
 }
@@ -111,11 +114,13 @@ func epochAct(out *machine.Outcome, entry []byte) (*cert.SignedAdmin, error) {
 	return nil, nil // the genesis
 }
 
-// proof travels in a snapshot: the quorum of its state, and the epochs from the genesis to that quorum's voters.
+// proof travels in a snapshot: the quorum of its state, and the epochs from the genesis to that quorum's voters. The one
+// snapshot by which a recovery begins has the recovery in the quorum's place.
 type proof struct {
-	_      struct{} `cbor:",toarray"`
-	Quorum cert.Quorate
-	Epochs []cert.SignedAdmin
+	_        struct{} `cbor:",toarray"`
+	Quorum   cert.Quorate
+	Epochs   []cert.SignedAdmin
+	Recovery []cert.SignedAdmin // at most one
 }
 
 type snapshot struct {
@@ -145,7 +150,7 @@ func (s *snapshot) Persist(ctx context.Context, w io.Writer) error {
 	if err := s.r.db.Sync(); err != nil {
 		return err
 	}
-	b, err := capsule.Marshal(&proof{Quorum: *q, Epochs: s.r.sets.acts(q.Statement.Epoch)})
+	b, err := capsule.Marshal(&proof{Quorum: *q, Epochs: s.r.sets.acts(q.Statement.Epoch), Recovery: []cert.SignedAdmin{}})
 	if err != nil {
 		return err
 	}
@@ -164,6 +169,9 @@ func (r *replica) Restore(in io.Reader) error {
 		}
 		if err := r.sets.follow(p.Epochs); err != nil {
 			return err
+		}
+		if len(p.Recovery) > 0 {
+			return r.recovered(a, &p.Recovery[0])
 		}
 		st := &p.Quorum.Statement
 		set := r.sets.set(st.Generation, st.Epoch)
@@ -189,6 +197,19 @@ func (r *replica) Restore(in io.Reader) error {
 	}
 	if err := r.sets.save(r.db); err != nil {
 		return err
+	}
+	if len(p.Recovery) > 0 {
+		// Should this voter lead first, the recovery must still be its first entry.
+		b, err := capsule.Marshal(&p.Recovery[0])
+		if err != nil {
+			return err
+		}
+		if err := r.db.SetLocal(store.LocalRow{Key: localRecovery, Val: b}); err != nil {
+			return err
+		}
+		if err := r.pending(); err != nil {
+			return err
+		}
 	}
 	return r.startSigner()
 }

@@ -73,23 +73,21 @@ type Zone struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	failed atomic.Pointer[error]
-	once   sync.Once
+	// recovery is the act that must be the next entry, if there is one.
+	recovery atomic.Pointer[cert.SignedAdmin]
+	once     sync.Once
 }
 
 // Open starts the voter: it creates its data directory if it founds or joins the zone, and continues from it otherwise.
 func Open(cfg Config) (z *Zone, err error) {
-	g, id, err := cert.ParseGenesis(cfg.Genesis)
+	z, err = newZone(cfg)
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
+	g, _, err := cert.ParseGenesis(cfg.Genesis)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.FS == nil {
-		cfg.FS = vfs.Default
-	}
-	z = &Zone{cfg: cfg, id: id, self: cfg.Identity.Key(), log: cfg.Logger, m: machine.New(id), hub: newHub()}
-	z.ctx, z.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			z.Close()
@@ -107,6 +105,22 @@ func Open(cfg Config) (z *Zone, err error) {
 		return z, err
 	}
 	z.start()
+	return z, nil
+}
+
+func newZone(cfg Config) (*Zone, error) {
+	_, id, err := cert.ParseGenesis(cfg.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.FS == nil {
+		cfg.FS = vfs.Default
+	}
+	z := &Zone{cfg: cfg, id: id, self: cfg.Identity.Key(), log: cfg.Logger, m: machine.New(id), hub: newHub()}
+	z.ctx, z.cancel = context.WithCancel(context.Background())
 	return z, nil
 }
 
@@ -147,7 +161,11 @@ func (z *Zone) openSigner() (err error) {
 	if z.signer, err = cert.NewSigner(z.cfg.Identity, z.id, rec); err != nil {
 		return err
 	}
-	z.replica = &replica{db: z.db, m: z.m, signer: z.signer, sets: z.sets, certs: z.certs, after: z.after}
+	z.replica = &replica{db: z.db, m: z.m, signer: z.signer, sets: z.sets, certs: z.certs, after: z.after,
+		recovered: z.acceptRecovered, pending: z.pendingRecovery}
+	if err := z.pendingRecovery(); err != nil {
+		return err
+	}
 	return z.replica.startSigner()
 }
 
@@ -277,6 +295,9 @@ func (z *Zone) start() {
 func (z *Zone) after(a *applied) {
 	if !founded(a) {
 		return
+	}
+	if a.epoch != nil {
+		z.recovery.Store(nil)
 	}
 	z.voting.enqueue(a)
 	z.ticks.applied(&a.out)

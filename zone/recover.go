@@ -1,0 +1,183 @@
+package zone
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	hraft "github.com/hashicorp/raft"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/store"
+)
+
+// localRecovery is the key of the local row that holds a recovery which is not in the log yet.
+var localRecovery = []byte{'V'}
+
+// Recover makes a stopped voter begin a new generation of a zone that lost its quorum for good. It is an operator's act,
+// signed by enough roots, that names the voters to come and the entry and chain that are retained: those of this voter,
+// see Status. Uncommitted entries beyond are dropped. Voters with the same position are recovered in the same way; others
+// start anew with this one among their Contacts, and take its state on the roots' word.
+func Recover(cfg Config, act *cert.SignedAdmin) error {
+	z, err := prepareStopped(cfg)
+	if err != nil {
+		return err
+	}
+	defer z.Close()
+	e, err := z.checkRecovery(act)
+	if err != nil {
+		return err
+	}
+	a := z.db.Applied()
+	if e.RetainedIndex != a.Index || e.RetainedChain != capsule.Hash(a.Chain) {
+		return fmt.Errorf("the recovery retains entry %d with chain %s; this voter stands at %d with %s: name that, or let it join anew",
+			e.RetainedIndex, e.RetainedChain, a.Index, capsule.Hash(a.Chain))
+	}
+	b, err := capsule.Marshal(act)
+	if err != nil {
+		return err
+	}
+	if err := z.db.SetLocal(store.LocalRow{Key: localRecovery, Val: b}); err != nil {
+		return err
+	}
+	if err := z.db.Sync(); err != nil {
+		return err
+	}
+	return z.rebase(act, e)
+}
+
+// prepareStopped opens a voter's stores without starting it.
+func prepareStopped(cfg Config) (*Zone, error) {
+	z, err := newZone(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := z.openStores(); err != nil {
+		z.Close()
+		return nil, err
+	}
+	return z, nil
+}
+
+// checkRecovery verifies that the act follows what this replica knows.
+func (z *Zone) checkRecovery(act *cert.SignedAdmin) (*cert.Epoch, error) {
+	g, _, err := cert.ParseGenesis(z.cfg.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	a, err := act.Verify(g, z.id)
+	if err != nil {
+		return nil, err
+	}
+	if a.Op != cert.OpRecover {
+		return nil, fmt.Errorf("a %s act is no recovery", a.Op)
+	}
+	set := z.sets.newest()
+	_, e, err := act.Next(g, &set)
+	return e, err
+}
+
+// rebase replaces log and membership by a snapshot of the present state under the new voters.
+func (z *Zone) rebase(act *cert.SignedAdmin, e *cert.Epoch) error {
+	snaps, err := store.OpenSnapshots(z.cfg.FS.PathJoin(z.cfg.Dir, "snapshots"), z.cfg.FS)
+	if err != nil {
+		return err
+	}
+	list, err := snaps.List()
+	if err != nil {
+		return err
+	}
+	var last uint64
+	if len(list) > 0 {
+		last = list[0].Index
+	}
+	log, err := store.OpenLog(filepath.Join(z.cfg.Dir, "log"), store.LogOptions{SnapshotIndex: last, NoSync: z.cfg.NoSync})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	term, err := log.GetUint64([]byte("CurrentTerm"))
+	if err != nil {
+		return fmt.Errorf("read the term: %w", err)
+	}
+	var conf hraft.Configuration
+	for _, k := range e.Voters {
+		conf.Servers = append(conf.Servers, hraft.Server{Suffrage: hraft.Voter, ID: hraft.ServerID(k.String()), Address: hraft.ServerAddress(k.String())})
+	}
+	v, err := z.db.View()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	p, err := capsule.Marshal(&proof{Quorum: cert.Quorate{Sigs: []cert.IndexSig{}}, Epochs: z.sets.acts(e.Number - 1), Recovery: []cert.SignedAdmin{*act}})
+	if err != nil {
+		return err
+	}
+	sink, err := snaps.Create(1, v.Applied().Index, term, conf, v.Applied().Index, nil)
+	if err != nil {
+		return err
+	}
+	if err := v.WriteSnapshot(sink, p); err != nil {
+		return errors.Join(err, sink.Cancel())
+	}
+	if err := sink.Close(); err != nil {
+		return err
+	}
+	// The log may still name the old voters: it goes last, so that a crash before leaves the voter as it was.
+	return log.Clear()
+}
+
+// pendingRecovery loads a recovery that is not in the log yet.
+func (z *Zone) pendingRecovery() error {
+	b, ok, err := z.db.GetLocal(localRecovery)
+	if err != nil || !ok {
+		return err
+	}
+	act := new(cert.SignedAdmin)
+	if err := capsule.Unmarshal(b, act); err != nil {
+		return fmt.Errorf("recovery: %w", err)
+	}
+	if _, err := z.checkRecovery(act); err != nil {
+		return nil // it is done: the voter set has moved past it
+	}
+	z.recovery.Store(act)
+	return nil
+}
+
+// appendRecovery puts the recovery into the log, as the first entry of its generation.
+func (z *Zone) appendRecovery(act *cert.SignedAdmin) error {
+	cmd, err := machine.NewAdmin(act)
+	if err != nil {
+		return err
+	}
+	entry, err := machine.NewEntry(cmd)
+	if err != nil {
+		return err
+	}
+	a, err := z.append(entry)
+	if err != nil {
+		return err
+	}
+	if r := a.out.Results[0].Refusal; r != nil {
+		return fmt.Errorf("the recovery was refused: %w", r)
+	}
+	return nil
+}
+
+// acceptRecovered checks a snapshot that nobody but the roots vouches for.
+func (z *Zone) acceptRecovered(a store.Applied, act *cert.SignedAdmin) error {
+	e, err := z.checkRecovery(act)
+	if err == nil && (e.RetainedIndex != a.Index || e.RetainedChain != capsule.Hash(a.Chain)) {
+		err = fmt.Errorf("the recovery retains entry %d", e.RetainedIndex)
+	}
+	if err == nil && !slices.Contains(e.Voters, z.self) {
+		err = errors.New("the recovery does not name this voter")
+	}
+	if err != nil {
+		return &store.MismatchError{Applied: a, Reason: err.Error()}
+	}
+	return nil
+}
