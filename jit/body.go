@@ -381,7 +381,7 @@ func (c *compiler) afterExit(in instruction) {
 // instruction to the interpreter as if it hadn't begun. No register may change
 // between it and the jump to that path.
 func (c *compiler) snapshot(operands ...temp) func() {
-	temps := append(operands, c.temps...)
+	temps := slices.Concat(operands, c.temps)
 	dirty := c.dirty
 	return func() {
 		for i := range temps {

@@ -98,7 +98,9 @@ type compiler struct {
 	freeX    []Xmm
 	heldG    []Reg // given back when the instruction is done
 	heldX    []Xmm
-	dead     bool // nothing falls into the next instruction
+	kept     []temp           // operands as they were when the instruction consumed them
+	guards   map[uint32]guard // of memory accesses that are in a group
+	dead     bool             // nothing falls into the next instruction
 
 	// Offsets of the function's shared exits.
 	exitGas, exitTrap, exitCall, exitRare, exitStep patchList
@@ -133,6 +135,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 	}
 	c.freeG, c.freeX = slices.Clone(tempRegs), slices.Clone(tempXmm)
 	c.choosePins()
+	c.guards = findGuards(f, s)
 	out := &output{}
 	c.prologue() // the first code: where compiled code calls
 	if err := c.body(); err != nil {

@@ -38,25 +38,62 @@ func (c *compiler) offset(in instruction) uint64 {
 	return uint64(in.c)
 }
 
+// keep remembers an operand that is about to be consumed, for a cold path that
+// gives the instruction to the interpreter.
+func (c *compiler) keep(slot uint16) {
+	if t := c.find(slot); t != nil {
+		c.kept = append(c.kept, *t)
+	}
+}
+
 // effective checks that size bytes at the address in slot plus off are inside
 // the memory and returns where they are. The address has 32 bits and a clean
-// upper half, so that the sum can't wrap.
+// upper half, so that the sum can't wrap. Other operands were kept and are in
+// registers.
 func (c *compiler) effective(slot uint16, off uint64, size Width, pc uint32) Mem {
-	r := c.intReg(slot, 4)
 	end := off + uint64(size)
-	if end <= math.MaxInt32 {
+	if t := c.find(slot); t != nil && t.kind == isConst && t.value+end <= math.MaxInt32 {
+		at := t.value + off
+		c.drop(slot)
+		c.b = ALUMI(c.b, CMP, 8, c.field(c.lay.MemLen), int32(at+uint64(size)))
+		c.trap(B, code.NativeTrapMemory, pc)
+		return Mem{Base: regMem, Disp: int32(at)}
+	}
+	g, grouped := c.guards[pc]
+	c.keep(slot)
+	r := c.intReg(slot, 4)
+	at := Mem{Base: regMem, Index: r, Scale: 1, Disp: int32(off)}
+	switch {
+	case g.covered:
+		return at
+	case grouped:
+		low := Mem{Base: r, Disp: int32(g.span)}
+		if g.down != 0 {
+			c.b = LEA(c.b, 4, scratch, Mem{Base: r, Disp: -g.down})
+			low.Base = scratch
+		}
+		c.b = LEA(c.b, 8, scratch, low)
+		c.b = ALURM(c.b, CMP, 8, scratch, c.field(c.lay.MemLen))
+		before := c.snapshot(c.kept...)
+		c.jcc(A, func() {
+			before()
+			c.b = MOVRI(c.b, scratch, uint64(pc))
+			c.jmpTo(&c.exitStep)
+		})
+		return at
+	case end <= math.MaxInt32:
 		c.b = LEA(c.b, 8, scratch, Mem{Base: r, Disp: int32(end)})
-	} else {
+	default:
 		c.b = MOVRI(c.b, scratch, end)
 		c.b = ALURR(c.b, ADD, 8, scratch, r)
 	}
 	c.b = ALURM(c.b, CMP, 8, scratch, c.field(c.lay.MemLen))
 	c.trap(A, code.NativeTrapMemory, pc)
-	if off <= math.MaxInt32 {
-		return Mem{Base: regMem, Index: r, Scale: 1, Disp: int32(off)}
+	if off > math.MaxInt32 {
+		// scratch is the end of the access.
+		return Mem{Base: regMem, Index: scratch, Scale: 1, Disp: -int32(size)}
 	}
-	// scratch is the end of the access.
-	return Mem{Base: regMem, Index: scratch, Scale: 1, Disp: -int32(size)}
+	return at
 }
 
 func (c *compiler) load(in instruction) {
@@ -72,7 +109,11 @@ func (c *compiler) load(in instruction) {
 		c.setFloat(in.a, d, 0)
 		return
 	}
-	d := c.intDst(in.a, &place{reg: m.Index})
+	var reuse *place
+	if m.Scale != 0 {
+		reuse = &place{reg: m.Index}
+	}
+	d := c.intDst(in.a, reuse)
 	switch {
 	case a.size == 8:
 		c.b = MOVRM(c.b, 8, d, m)
@@ -87,6 +128,7 @@ func (c *compiler) load(in instruction) {
 func (c *compiler) store(in instruction) {
 	a := accesses[wasm.Op(in.op&^code.KBit)]
 	t := c.find(in.b)
+	c.keep(in.b)
 	if t != nil && t.kind == inXmm || c.floatPinned(in.b) {
 		x := c.exactReg(in.b)
 		m := c.effective(in.a, c.offset(in), a.size, in.pc)

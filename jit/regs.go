@@ -121,6 +121,7 @@ func (c *compiler) drop(slot uint16) {
 func (c *compiler) done() {
 	c.freeG, c.heldG = append(c.freeG, c.heldG...), c.heldG[:0]
 	c.freeX, c.heldX = append(c.freeX, c.heldX...), c.heldX[:0]
+	c.kept = c.kept[:0]
 }
 
 // allocG returns a free register, sending the oldest operand home if none is.

@@ -31,6 +31,10 @@ var (
 func (c *compiler) vectorMemory(in instruction, op wasm.Op) bool {
 	w := c.f.Ins[in.pc+1]
 	off, lane := uint64(uint32(w)), uint8(w>>48)
+	if _, _, _, ok := accessOf(c.f.Ins, in); !ok {
+		return false
+	}
+	c.keep(in.c)
 	if l, ok := vectorLoads[op]; ok {
 		m := c.effective(in.b, off, l.size, in.pc)
 		d := c.vectorDst(in.a)
@@ -62,7 +66,7 @@ func (c *compiler) vectorMemory(in instruction, op wasm.Op) bool {
 		size := laneSize[op]
 		x := c.exactVector(in.c)
 		m := c.effective(in.b, off, size, in.pc)
-		if m.Index == scratch {
+		if m.Scale != 0 && m.Index == scratch {
 			// The address is in scratch: the lane needs another register.
 			r := c.allocG()
 			c.heldG = append(c.heldG, r)
