@@ -46,7 +46,6 @@ type Server struct {
 	id     capsule.ZoneID
 	chains *capsule.ChainCache
 	watch  *watches
-	known  sync.Map // capsule.CID → struct{}: content that the other voters were told of
 
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
