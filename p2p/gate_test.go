@@ -301,6 +301,39 @@ func TestProtectedPeersAreRedialledAtOnce(t *testing.T) {
 	})
 }
 
+// TestProtectedPeersAreDialledWithoutBackOff: over TCP, where a host that is down refuses at once and libp2p would wait
+// at least 5 s before it tried again.
+func TestProtectedPeersAreDialledWithoutBackOff(t *testing.T) {
+	a := loopback(t, 1)
+	b, err := p2p.New(p2p.Config{Identity: sim.Identity(2), Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	connect(t, a, b)
+	listen, _, _ := strings.Cut(b.Addrs()[0], "/p2p/")
+	down := make(chan struct{}, 1)
+	defer a.OnPeer(func(e p2p.PeerEvent) {
+		if !e.Connected {
+			down <- struct{}{}
+		}
+	})()
+	a.Protect(b.Key(), "voter")
+	b.Close()
+	<-down
+	for range 3 {
+		if _, err := a.Dial(t.Context(), b.Key(), proto); err == nil {
+			t.Fatal("dialled a host that is down")
+		}
+	}
+	b = newHost(t, p2p.Config{Identity: sim.Identity(2), Listen: []string{listen}})
+	if err := b.Handle(proto, p2p.StreamLimits{}, echo); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := roundTrip(t.Context(), a, b.Key(), []byte("x")); err != nil || string(got) != "x" {
+		t.Fatalf("%q, %v", got, err)
+	}
+}
+
 func TestResolverFindsAPeerThatMoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})

@@ -100,9 +100,10 @@ func openPart(dir string, d capsule.Hash) (*part, error) {
 	return p, nil
 }
 
-// put verifies chunk i and writes it. size is what the holder says; the last chunk proves it.
+// put verifies chunk i and writes it. size is what the holder says; the last chunk proves it. Before that no other chunk
+// passes: there is no state that it could arrive at.
 func (p *part) put(size, i int64, before state, data []byte) error {
-	if p.size >= 0 && (size != p.size || i != p.next) || p.size < 0 && i != chunks(size)-1 {
+	if p.size >= 0 && (size != p.size || i != p.next) {
 		return fmt.Errorf("%w: chunk %d of %d bytes, want chunk %d of %d", ErrLie, i, size, p.next, p.size)
 	}
 	if !links(p.digest, size, i, before, data, p.after) {

@@ -232,6 +232,12 @@ func TestRecordStoreIsBoundedAndFair(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for z := range 20 {
+		put(fmt.Sprint("G", z), "GREEDY")
+	}
+	if r.count["GREEDY"] != 10 {
+		t.Fatalf("one provider holds %d records, want its limit", r.count["GREEDY"])
+	}
 	for z := range 3 {
 		put(fmt.Sprint("Z", z), "HONEST")
 	}
@@ -274,7 +280,7 @@ func TestChurn(t *testing.T) {
 		boot := []*node{w.start(0, 0, Config{Mode: Server}, false)}
 		boot = append(boot, w.start(1, 1, Config{Mode: Server, Bootstrap: boot[0].h.Addrs()}, false))
 		addrs := append(boot[0].h.Addrs(), boot[1].h.Addrs()...)
-		const zones, size = 4, 16
+		const zones, size = 4, 12
 		place := 200
 		nodes := make([]*node, size)
 		join := func(i int) {

@@ -27,7 +27,11 @@ var zone = capsule.ZoneID(capsule.Sum([]byte("zone")))
 // seal returns capsule n of author, valid for an hour.
 func seal(t testing.TB, author *capsule.Identity, n int, home capsule.ZoneID) *capsule.Capsule {
 	t.Helper()
-	now := uint64(time.Now().UnixMilli())
+	return sealAt(t, author, n, home, uint64(time.Now().UnixMilli()))
+}
+
+func sealAt(t testing.TB, author *capsule.Identity, n int, home capsule.ZoneID, now uint64) *capsule.Capsule {
+	t.Helper()
 	m := &capsule.Manifest{
 		Home: home, Code: capsule.RawCID([]byte("code")), Entry: "run", Input: make([]byte, 1700),
 		Limits: capsule.Limits{MemoryPages: 1, TableElems: 1, Depth: 1, StateBytes: 1 << 16},
@@ -209,7 +213,7 @@ func TestGarbageDiesAtTheFirstHopAndItsSenderIsCutOff(t *testing.T) {
 			t.Fatalf("the sender of garbage is still connected; %+v", s.Scores)
 		}
 		if _, err := bad.h.Connect(t.Context(), edge.h.Addrs()[0]); err == nil {
-			time.Sleep(time.Second) // a refusal after the handshake shows later
+			time.Sleep(50 * time.Millisecond) // a refusal after the handshake shows a little later
 			if edge.h.Connected(bad.h.Key()) {
 				t.Fatal("the sender of garbage came back")
 			}
@@ -288,11 +292,41 @@ func TestValidSpamIsBoundedByQuotas(t *testing.T) {
 		if s.Topics[0].Ignored[reasonAuthorQuota] == 0 || s.Topics[0].Ignored[reasonState] == 0 || s.OverQuota == 0 {
 			t.Fatalf("counts %+v, %+v", s, s.Topics[0])
 		}
+		if n := s.Topics[0].Ignored[reasonPeerQuota]; n > s.OverQuota/4 {
+			t.Fatalf("%d messages over their peer's quota were looked at, %d dropped unread", n, s.OverQuota)
+		}
 		if len(s.Topics[0].Rejected) != 0 {
 			t.Fatalf("valid capsules were blamed: %v", s.Topics[0].Rejected)
 		}
 		if !a.h.Connected(spammer.h.Key()) {
 			t.Fatal("who passed on an author's spam was cut off; an honest peer could be")
+		}
+	})
+}
+
+// TestHonestTrafficCostsNoQuota: a peer passes on far more than the quota for what comes to nothing.
+func TestHonestTrafficCostsNoQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
+		cfg := Config{Quotas: Quotas{AuthorRate: 5, AuthorBurst: 5, PeerRate: 1, PeerBurst: 10}}
+		a, b := newNode(t, nw, 1, cfg), newNode(t, nw, 2, cfg)
+		other := newAttacker(t, nw, 3)
+		link(t, a.h, b.h)
+		link(t, other.h, b.h)
+		time.Sleep(3 * time.Second)
+		for n := range 100 {
+			if err := a.t.Publish(t.Context(), seal(t, sim.Identity(1000+n), n, zone)); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		other.send(t, seal(t, sim.Identity(100), 1, capsule.ZoneID{1}).Bytes())
+		time.Sleep(time.Second)
+		if b.count() != 100 {
+			t.Fatalf("%d of 100 valid capsules arrived", b.count())
+		}
+		if r := b.m.Snapshot().Topics[0].Rejected; r[reasonZone] != 1 {
+			t.Fatalf("another zone's capsule was not rejected: %v", r)
 		}
 	})
 }
@@ -435,11 +469,11 @@ func TestSybils(t *testing.T) {
 
 // FuzzJudge feeds the validator. Whatever it accepts must be a capsule that verifies, and nothing may panic.
 func FuzzJudge(f *testing.F) {
-	author := sim.Identity(100)
-	good := seal(f, author, 1, zone)
+	const now = 1_800_000_000_000 // every process that fuzzes must make the same capsule
+	good := sealAt(f, sim.Identity(100), 1, zone, now)
 	f.Add(good.Bytes())
 	f.Add(spoil(good.Bytes()))
-	m := &Mesh{cfg: Config{}.withDefaults()}
+	m := &Mesh{cfg: Config{Now: func() uint64 { return now }}.withDefaults()}
 	m.peers = quota.New[peer.ID](16, -1, 1)
 	top := &Topic{m: m, zone: zone, authors: quota.New[capsule.Key](16, -1, 1)}
 	f.Fuzz(func(t *testing.T, b []byte) {

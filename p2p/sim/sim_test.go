@@ -110,8 +110,9 @@ func TestLossFollowsTheSeed(t *testing.T) {
 		})
 		return out
 	}
-	if run(1) != run(1) || run(1) == run(2) {
-		t.Fatalf("seed 1: %q and %q; seed 2: %q", run(1), run(1), run(2))
+	one, again, two := run(1), run(1), run(2)
+	if one != again || one == two {
+		t.Fatalf("seed 1: %q and %q; seed 2: %q", one, again, two)
 	}
 }
 
