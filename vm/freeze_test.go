@@ -312,7 +312,7 @@ func TestGolden(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "6242857aae492b239bc236a5a5fb8b6e466a9f19cf2879ae788e45098f30713b"
+	const want = "3d116f6a1f9513dc801b40b802e7f458cf2db6a3f5531f044bff01e6bc37236e"
 	if got := hex.EncodeToString(h[:]); got != want {
 		t.Errorf("state hash %s, want %s: format or meter changed, so their version must", got, want)
 	}

@@ -99,13 +99,18 @@ func (s *Store) newTable(t wasm.TableType) (*Table, error) {
 
 // resize makes the table longer; new entries are null.
 func (t *Table) resize(s *Store, n uint32) error {
-	if err := s.take(int64(n-t.size) * 8); err != nil {
-		return err
+	if room := cap(t.elems); int(n) > room {
+		// Growing one by one pays for one each time, so it mustn't copy all.
+		room = int(min(uint64(t.max), max(uint64(n), 2*uint64(room))))
+		if err := s.take(int64(room-cap(t.elems)) * 8); err != nil {
+			return err
+		}
+		elems := make([]uint64, n, room)
+		copy(elems, t.elems)
+		t.elems = elems
+		t.base = unsafe.Pointer(unsafe.SliceData(elems))
 	}
-	elems := make([]uint64, n)
-	copy(elems, t.elems)
-	t.elems, t.size = elems, n
-	t.base = unsafe.Pointer(unsafe.SliceData(elems))
+	t.elems, t.size = t.elems[:n], n
 	return nil
 }
 

@@ -43,6 +43,9 @@ func (m *machine) rare() exit {
 	a, imm := aAt(m.pc), word(m.pc, 8)
 	inst := m.inst
 	switch w {
+	case wasm.Op(code.MoveN - code.RareBase):
+		b := bAt(m.pc)
+		copy(slotsAt(ptrAdd(m.fp, int(a)*8), int(imm)), slotsAt(ptrAdd(m.fp, int(b)*8), int(imm)))
 	case wasm.OpSelect:
 		src := bAt(m.pc)
 		if u32(m.fp, uint16(imm)) == 0 {

@@ -290,11 +290,29 @@ func (l *lowerer) base(c *control) uint16 {
 // inPlace reports whether the top n operands already stand where a branch to c wants them.
 func (l *lowerer) inPlace(c *control, n int) bool { return n == 0 || len(l.stack)-n == c.height }
 
+// moveMany is how many slots in a row are worth an instruction that moves them all. It bounds the code that a branch
+// becomes, since a label may have a thousand values.
+const moveMany = 8
+
 // carry moves the top operands to where a branch to c wants them. Sources are never below their destinations, so going
 // upwards overwrites nothing that is still needed.
 func (l *lowerer) carry(c *control, n int) {
 	at := len(l.stack) - n
 	dst := l.base(c)
+	if l.floor > at {
+		// Those below the floor are at home, one behind the other.
+		from, to := l.stack[at].home, l.top
+		if l.floor < len(l.stack) {
+			to = l.stack[l.floor].home
+		}
+		if to-from >= moveMany {
+			if from != dst {
+				l.emit(Word(MoveN, dst, from, 0), uint64(to-from))
+			}
+			dst += to - from
+			at = l.floor
+		}
+	}
 	for i := at; i < len(l.stack); i++ {
 		o := l.stack[i]
 		if o.kind == constant {
@@ -307,8 +325,12 @@ func (l *lowerer) carry(c *control, n int) {
 	l.last = -1
 }
 
+// pay charges for what a branch carries.
+func (l *lowerer) pay(label []wasm.ValType) { l.blocks[l.cur].charge += wasm.CarryGas(label) }
+
 func (l *lowerer) br(depth uint32) {
 	c, types := l.target(depth)
+	l.pay(types)
 	if c.op == wasm.OpEnd {
 		l.ret()
 		return
@@ -321,6 +343,7 @@ func (l *lowerer) brIf(depth uint32) {
 	cond := l.condition()
 	l.flush()
 	c, types := l.target(depth)
+	l.pay(types)
 	if c.op != wasm.OpEnd && l.inPlace(c, len(types)) {
 		l.branch(cond, true, c.label)
 		l.fallInto(l.in.Next)
@@ -353,6 +376,9 @@ func (l *lowerer) brTable() {
 	ts := l.m.Targets(&l.in)
 	for depth, ok := ts.Next(); ok; depth, ok = ts.Next() {
 		c, types := l.target(depth)
+		if uint32(len(l.ins)) == table+1 {
+			l.pay(types) // all labels have as many slots
+		}
 		label := c.label
 		if c.op == wasm.OpEnd || !l.inPlace(c, len(types)) {
 			if label, ok = stubs[depth]; !ok {

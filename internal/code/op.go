@@ -53,6 +53,9 @@ const (
 	MovV        Op = 0x12 // A, A+1 = B, B+1: a vector
 )
 
+// MoveN moves as many slots as the following word says from B on to A on, upwards; A is below B.
+const MoveN = RareBase + Op(wasm.OpBr)
+
 // Word builds an instruction.
 func Word(op Op, a, b, c uint16) uint64 {
 	return uint64(op) | uint64(a)<<16 | uint64(b)<<32 | uint64(c)<<48

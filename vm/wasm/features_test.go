@@ -91,7 +91,7 @@ func TestMeter(t *testing.T) {
 		}
 	}
 	m := mustDecode(t, oneFunc("iv", "", [][]byte{group1(9, I64), group1(1, V128)}), 0)
-	if got := EntryGas(&m.Types[0], &m.Code[0]); got != 2 { // 11 slots
+	if got := EntryGas(&m.Types[0], &m.Code[0]); got != 3 { // 11 slots
 		t.Errorf("entry costs %d", got)
 	}
 	b := module(section(4, vec([]byte{0x70, 0, 5})), section(5, vec([]byte{0, 2})),

@@ -11,7 +11,7 @@ const (
 	BytesPerGas       = 16   // memory.init, memory.copy, memory.fill
 	GasPerElem        = 1    // table.init, table.copy, table.fill, table.grow, for each slot
 	GasPerPage        = 1024 // memory.grow and initial memory, for each page of 64 KiB
-	SlotsPerGas       = 8    // function entry: slots of locals that it clears
+	SlotsPerGas       = 4    // function entry: slots of locals that it clears; slots of results, and of what a branch carries
 	ModuleBytesPerGas = 64   // instantiation: reading the module
 	GasPerSegment     = 10   // instantiation: each segment, on top of the bytes or elements it copies
 	GasPerInstance    = 1000 // instantiation: what even the empty module costs
@@ -39,11 +39,16 @@ func SizeGas(op Op, n uint32) uint64 {
 	return 0
 }
 
-// EntryGas is the charge of entering a function of the given type and code.
+// EntryGas is the charge of entering a function of the given type and code: clearing its locals, and moving its results
+// to where the caller wants them.
 func EntryGas(t *FuncType, body *Body) uint64 {
 	cleared := int(body.LocalSlots) - SlotsOf(t.Params)
-	return uint64(cleared+SlotsPerGas-1) / SlotsPerGas
+	return uint64(cleared+SlotsPerGas-1)/SlotsPerGas + CarryGas(t.Results)
 }
+
+// CarryGas is the charge on top of a branch's weight for the values of its label, taken or not, in place or not: a label
+// may have a thousand of them, which a call can bring for the weight of the call. Rounded down, it is nothing for most.
+func CarryGas(label []ValType) uint64 { return uint64(SlotsOf(label)) / SlotsPerGas }
 
 // InstantiateGas is the charge of instantiating a module, before its start function. The sizes of
 // memories and tables are those that the module itself defines.

@@ -51,7 +51,8 @@ of bounds traps, and a refused grow answers -1, without it:
 | memory.init, memory.copy, memory.fill | 1 for every %[3]d bytes, rounded down |
 | memory.grow | %[5]d a page |
 | table.init, table.copy, table.fill, table.grow | %[4]d a slot |
-| entering a function | 1 for every %[6]d slots of locals that are cleared, rounded up |
+| entering a function | 1 for every %[6]d slots of locals that are cleared, rounded up, and 1 for every %[6]d slots of results, rounded down |
+| br, br_if, br_table | 1 for every %[6]d slots of the label's values, rounded down |
 | instantiating a module | %[9]d, and 1 for every %[7]d bytes of it, and %[8]d a segment, and for active segments, memories and tables what the instruction would cost that does the same |
 
 The stack effect lists operands, an arrow, and results; "by use" means that it follows from the immediates

@@ -58,7 +58,7 @@ func (m *Module) Points(fn uint32, offs []uint32) iter.Seq[Point] {
 // GasBlock is a run of instructions that is paid for as a whole before its first instruction.
 type GasBlock struct {
 	Off   uint32 // of the first instruction
-	Gas   uint64 // sum of the weights of its reachable instructions
+	Gas   uint64 // sum of the weights of its reachable instructions and of what its branches carry
 	Sized bool   // the first instruction has a charge on top that depends on a size
 }
 
@@ -87,7 +87,7 @@ func (m *Module) Blocks(fn uint32) iter.Seq[GasBlock] {
 					}
 					block, open = GasBlock{Off: uint32(v.pos), Sized: Sized(op)}, true
 				}
-				block.Gas += uint64(opTable[op].Gas)
+				block.Gas += uint64(opTable[op].Gas) + v.carryGas(op)
 			}
 			if v.run(v.pos+1) != nil {
 				return
@@ -97,6 +97,25 @@ func (m *Module) Blocks(fn uint32) iter.Seq[GasBlock] {
 			yield(block)
 		}
 	}
+}
+
+// carryGas is CarryGas of the branch in front of the validator, nothing for other instructions. All labels of a br_table
+// have as many slots, so the first one tells.
+func (v *validator) carryGas(op Op) uint64 {
+	if op != OpBr && op != OpBrIf && op != OpBrTable {
+		return 0
+	}
+	c := cursor{b: v.m.Bytes, pos: v.pos + 1}
+	label := c.fastU32()
+	if op == OpBrTable {
+		label = c.fastU32() // behind the count
+	}
+	b := &v.blocks[len(v.blocks)-1-int(label)]
+	params, results := v.m.BlockType(b.block)
+	if b.op == OpLoop {
+		return CarryGas(params)
+	}
+	return CarryGas(results)
 }
 
 func (v *validator) startsBlock(op Op) bool { return v.start == v.pos || Sized(op) }

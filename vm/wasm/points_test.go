@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -17,10 +18,13 @@ func checkPoints(t testing.TB, m *Module, fn uint32) {
 	}
 	var starts []uint32
 	reached := 0
-	var gas uint64
+	var gas, carried uint64
 	for p := range m.Points(fn, offs) {
 		reached++
 		gas += uint64(Info(p.Op).Gas)
+		if p.Op == OpBr || p.Op == OpBrIf || p.Op == OpBrTable {
+			carried += CarryGas(p.Operands)
+		}
 		if p.BlockStart {
 			starts = append(starts, p.Off)
 		}
@@ -42,7 +46,7 @@ func checkPoints(t testing.TB, m *Module, fn uint32) {
 	if !slices.Equal(starts, blockStarts) {
 		t.Fatalf("function %d: points say blocks start at %v, blocks say %v", fn, starts, blockStarts)
 	}
-	if gas != 0 {
+	if over := -gas; over > carried { // a branch carries at most all operands
 		t.Fatalf("function %d: weights of instructions and of blocks differ by %d", fn, int64(gas))
 	}
 }
@@ -57,6 +61,35 @@ func TestPointsOfTheSuite(t *testing.T) {
 			checkPoints(t, m, m.NumImportedFuncs+uint32(i))
 		}
 	})
+}
+
+// TestCarriedValuesArePaid: a thousand results, and a branch with a thousand values, cost more than their instruction.
+func TestCarriedValuesArePaid(t *testing.T) {
+	br := func(code ...byte) []byte {
+		code = append([]byte{byte(OpBlock), 0, byte(OpI32Const), 0, byte(OpCall), 0}, code...)
+		return oneFunc("", strings.Repeat("v", 500), nil, append(code, byte(OpEnd))...)
+	}
+	for _, c := range []struct {
+		what string
+		b    []byte
+		want uint64
+	}{
+		{"br", br(byte(OpBr), 0), weights(OpI32Const, OpCall, OpBr) + 250},
+		{"br_if", br(byte(OpI32Const), 0, byte(OpBrIf), 0, byte(OpBr), 0), weights(OpI32Const, OpCall, OpI32Const, OpBrIf) + 250},
+		{"br_table", br(byte(OpI32Const), 0, byte(OpBrTable), 1, 0, 1), weights(OpI32Const, OpCall, OpI32Const, OpBrTable) + 250},
+		{"return", br(byte(OpReturn)), weights(OpI32Const, OpCall, OpReturn)},
+	} {
+		m := mustDecode(t, c.b, 0)
+		for first := range m.Blocks(0) {
+			if first.Gas != c.want {
+				t.Errorf("%s: %d units, want %d", c.what, first.Gas, c.want)
+			}
+			break
+		}
+		if got := EntryGas(&m.Types[0], &m.Code[0]); got != 250 {
+			t.Errorf("%s: entry costs %d", c.what, got)
+		}
+	}
 }
 
 // assembled collects code and remembers offsets in it by name.
