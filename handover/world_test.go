@@ -407,6 +407,9 @@ func (w *world) drive(n *net, s *site) {
 		cmd := must(make(tr))
 		n.send(func() {
 			if r := t.try(cmd); r.Refusal != nil {
+				if n.loss == 0 {
+					w.t.Logf("%s of hop %d: %v", r.Kind, it.hop, r.Refusal)
+				}
 				return
 			}
 			if back := t.answer(it.id, it.hop, it.o.Offer); back != nil {

@@ -67,25 +67,28 @@ func runOffered(a *apply, p *prepared) (Result, *Refusal) {
 func (a *apply) again(j *judged, r *TargetRow, v handover.Verdict) (Result, *Refusal) {
 	o := j.offer
 	res := Result{Capsule: o.Capsule, Repeated: true}
-	slot := handover.InSlot(o.Capsule, o.Hop)
+	if s := a.slotBody(handover.InSlot(o.Capsule, o.Hop)); s != nil {
+		if !s.answers(j.hash) {
+			return a.twoOffers(j)
+		}
+		a.certify(handover.InSlot(o.Capsule, o.Hop), s.Verdict, s.Body)
+		return res, nil
+	}
 	if v == handover.ExpiredNoRecord {
 		a.certifyExpired(o, j.hash)
 		return res, nil
 	}
-	if s := a.slotBody(slot); s != nil {
-		ans, err := handover.ParseAnswer(s.Body)
-		if err != nil {
-			a.fail(err)
-			return res, nil
-		}
-		if ans.Offer == j.hash {
-			a.certify(slot, s.Verdict, s.Body)
-			return res, nil
-		}
-		return a.twoOffers(j)
-	}
 	// Below the mark, and never decided by itself: it is now.
 	return a.passed(j, r)
+}
+
+// answers reports whether the outcome is the answer to an offer.
+func (s *SlotRow) answers(offer capsule.Hash) bool {
+	if s.Verdict != cert.Accepted && s.Verdict != cert.Tombstone {
+		return false // the admission, at hop 0
+	}
+	ans, err := handover.ParseAnswer(s.Body)
+	return err == nil && ans.Offer == offer
 }
 
 // passed refuses a hop that a later one has overtaken.
@@ -302,7 +305,9 @@ func runExpired(a *apply, p *prepared) (Result, *Refusal) {
 		return res, refuse(CodeZone, "offered to zone %s, this is %s", o.Target, a.m.zone)
 	}
 	r := a.target(o.Capsule)
-	if v := r.state().Standing(o.Hop, o.Expires, a.time); v != handover.ExpiredNoRecord {
+	v := r.state().Standing(o.Hop, o.Expires, a.time)
+	// What was decided for the slot stays what its newest certificate says.
+	if v != handover.ExpiredNoRecord || a.slotBody(handover.InSlot(o.Capsule, o.Hop)) != nil {
 		return res, refuse(CodeState, "the offer has not expired without a record here")
 	}
 	a.certifyExpired(o, capsule.Sum(b))
