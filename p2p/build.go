@@ -39,6 +39,13 @@ const gracePeriod = 20 * time.Second
 
 // build makes the libp2p host, listening nowhere yet: libp2p is content when one of many addresses works, we are not.
 func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) {
+	if cfg.Packets != nil { // no router to ask for ports, no kernel to bind a second address
+		cfg.Reach.PortMap, cfg.Reach.AutoNAT = false, false
+	}
+	more, err := reachOptions(cfg.Reach, relays)
+	if err != nil {
+		return nil, err
+	}
 	limits := cfg.Limits
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Identity.PrivateKey())
 	if err != nil {
@@ -67,13 +74,6 @@ func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) 
 		// After 95 failed dials of 100 libp2p takes UDP, or IPv6, for blocked and stops using it. In a mesh where nodes
 		// come, go and move, most known addresses are stale: it then refused to dial the ones that worked.
 		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
-	}
-	if cfg.Packets != nil { // no router to ask for ports, no kernel to bind a second address
-		cfg.Reach.PortMap, cfg.Reach.AutoNAT = false, false
-	}
-	more, err := reachOptions(cfg.Reach, relays)
-	if err != nil {
-		return nil, err
 	}
 	opts = append(opts, more...)
 	if cfg.Packets != nil {

@@ -30,8 +30,7 @@ const (
 	MaxSize      = 1 << 30 // bytes of one blob, whatever the caller allows
 	streams      = 64      // served at once
 	perPeer      = 4       // of one peer
-	chunkTimeout = 10 * time.Second
-	// slowest is the rate below which a transfer is given up, on both sides: ChunkSize in chunkTimeout, 26 KB/s.
+	chunkTimeout = 10 * time.Second // of one chunk, on both sides; what is slower than 26 KB/s is given up
 )
 
 const requestSize = 32 + 8 + 4
