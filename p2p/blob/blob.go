@@ -27,9 +27,9 @@ const ID = "/kitwork/blob/1"
 
 // Limits of the protocol. Options may lower what concerns memory.
 const (
-	MaxSize      = 1 << 30 // bytes of one blob, whatever the caller allows
-	streams      = 64      // served at once
-	perPeer      = 4       // of one peer
+	MaxSize      = 1 << 30          // bytes of one blob, whatever the caller allows
+	streams      = 64               // served at once
+	perPeer      = 4                // of one peer
 	chunkTimeout = 10 * time.Second // of one chunk, on both sides; what is slower than 26 KB/s is given up
 )
 
