@@ -44,16 +44,16 @@ func (m *machine) interpret() exit {
 	for {
 		switch opAt(pc) {
 		case code.Charge:
-			gas -= int64(immAt(pc))
-			if gas < 0 {
+			gas -= int64(immAt(pc)) * unit
+			if metered && gas < 0 {
 				gas += int64(immAt(pc))
 				goto shortfall
 			}
 			pc = unsafe.Add(pc, 8)
 			continue
 		case code.Br:
-			gas -= int64(aAt(pc))
-			if gas < 0 {
+			gas -= int64(aAt(pc)) * unit
+			if metered && gas < 0 {
 				gas += int64(aAt(pc))
 				pc = unsafe.Add(pc, int(int32(immAt(pc)))*8-8)
 				goto shortfall
@@ -64,8 +64,8 @@ func (m *machine) interpret() exit {
 			i := min(u32(fp, aAt(pc)), immAt(pc))
 			w := word(pc, 8+uintptr(i)*8)
 			pc = unsafe.Add(pc, int(int32(uint32(w)))*8)
-			gas -= int64(w >> 32)
-			if gas < 0 {
+			gas -= int64(w>>32) * unit
+			if metered && gas < 0 {
 				gas += int64(w >> 32)
 				pc = unsafe.Add(pc, -8)
 				goto shortfall
@@ -2671,8 +2671,8 @@ func (m *machine) interpret() exit {
 			continue
 		case 0x3ae: // code.Charge · code.Op(wasm.OpI32Add) | code.KBit · code.BrKBase + code.Op(wasm.OpI32Eqz)
 			{
-				gas -= int64(immAt(pc))
-				if gas < 0 {
+				gas -= int64(immAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(immAt(pc))
 					goto shortfall
 				}
@@ -3448,8 +3448,8 @@ func (m *machine) interpret() exit {
 				i := min(u32(fp, aAt(pc)), immAt(pc))
 				w := word(pc, 8+uintptr(i)*8)
 				pc = unsafe.Add(pc, int(int32(uint32(w)))*8)
-				gas -= int64(w >> 32)
-				if gas < 0 {
+				gas -= int64(w>>32) * unit
+				if metered && gas < 0 {
 					gas += int64(w >> 32)
 					pc = unsafe.Add(pc, -8)
 					goto shortfall
@@ -3546,8 +3546,8 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			{
-				gas -= int64(immAt(pc))
-				if gas < 0 {
+				gas -= int64(immAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(immAt(pc))
 					goto shortfall
 				}
@@ -3560,8 +3560,8 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			{
-				gas -= int64(immAt(pc))
-				if gas < 0 {
+				gas -= int64(immAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(immAt(pc))
 					goto shortfall
 				}
@@ -4580,8 +4580,8 @@ func (m *machine) interpret() exit {
 				pc = unsafe.Add(pc, 8)
 			}
 			{
-				gas -= int64(aAt(pc))
-				if gas < 0 {
+				gas -= int64(aAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(aAt(pc))
 					pc = unsafe.Add(pc, int(int32(immAt(pc)))*8-8)
 					goto shortfall
@@ -4633,8 +4633,8 @@ func (m *machine) interpret() exit {
 			continue
 		case 0xcb: // code.Charge · code.Op(wasm.OpI32Add) | code.KBit
 			{
-				gas -= int64(immAt(pc))
-				if gas < 0 {
+				gas -= int64(immAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(immAt(pc))
 					goto shortfall
 				}
@@ -4647,8 +4647,8 @@ func (m *machine) interpret() exit {
 			continue
 		case 0xcc: // code.Charge · code.Op(wasm.OpI32Load)
 			{
-				gas -= int64(immAt(pc))
-				if gas < 0 {
+				gas -= int64(immAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(immAt(pc))
 					goto shortfall
 				}
@@ -4665,8 +4665,8 @@ func (m *machine) interpret() exit {
 			continue
 		case 0xcd: // code.Charge · code.Op(wasm.OpI32Shl) | code.KBit
 			{
-				gas -= int64(immAt(pc))
-				if gas < 0 {
+				gas -= int64(immAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(immAt(pc))
 					goto shortfall
 				}
@@ -4679,8 +4679,8 @@ func (m *machine) interpret() exit {
 			continue
 		case 0xce: // code.Charge · code.Mov
 			{
-				gas -= int64(immAt(pc))
-				if gas < 0 {
+				gas -= int64(immAt(pc)) * unit
+				if metered && gas < 0 {
 					gas += int64(immAt(pc))
 					goto shortfall
 				}
@@ -4929,8 +4929,8 @@ func (m *machine) interpret() exit {
 		{
 			w := word(pc, 8)
 			pc = unsafe.Add(pc, int(int32(uint32(w)))*8)
-			gas -= int64(uint16(w >> 32))
-			if gas < 0 {
+			gas -= int64(uint16(w>>32)) * unit
+			if metered && gas < 0 {
 				gas += int64(uint16(w >> 32))
 				pc = unsafe.Add(pc, -8)
 				goto shortfall
@@ -4939,8 +4939,8 @@ func (m *machine) interpret() exit {
 		continue
 
 	fall:
-		gas -= int64(word(pc, 8) >> 48)
-		if gas < 0 {
+		gas -= int64(word(pc, 8)>>48) * unit
+		if metered && gas < 0 {
 			gas += int64(word(pc, 8) >> 48)
 			pc = unsafe.Add(pc, 16)
 			goto shortfall
@@ -4969,8 +4969,8 @@ func (m *machine) interpret() exit {
 			*(*uint64)(nfp) = 0
 			nfp = unsafe.Add(nfp, 8)
 		}
-		gas -= f.Charge
-		if gas < 0 {
+		gas -= f.Charge * unit
+		if metered && gas < 0 {
 			gas += f.Charge
 			goto shortfall
 		}
