@@ -38,7 +38,25 @@ type Compiler struct {
 
 	observe func(Event)
 	seen    sync.Mutex // one Event at a time
+
+	full atomic.Bool // a function didn't fit, and nothing was freed since
+
+	mu      sync.Mutex // guards the following
+	queue   []request
+	working bool
+	closed  bool
+	idle    *sync.Cond // working became false
 }
+
+// request is a function to compile in the background.
+type request struct {
+	n *module
+	f *code.Func
+}
+
+// maxQueue bounds what waits to be compiled. What doesn't fit is asked for
+// again if it stays hot.
+const maxQueue = 256
 
 // Event is a function that was compiled, or couldn't be.
 type Event struct {
@@ -66,6 +84,7 @@ func New(bytes int) (*Compiler, error) {
 		return nil, err
 	}
 	c := &Compiler{mem: mem, lay: vm.NativeLayout(), born: time.Now()}
+	c.idle = sync.NewCond(&c.mu)
 	if c.stub, err = mem.Load(noCode(&c.lay)); err != nil {
 		_ = mem.Close()
 		return nil, err
@@ -75,7 +94,15 @@ func New(bytes int) (*Compiler, error) {
 
 // Close gives the code's memory back. No store that uses the compiler may run
 // any more.
-func (c *Compiler) Close() error { return c.mem.Close() }
+func (c *Compiler) Close() error {
+	c.mu.Lock()
+	c.closed, c.queue = true, nil
+	for c.working {
+		c.idle.Wait()
+	}
+	c.mu.Unlock()
+	return c.mem.Close()
+}
 
 // Stats is what a compiler has done.
 type Stats struct {
@@ -96,7 +123,7 @@ func (c *Compiler) Module(m *wasm.Module) vm.NativeModule {
 	for i := range n.entries {
 		n.entries[i] = c.stub.Addr()
 	}
-	owned := &codes{}
+	owned := &codes{full: &c.full}
 	n.owned = owned
 	runtime.AddCleanup(n, (*codes).free, owned)
 	return n
@@ -104,8 +131,9 @@ func (c *Compiler) Module(m *wasm.Module) vm.NativeModule {
 
 // codes is the machine code of one module, which goes with it.
 type codes struct {
-	mu  sync.Mutex
-	all []*native.Code
+	mu   sync.Mutex // guards all
+	all  []*native.Code
+	full *atomic.Bool // the compiler's
 }
 
 func (o *codes) add(c *native.Code) {
@@ -121,6 +149,7 @@ func (o *codes) free() {
 		c.Free()
 	}
 	o.all = nil
+	o.full.Store(false)
 }
 
 // module is the compiled code of one module.
@@ -131,6 +160,7 @@ type module struct {
 	// entries is read by compiled code; its words change once, atomically.
 	entries []uintptr
 	funcs   []atomic.Pointer[function]
+	waiting sync.Map // function index: in the queue
 }
 
 // function is a compiled function, or the reason why it has no code.
@@ -147,9 +177,13 @@ func (n *module) Compile(f *code.Func) error {
 	if done := n.funcs[f.Index].Load(); done != nil {
 		return done.err
 	}
+	if n.c.full.Load() {
+		return native.ErrNoMemory
+	}
 	fn, err := n.compile(f)
 	if err != nil {
 		if errors.Is(err, native.ErrNoMemory) {
+			n.c.full.Store(true)
 			return err // there may be some later
 		}
 		fn = &function{err: err}
@@ -206,6 +240,45 @@ func (n *module) report(f *code.Func, start time.Time, size int, err error) {
 	n.c.seen.Lock()
 	defer n.c.seen.Unlock()
 	n.c.observe(Event{n.m.Hash, f.Index, n.m.FuncName(f.Index), start.Sub(n.c.born), took, int(body.End - body.Off), size, err})
+}
+
+// Request has a function compiled in the background.
+func (n *module) Request(f *code.Func) {
+	if n.funcs[f.Index].Load() != nil || n.c.full.Load() {
+		return
+	}
+	if _, there := n.waiting.LoadOrStore(f.Index, true); there {
+		return
+	}
+	c := n.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || len(c.queue) == maxQueue {
+		n.waiting.Delete(f.Index)
+		return
+	}
+	c.queue = append(c.queue, request{n, f})
+	if !c.working {
+		c.working = true
+		go c.work()
+	}
+}
+
+// work compiles what is in the queue, one function after the other, so that a
+// compiler never takes more than one processor.
+func (c *Compiler) work() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.queue) > 0 {
+		r := c.queue[0]
+		c.queue = c.queue[1:]
+		c.mu.Unlock()
+		_ = r.n.Compile(r.f) // it is reported, and the function stays interpreted
+		r.n.waiting.Delete(r.f.Index)
+		c.mu.Lock()
+	}
+	c.queue, c.working = nil, false
+	c.idle.Broadcast()
 }
 
 // Entries is what compiled code calls through.

@@ -21,6 +21,8 @@ type Compiler interface {
 type NativeModule interface {
 	// Compile gives a function machine code, once.
 	Compile(f *code.Func) error
+	// Request has it compiled soon, and returns at once. It may be forgotten.
+	Request(f *code.Func)
 	// Entries points to one code address for each function, for calls from compiled code.
 	Entries() unsafe.Pointer
 	// Lookup finds the code to enter for a word of a function's register code: a block's Charge, or behind a call.
@@ -100,8 +102,24 @@ func (s *Store) execute() exit {
 	}
 }
 
-// hotTicks is how many slices must end in a function before it is compiled.
-const hotTicks = 2
+const (
+	// hotTicks is how many slices must end in a function before it is compiled.
+	hotTicks = 2
+	// tickGas is the length of a slice while hot code is looked for, about 100 µs of interpretation.
+	tickGas = 1 << 16
+	// hotCallers and hotCallees are how far from a hot function others are compiled with it: the callers that are on
+	// the stack, in which its loop may be, and what it calls.
+	hotCallers = 3
+	hotCallees = 2
+)
+
+// sliceGas is how much gas a slice gets.
+func (s *Store) sliceGas() uint64 {
+	if s.compiler != nil && s.tier == TierAuto && !s.inNative {
+		return tickGas
+	}
+	return SliceGas
+}
 
 // enterNative finds compiled code for where the machine stands. A function that the interpreter is found in again and
 // again at the end of a slice is hot: that costs running code nothing, unlike counters.
@@ -110,28 +128,54 @@ func (s *Store) enterNative() (enter, target uintptr, ok bool) {
 	f := m.fn()
 	nm := m.inst.mod.nativeModule(s.compiler)
 	pc := uint32((uintptr(m.pc) - uintptr(unsafe.Pointer(unsafe.SliceData(f.Ins)))) / 8)
-	if enter, target, ok = nm.Lookup(f.Index, pc); ok {
-		return enter, target, true
+	enter, target, ok = nm.Lookup(f.Index, pc)
+	s.inNative = ok
+	switch {
+	case ok:
+	case s.tier == TierJIT:
+		if nm.Compile(f) == nil {
+			return nm.Lookup(f.Index, pc)
+		}
+	case code.Plain(opAt(m.pc)) == code.Charge:
+		s.tick(nm, f)
 	}
-	if s.tier != TierJIT && !s.tick(f, pc) {
-		return 0, 0, false
-	}
-	if nm.Compile(f) != nil {
-		return 0, 0, false
-	}
-	return nm.Lookup(f.Index, pc)
+	return enter, target, ok
 }
 
 // tick counts a slice's end in an interpreted function.
-func (s *Store) tick(f *code.Func, pc uint32) bool {
-	if opAt(s.m.pc) != code.Charge {
-		return false
-	}
+func (s *Store) tick(nm NativeModule, f *code.Func) {
 	if s.ticks == nil {
 		s.ticks = map[*code.Func]int{}
 	}
 	s.ticks[f]++
-	return s.ticks[f] >= hotTicks
+	if s.ticks[f] < hotTicks {
+		return
+	}
+	s.request(nm, f, hotCallees)
+	left := hotCallers
+	s.walk(func(fr frame) bool {
+		if fr.ref>>32 == s.m.cur>>32 {
+			nm.Request(fr.fn)
+		}
+		left--
+		return left >= 0
+	})
+}
+
+// request asks for a function and those that it calls and that were called before.
+func (s *Store) request(nm NativeModule, f *code.Func, depth int) {
+	nm.Request(f)
+	if depth == 0 {
+		return
+	}
+	for _, c := range f.Calls {
+		if code.Op(f.Ins[c.PC]) != code.Call {
+			continue
+		}
+		if callee := s.m.inst.mod.lowered(uint32(f.Ins[c.PC+1])); callee != nil && callee != f {
+			s.request(nm, callee, depth-1)
+		}
+	}
 }
 
 // nativeModule is the module's place in the compiler.

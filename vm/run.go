@@ -136,7 +136,7 @@ func (r *runner) grant(need uint64) bool {
 	m.gas = 0
 	ok := need <= r.left
 	if ok {
-		n := min(r.left, max(SliceGas, need))
+		n := min(r.left, max(r.s.sliceGas(), need))
 		m.gas = int64(n)
 		r.left -= n
 	}

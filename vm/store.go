@@ -39,6 +39,7 @@ type Store struct {
 	compiler    Compiler
 	tier        Tier
 	nativeStack NativeStack
+	inNative    bool               // compiled code ran last
 	ticks       map[*code.Func]int // slices that ended in an interpreted function
 }
 

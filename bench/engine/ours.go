@@ -12,7 +12,7 @@ import (
 func Ours() []Engine {
 	all := []Engine{kwnode{name: "kwnode-interp", tier: vm.TierInterp}}
 	if c, err := jit.New(jit.DefaultMemory); err == nil {
-		all = append(all, kwnode{"kwnode-jit", vm.TierJIT, c})
+		all = append(all, kwnode{"kwnode-auto", vm.TierAuto, c}, kwnode{"kwnode-jit", vm.TierJIT, c})
 	}
 	return all
 }

@@ -33,6 +33,7 @@ type execOptions struct {
 	seed        uint64
 	time        string
 	asJSON      bool
+	stats       bool
 }
 
 func newExecCmd() *cobra.Command {
@@ -66,11 +67,12 @@ program exited with another status than 0.`,
 	f := cmd.Flags()
 	f.StringArrayVar(&o.invoke, "invoke", nil, "call an exported function, as name(1,2); may be repeated")
 	f.Uint64Var(&o.gas, "gas", 1_000_000_000, "units for the whole run, instantiation included")
-	f.StringVar(&o.tier, "tier", "auto", "auto or interp: which engine runs it; results don't depend on it")
+	f.StringVar(&o.tier, "tier", "auto", "auto, interp or jit: which engine runs it; results don't depend on it")
 	f.Uint64Var(&o.freezeEvery, "freeze-every", 0, "freeze and thaw at the first safepoint after each `N` units; 0 never")
 	f.Uint32Var(&o.memoryMax, "memory-max", capsule.MaxMemoryPages, "most `PAGES` of 64 KiB that a memory may grow to")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of every random number")
 	f.StringVar(&o.time, "time", "0", "time at the start: nanoseconds since 1970, or as 2006-01-02T15:04:05Z")
+	f.BoolVar(&o.stats, "stats", false, "print on standard error what was compiled, when, and how large it is")
 	addJSON(cmd, &o.asJSON)
 	return cmd
 }
@@ -89,9 +91,11 @@ func parseTime(s string) (int64, error) {
 
 func execModule(cmd *cobra.Command, o *execOptions, path string, args []string) error {
 	refuse := func(err error) error { return withStatus(execRefused, err) }
-	if o.tier != "auto" && o.tier != "interp" {
-		return refuse(fmt.Errorf("--tier %q: there are auto and interp", o.tier))
+	tiers, err := newTiers(o)
+	if err != nil {
+		return refuse(err)
 	}
+	defer tiers.close()
 	if o.memoryMax == 0 || o.memoryMax > capsule.MaxMemoryPages {
 		return refuse(fmt.Errorf("--memory-max %d: a memory has 1 to %d pages", o.memoryMax, capsule.MaxMemoryPages))
 	}
@@ -112,11 +116,15 @@ func execModule(cmd *cobra.Command, o *execOptions, path string, args []string) 
 		return refuse(err)
 	}
 	r := newExecRun(o, start, calls, args)
+	r.cfg.Compiler, r.cfg.Tier = tiers.config()
 	if !o.asJSON {
 		r.out.to, r.err.to = cmd.OutOrStdout(), cmd.ErrOrStderr()
 	}
 	if err := r.run(cmd.Context(), code); err != nil {
 		return refuse(err)
+	}
+	if o.stats {
+		tiers.print(cmd.ErrOrStderr())
 	}
 	return r.print(cmd)
 }
