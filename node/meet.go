@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"net"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -110,6 +112,15 @@ func (n *Node) serveVoters() error {
 				return v.server.Read(ctx, peer, req, s)
 			})
 		},
+		api.ProtoHandover: func(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
+			each(s, api.MaxHandover, func(req *api.HandoverRequest) error {
+				v := n.voters[req.Zone]
+				if v == nil {
+					return notVoter(s, req.Zone)
+				}
+				return v.mover.Serve(ctx, req, s)
+			})
+		},
 		api.ProtoWork: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 			each(s, api.MaxMessage, func(req *api.WorkRequest) error {
 				v := n.voters[req.Zone]
@@ -125,6 +136,45 @@ func (n *Node) serveVoters() error {
 		}
 	}
 	return nil
+}
+
+// Meet asks the node at a multiaddr which zones it serves and where their voters are, as is done with the peers that the
+// node was given.
+func (n *Node) Meet(addr string) error { return n.ask(addr) }
+
+// open is a stream to a node elsewhere.
+func (n *Node) open(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
+	s, err := n.host.Dial(ctx, k, proto)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// forward asks voters of another zone for the result of a capsule that went there.
+func (n *Node) forward(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error) {
+	err := error(&api.Refusal{Code: api.CodeUnavailable, Detail: "no voter of zone " + req.Zone.String() + " is known here", Retry: 1000})
+	for _, k := range n.votersOf(req.Zone, nil) {
+		out, ferr := n.forwardTo(ctx, k, req)
+		var refused *api.Refusal
+		if ferr == nil || errors.As(ferr, &refused) && refused.Code == api.CodeTimeout {
+			return out, ferr
+		}
+		if err = ferr; ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, err
+}
+
+func (n *Node) forwardTo(ctx context.Context, k capsule.Key, req *api.ResultRequest) (*api.Outcome, error) {
+	s, err := n.open(ctx, k, api.ProtoResult)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	defer context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })()
+	return api.Ask[api.Outcome](s, req, api.MaxOutcome)
 }
 
 func notVoter(s *p2p.Stream, z capsule.ZoneID) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/jit"
 	"github.com/kitwork/kwnode/node/gateway"
+	"github.com/kitwork/kwnode/node/mover"
 	"github.com/kitwork/kwnode/node/voter"
 	"github.com/kitwork/kwnode/node/worker"
 	"github.com/kitwork/kwnode/p2p"
@@ -81,6 +82,7 @@ type Node struct {
 type voting struct {
 	zone   *zone.Zone
 	server *voter.Server
+	mover  *mover.Mover
 }
 
 const defaultCache = 1 << 30
@@ -146,6 +148,7 @@ func (n *Node) Close() error {
 	}
 	var errs []error
 	for _, v := range n.voters {
+		v.mover.Close()
 		v.server.Close()
 		errs = append(errs, v.zone.Close())
 	}
@@ -196,9 +199,13 @@ func (n *Node) openZone(z Zone) error {
 		if err != nil {
 			return fmt.Errorf("zone %s: %w", id, err)
 		}
-		n.voters[id] = &voting{opened, voter.New(voter.Config{
+		server := voter.New(voter.Config{
 			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
-			Peers: n.peers, Logger: n.log,
+			Peers: n.peers, Forward: n.forward, Logger: n.log,
+		})
+		n.voters[id] = &voting{opened, server, mover.Start(mover.Config{
+			Zone: opened, Contents: contents{n.cache, n.exchange}, Open: n.open, Logger: n.log,
+			Voters: func(z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) },
 		})}
 	}
 	if z.Work == nil {

@@ -38,6 +38,10 @@ func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outco
 		select {
 		case r := <-ended:
 			t.Stop()
+			if row, err := s.row(req.Capsule); err == nil && row.Status == machine.StatusGone {
+				t.Stop()
+				return s.elsewhere(ctx, req, &row)
+			}
 			if r.err != nil && ctx.Err() != nil {
 				return nil, s.still(req, admitted)
 			}
@@ -55,12 +59,38 @@ func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outco
 				continue
 			}
 			admitted = true
+			if row.Status == machine.StatusGone {
+				t.Stop()
+				return s.elsewhere(ctx, req, &row)
+			}
 			if row.Status == machine.StatusSuspended && req.Pauses != api.NoPauses && row.Run.Pauses > req.Pauses {
 				t.Stop()
 				return s.pause(req, row.Run.Pauses-1)
 			}
 		}
 	}
+}
+
+// elsewhere asks the zone to which a capsule went. The client verifies what that zone certified.
+func (s *Server) elsewhere(ctx context.Context, req *api.ResultRequest, row *machine.CapsuleRow) (*api.Outcome, error) {
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	o, err := v.Offered(req.Capsule, row.Hop)
+	v.Close()
+	if err != nil {
+		return nil, err
+	}
+	if s.cfg.Forward == nil {
+		return nil, &api.Refusal{Code: api.CodeUnavailable, Detail: "the capsule went on to zone " + o.Target.String(), Retry: 1000}
+	}
+	next := *req
+	next.Zone, next.Generation, next.Epoch = o.Target, 0, 0
+	if deadline, ok := ctx.Deadline(); ok {
+		next.Wait = uint64(max(time.Until(deadline).Milliseconds(), 1))
+	}
+	return s.cfg.Forward(ctx, &next)
 }
 
 type result struct {

@@ -37,7 +37,9 @@ type Config struct {
 	Contents Contents
 	Peers    func(keys []capsule.Key) []api.Peer // where keys can be reached, as known here
 	Gateways func() []api.Peer
-	Logger   *slog.Logger
+	// Forward asks a voter of another zone for the result of a capsule that went there.
+	Forward func(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error)
+	Logger  *slog.Logger
 }
 
 // Server answers for one voter.

@@ -84,7 +84,11 @@ func (s *Server) grant(ctx context.Context, e machine.Effect) (*api.LeaseGrant, 
 	if warrant.Segment.Lease != e.Lease || warrant.Worker != e.Worker {
 		return nil, errors.New("the lease has been replaced")
 	}
-	admission, err := s.cfg.Zone.Certificate(ctx, cert.Slot{Capsule: e.Capsule, Phase: cert.PhaseIn})
+	row, err := s.row(e.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	admission, err := s.cfg.Zone.Certificate(ctx, cert.Slot{Capsule: e.Capsule, Hop: row.In, Phase: cert.PhaseIn})
 	if err != nil {
 		return nil, err
 	}

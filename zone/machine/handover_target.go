@@ -314,9 +314,14 @@ func runExpired(a *apply, p *prepared) (Result, *Refusal) {
 	return res, nil
 }
 
+// ExpiredAnswer is the body of the decision that nothing is held of an offer whose time is over.
+func ExpiredAnswer(offer capsule.Hash) ([]byte, error) {
+	return (&handover.Answer{V: handover.Version, Offer: offer, Verdict: handover.ExpiredNoRecord, Reason: reasonUnreachable}).Bytes()
+}
+
 // certifyExpired leaves no row: anybody may ask about anything.
 func (a *apply) certifyExpired(o *handover.Offer, hash capsule.Hash) {
-	b, err := (&handover.Answer{V: handover.Version, Offer: hash, Verdict: handover.ExpiredNoRecord, Reason: reasonUnreachable}).Bytes()
+	b, err := ExpiredAnswer(hash)
 	if err != nil {
 		a.fail(err)
 		return

@@ -1,0 +1,381 @@
+// Package mover carries capsules between zones: whoever leads a zone brings what its log has released to the zones that
+// are to take it, and their answers back into the log. It must never decide anything: it holds no state that a
+// successor would miss, and everything that it brings is certified by others.
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/handover"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// Contents is where code and states are kept by hash.
+type Contents interface {
+	Has(id capsule.CID) bool
+	Keep(id capsule.CID, owner string)
+	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
+}
+
+// Config joins a mover to a voter of its zone.
+type Config struct {
+	Zone     *zone.Zone
+	Contents Contents
+	// Voters names voters of a zone elsewhere, best first.
+	Voters func(z capsule.ZoneID) []capsule.Key
+	Open   func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)
+	Logger *slog.Logger
+}
+
+// Mover serves one voter.
+type Mover struct {
+	cfg Config
+
+	mu    sync.Mutex // guards tasks
+	tasks map[key]*task
+
+	ctx    context.Context // ends with the mover
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// key names a hop in the outbox.
+type key struct {
+	id  capsule.ID
+	hop uint32
+}
+
+// task is what is remembered about a hop while this voter leads.
+type task struct {
+	phase handover.Phase // that was dealt with last
+	busy  bool
+	done  bool      // nothing is left to tell in this phase
+	next  time.Time // of the next attempt
+	fails int
+	try   int // which of the target's voters is next
+	round uint64
+}
+
+const (
+	lookEvery = 10 * time.Millisecond
+	// maxTasks bounds what is under way at a time; the rest waits in the outbox.
+	maxTasks    = 256
+	maxScan     = 65_536
+	callTimeout = 20 * time.Second
+	retryFirst  = 100 * time.Millisecond
+	retryMost   = 10 * time.Second
+)
+
+// Start begins to carry.
+func Start(cfg Config) *Mover {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	m := &Mover{cfg: cfg, tasks: map[key]*task{}}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.wg.Go(m.run)
+	return m
+}
+
+// Close stops and waits for what is under way.
+func (m *Mover) Close() {
+	m.cancel()
+	m.wg.Wait()
+}
+
+func (m *Mover) run() {
+	t := time.NewTicker(lookEvery)
+	defer t.Stop()
+	for round := uint64(1); ; round++ {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-t.C:
+		}
+		if s := m.cfg.Zone.Status(); s.Leader != s.Self {
+			continue
+		}
+		if err := m.look(round); err != nil && m.ctx.Err() == nil {
+			m.cfg.Logger.Warn("outbox not read", "zone", m.cfg.Zone.ID(), "err", err)
+		}
+	}
+}
+
+// look starts what is due, and forgets the tasks of hops that have left the outbox.
+func (m *Mover) look(round uint64) error {
+	v, err := m.cfg.Zone.Query()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now, busy := time.Now(), 0
+	for _, t := range m.tasks {
+		if t.busy {
+			busy++
+		}
+	}
+	err = v.Outbox(capsule.ID{}, 0, maxScan, func(id capsule.ID, hop uint32, o machine.OutRow) {
+		k := key{id, hop}
+		t := m.tasks[k]
+		if t == nil {
+			t = &task{}
+			m.tasks[k] = t
+		}
+		t.round = round
+		if t.phase != o.Phase {
+			t.phase, t.done, t.fails, t.next = o.Phase, false, 0, now
+		}
+		if t.busy || t.done || now.Before(t.next) || busy >= maxTasks {
+			return
+		}
+		busy++
+		t.busy = true
+		m.wg.Go(func() { m.attempt(k, o, t) })
+	})
+	for k, t := range m.tasks {
+		if t.round != round && !t.busy {
+			delete(m.tasks, k)
+		}
+	}
+	return err
+}
+
+// attempt tells the target once.
+func (m *Mover) attempt(k key, o machine.OutRow, t *task) {
+	ctx, cancel := context.WithTimeout(m.ctx, callTimeout)
+	defer cancel()
+	voters := m.cfg.Voters(o.Target)
+	err := errors.New("no voter of the zone is known")
+	if len(voters) > 0 {
+		err = m.tell(ctx, k, o, voters[t.try%len(voters)])
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t.busy = false
+	if err == nil {
+		t.fails = 0
+		t.done = o.Phase == handover.Closed
+		t.next = time.Now().Add(retryFirst)
+		return
+	}
+	m.cfg.Logger.Debug("handover not carried on", "capsule", k.id, "hop", k.hop, "to", o.Target, "phase", o.Phase, "err", err)
+	t.try++
+	t.next = time.Now().Add(min(retryMost, retryFirst<<min(t.fails, 10)))
+	t.fails++
+}
+
+func (m *Mover) tell(ctx context.Context, k key, o machine.OutRow, voter capsule.Key) error {
+	if o.Phase == handover.Closed {
+		c, err := m.cfg.Zone.Certificate(ctx, cert.Slot{Capsule: k.id, Hop: k.hop, Phase: cert.PhaseClose})
+		if err != nil {
+			return err
+		}
+		_, err = m.call(ctx, voter, o.Target, api.HandoverClosed, &machine.Closed{Capsule: k.id, Hop: k.hop, Certificate: *c})
+		return err
+	}
+	kind := api.HandoverOffer
+	if o.Phase != handover.Offered {
+		kind = api.HandoverCancel
+	}
+	t, err := m.transfer(ctx, k, &o)
+	if err != nil {
+		return err
+	}
+	reply, err := m.call(ctx, voter, o.Target, kind, t)
+	var refused *api.Refusal
+	if errors.As(err, &refused) && kind == api.HandoverCancel {
+		// A zone that doesn't know this one can still say that it holds nothing of an offer whose time is over.
+		offer, perr := handover.ParseOffer(o.Offer)
+		if perr != nil {
+			return perr
+		}
+		if again, eerr := m.call(ctx, voter, o.Target, api.HandoverExpired, offer); eerr == nil {
+			reply, err = again, nil
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return m.answer(ctx, k, o.Target, reply)
+}
+
+// call makes one request.
+func (m *Mover) call(ctx context.Context, voter capsule.Key, z capsule.ZoneID, kind api.HandoverKind, body any) (*api.HandoverReply, error) {
+	b, err := capsule.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req := &api.HandoverRequest{V: api.Version, Zone: z, Source: m.cfg.Zone.ID(), Kind: kind, Body: b}
+	if req.Epochs, err = m.epochs(); err != nil {
+		return nil, err
+	}
+	s, err := m.cfg.Open(ctx, voter, api.ProtoHandover)
+	if err != nil {
+		return nil, err
+	}
+	defer s.Close()
+	deadline, _ := ctx.Deadline()
+	_ = s.SetDeadline(deadline)
+	defer context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })()
+	return api.Ask[api.HandoverReply](s, req, api.MaxHandover)
+}
+
+// epochs are the acts that lead from this zone's genesis to its present voters.
+func (m *Mover) epochs() ([][]byte, error) {
+	v, err := m.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	out := [][]byte{}
+	var fail error
+	err = v.Epochs(0, api.MaxEpochs, func(_ uint64, act cert.SignedAdmin) {
+		b, err := capsule.Marshal(&act)
+		fail = errors.Join(fail, err)
+		out = append(out, b)
+	})
+	return out, errors.Join(err, fail)
+}
+
+// transfer assembles an offer with its proofs. What this zone decided itself stands in its log without certificates:
+// they are asked for.
+func (m *Mover) transfer(ctx context.Context, k key, o *machine.OutRow) (*handover.Transfer, error) {
+	v, err := m.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	t := &handover.Transfer{Offer: o.Offer, Inline: []byte{}}
+	if t.Envelope, err = v.Envelope(k.id); err != nil {
+		return nil, err
+	}
+	c, err := capsule.Decode(t.Envelope)
+	if err != nil {
+		return nil, err
+	}
+	if t.Inline, err = v.Continuation(k.id); errors.Is(err, machine.ErrNotFound) {
+		t.Inline = []byte{}
+	} else if err != nil {
+		return nil, err
+	}
+	if t.Lineage, err = v.Lineage(k.id); err != nil {
+		return nil, err
+	}
+	released, err := m.cfg.Zone.Certificate(ctx, handover.OutSlot(k.id, k.hop))
+	if err != nil {
+		return nil, err
+	}
+	t.Released = *released
+	return t, Complete(ctx, m.cfg.Zone, k.id, c.Manifest().Home, &t.Lineage)
+}
+
+// Complete adds a zone's own certificates to a lineage that its log holds.
+func Complete(ctx context.Context, z *zone.Zone, id capsule.ID, home capsule.ZoneID, l *handover.Lineage) error {
+	fill := func(to *cert.Certificate, s cert.Slot) error {
+		c, err := z.Certificate(ctx, s)
+		if err != nil {
+			return fmt.Errorf("certificate of %s: %w", s, err)
+		}
+		*to = *c
+		return nil
+	}
+	if home == z.ID() {
+		if err := fill(&l.Admitted, handover.InSlot(id, 0)); err != nil {
+			return err
+		}
+	}
+	for i := range l.Steps {
+		s := &l.Steps[i]
+		if s.Offer.Source == z.ID() {
+			if err := fill(&s.Released, handover.OutSlot(id, s.Offer.Hop)); err != nil {
+				return err
+			}
+		}
+		if s.Offer.Target == z.ID() {
+			if err := fill(&s.Answered, handover.InSlot(id, s.Offer.Hop)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// answer brings a reply into the log.
+func (m *Mover) answer(ctx context.Context, k key, target capsule.ZoneID, r *api.HandoverReply) error {
+	if err := m.follow(ctx, target, r.Epochs); err != nil {
+		return err
+	}
+	c, err := cert.ParseCertificate(r.Certificate)
+	if err != nil {
+		return err
+	}
+	cmd, err := machine.NewAnswer(&machine.Answered{Capsule: k.id, Hop: k.hop, Answer: r.Answer, Certificate: *c})
+	if err != nil {
+		return err
+	}
+	return m.propose(ctx, cmd)
+}
+
+func (m *Mover) propose(ctx context.Context, cmd []byte) error {
+	out, err := m.cfg.Zone.Propose(ctx, cmd)
+	if err == nil && out.Result.Refusal != nil {
+		err = out.Result.Refusal
+	}
+	return err
+}
+
+// follow brings the epochs of another zone into the log that it has not seen.
+func (m *Mover) follow(ctx context.Context, z capsule.ZoneID, acts [][]byte) error {
+	if len(acts) == 0 {
+		return nil
+	}
+	v, err := m.cfg.Zone.Query()
+	if err != nil {
+		return err
+	}
+	p, err := v.Peer(z)
+	v.Close()
+	if errors.Is(err, machine.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t, err := cert.ParseTracker(p.Tracker)
+	if err != nil {
+		return err
+	}
+	for _, b := range acts[:min(len(acts), api.MaxEpochs)] {
+		var s cert.SignedAdmin
+		if err := capsule.Unmarshal(b, &s); err != nil {
+			return err
+		}
+		before := t.Newest().Epoch
+		if err := t.Follow(&s); err != nil {
+			return err
+		}
+		if t.Newest().Epoch == before {
+			continue
+		}
+		cmd, err := machine.NewPeerEpoch(&machine.PeerEpoch{Zone: z, Act: s})
+		if err != nil {
+			return err
+		}
+		if err := m.propose(ctx, cmd); err != nil {
+			return err
+		}
+	}
+	return nil
+}

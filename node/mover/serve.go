@@ -1,0 +1,188 @@
+package mover
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/handover"
+	"github.com/kitwork/kwnode/zone"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// maxContent bounds a module or a base.
+const maxContent = 32 << 20
+
+// Serve answers one request of another zone's mover.
+func (m *Mover) Serve(ctx context.Context, req *api.HandoverRequest, w io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	reply, err := m.serve(ctx, req)
+	if err != nil {
+		return api.Refuse(w, refusal(err))
+	}
+	return api.Accept(w, reply)
+}
+
+func refusal(err error) *api.Refusal {
+	var own *api.Refusal
+	var r *machine.Refusal
+	switch {
+	case errors.As(err, &own):
+		return own
+	case errors.As(err, &r):
+		return &api.Refusal{Code: string(r.Code), Detail: r.Error(), Retry: 1000}
+	case errors.Is(err, zone.ErrBusy):
+		return &api.Refusal{Code: api.CodeBusy, Detail: err.Error(), Retry: 1000}
+	}
+	return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error(), Retry: 1000}
+}
+
+func malformed(err error) error { return &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()} }
+
+func (m *Mover) serve(ctx context.Context, req *api.HandoverRequest) (*api.HandoverReply, error) {
+	if req.V != api.Version || req.Zone != m.cfg.Zone.ID() || len(req.Epochs) > api.MaxEpochs {
+		return nil, malformed(fmt.Errorf("version %d for zone %s with %d epochs", req.V, req.Zone, len(req.Epochs)))
+	}
+	if err := m.follow(ctx, req.Source, req.Epochs); err != nil {
+		return nil, err
+	}
+	switch req.Kind {
+	case api.HandoverOffer, api.HandoverCancel:
+		var t handover.Transfer
+		if err := capsule.Unmarshal(req.Body, &t); err != nil {
+			return nil, malformed(err)
+		}
+		return m.decide(ctx, req.Kind, &t)
+	case api.HandoverExpired:
+		o, err := handover.ParseOffer(req.Body)
+		if err != nil {
+			return nil, malformed(err)
+		}
+		cmd, err := machine.NewExpiredNoRecord(o)
+		if err != nil {
+			return nil, err
+		}
+		return m.reply(ctx, cmd, o, capsule.Sum(req.Body))
+	case api.HandoverClosed:
+		var x machine.Closed
+		if err := capsule.Unmarshal(req.Body, &x); err != nil {
+			return nil, malformed(err)
+		}
+		cmd, err := machine.NewClosed(&x)
+		if err != nil {
+			return nil, err
+		}
+		return &api.HandoverReply{V: api.Version, Answer: []byte{}, Certificate: []byte{}, Epochs: [][]byte{}}, m.propose(ctx, cmd)
+	}
+	return nil, malformed(fmt.Errorf("a request of the unknown kind %d", req.Kind))
+}
+
+// decide has the log decide about an offer. An offer that is genuine has its code fetched first, so that a worker finds
+// it here.
+func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.Transfer) (*api.HandoverReply, error) {
+	o, err := t.Parse()
+	if err != nil {
+		return nil, malformed(err)
+	}
+	build := machine.NewTombstone
+	if kind == api.HandoverOffer {
+		build = machine.NewAccept
+		if err := m.fetch(ctx, t, o); err != nil {
+			return nil, err
+		}
+	}
+	cmd, err := build(t)
+	if err != nil {
+		return nil, err
+	}
+	return m.reply(ctx, cmd, o, capsule.Sum(t.Offer))
+}
+
+// fetch gets what the capsule needs from the source's voters, which must have released it.
+func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Offer) error {
+	v, err := m.cfg.Zone.Query()
+	if err != nil {
+		return err
+	}
+	p, err := v.Peer(o.Source)
+	v.Close()
+	if err != nil {
+		return &api.Refusal{Code: string(machine.CodePeer), Detail: fmt.Sprintf("zone %s is not pinned here", o.Source), Retry: 1000}
+	}
+	tracker, err := cert.ParseTracker(p.Tracker)
+	if err != nil {
+		return err
+	}
+	if d := &t.Released.Decision; d.Zone != o.Source || d.Slot != handover.OutSlot(o.Capsule, o.Hop) || d.Body != capsule.Sum(t.Offer) {
+		return malformed(errors.New("the certificate is not of this offer's release"))
+	}
+	if err := tracker.Verify(&t.Released); err != nil {
+		return malformed(err)
+	}
+	for _, id := range []capsule.CID{o.Code, o.Base} {
+		if id.IsZero() {
+			continue
+		}
+		if !m.cfg.Contents.Has(id) {
+			if _, err := m.cfg.Contents.Fetch(ctx, id, maxContent, m.cfg.Voters(o.Source)...); err != nil {
+				return fmt.Errorf("fetch %s: %w", id, err)
+			}
+		}
+		m.cfg.Contents.Keep(id, o.Capsule.String())
+	}
+	return nil
+}
+
+// reply applies a command and returns the answer that it led to.
+func (m *Mover) reply(ctx context.Context, cmd []byte, o *handover.Offer, hash capsule.Hash) (*api.HandoverReply, error) {
+	out, err := m.cfg.Zone.Propose(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	if out.Result.Refusal != nil {
+		return nil, out.Result.Refusal
+	}
+	slot := handover.InSlot(o.Capsule, o.Hop)
+	for _, c := range out.Certificates {
+		if c.Decision.Slot != slot {
+			continue
+		}
+		r := &api.HandoverReply{V: api.Version}
+		if r.Certificate, err = c.Bytes(); err != nil {
+			return nil, err
+		}
+		if r.Answer, err = m.body(ctx, c, hash); err != nil {
+			return nil, err
+		}
+		r.Epochs, err = m.epochs()
+		return r, err
+	}
+	return nil, &api.Refusal{Code: api.CodeUnavailable, Detail: "the zone has decided nothing about the hop", Retry: 1000}
+}
+
+// body returns what a certificate of an answer is about.
+func (m *Mover) body(ctx context.Context, c *cert.Certificate, offer capsule.Hash) ([]byte, error) {
+	if c.Decision.Verdict == cert.ExpiredNoRecord {
+		return machine.ExpiredAnswer(offer)
+	}
+	v, err := m.cfg.Zone.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	rows, err := v.Slots(c.Decision.Slot.Capsule)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if r.Hop == c.Decision.Slot.Hop && r.Phase == c.Decision.Slot.Phase {
+			return r.Body, nil
+		}
+	}
+	return nil, errors.New("the answer's content is no longer kept here")
+}
