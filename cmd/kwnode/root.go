@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -28,15 +29,20 @@ var commands = []func() *cobra.Command{
 	newCapsuleCmd,
 	newDemoCmd,
 	newExecCmd,
+	newInspectCmd,
 	newKeygenCmd,
+	newStartCmd,
+	newTestnetCmd,
 	newVersionCmd,
 	newWasmCmd,
+	newZoneCmd,
 }
 
 // run is main with everything that it touches as a parameter. It returns the exit status.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process whatever it still does
 	root := newRootCmd()
 	root.SetArgs(args)
 	root.SetIn(stdin)

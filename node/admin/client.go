@@ -12,6 +12,7 @@ import (
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // Client asks nodes, as one identity.
@@ -207,4 +208,39 @@ func (c *Client) Command(ctx context.Context, z *Zone, cmd []byte) (rep *api.Com
 		return err
 	})
 	return rep, err
+}
+
+// Refused reports whether an error is a node's or a zone's considered no.
+func Refused(err error) bool {
+	var r *api.Refusal
+	return errors.As(err, &r) && !passing(err)
+}
+
+// SignAct makes an act of administration that follows the zone's last one, signed by the roots given.
+func (c *Client) SignAct(ctx context.Context, z *Zone, op cert.Op, body any, roots ...*capsule.Identity) (*cert.SignedAdmin, error) {
+	st, err := c.Status(ctx, z)
+	if err != nil {
+		return nil, err
+	}
+	b, err := capsule.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	return cert.SignAdmin(z.Genesis, &cert.Admin{
+		V: cert.Version, Zone: z.ID, Generation: st.Generation, Sequence: st.AdminSequence + 1, Op: op, Body: b,
+	}, roots...)
+}
+
+// Act has the zone's roots do something.
+func (c *Client) Act(ctx context.Context, z *Zone, op cert.Op, body any, roots ...*capsule.Identity) error {
+	s, err := c.SignAct(ctx, z, op, body, roots...)
+	if err != nil {
+		return err
+	}
+	cmd, err := machine.NewAdmin(s)
+	if err != nil {
+		return err
+	}
+	_, err = c.Command(ctx, z, cmd)
+	return err
 }

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/p2p"
+)
+
+func newInspectCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "inspect",
+		Short: "Look into a running node: itself, its zones, peers, streams and capsules",
+		Long: `Asks the node at a multiaddr. What it is and which zones it serves anybody may ask; its peers and
+streams only its operators: --identity is the node's own key, or one that it started with as --operator.`,
+	}
+	asGroup(cmd)
+	cmd.AddCommand(newInspectNodeCmd(), newInspectZonesCmd(), newInspectPeersCmd(), newInspectStreamsCmd(), newInspectCapsulesCmd())
+	return cmd
+}
+
+// inspecting makes one of the commands: fn prints what it asks.
+func inspecting(use, short string, fn func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error) *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use: use + " [MULTIADDR]", Short: short, Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				t.node = args[0]
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
+			defer cancel()
+			c, err := t.dial(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			return judged(fn(ctx, cmd, &t, c))
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}
+
+func newInspectNodeCmd() *cobra.Command {
+	return inspecting("node", "Show identity, addresses, protocols, zones and round-trip time", func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error {
+		var i admin.NodeInfo
+		if err := c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpNode}, &i); err != nil {
+			return err
+		}
+		rtt, err := c.Ping(ctx)
+		if err != nil {
+			return err
+		}
+		if t.asJSON {
+			return printJSON(cmd.OutOrStdout(), struct {
+				admin.NodeInfo
+				RTT int64 `json:"rtt_ns"`
+			}{i, int64(rtt)})
+		}
+		tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintf(tw, "key\t%s\npeer\t%s\nversion\t%s, %s\nround trip\t%s\n", i.Key, i.Peer, i.Version, i.Platform, rtt.Round(time.Microsecond))
+		for _, a := range i.Addrs {
+			fmt.Fprintf(tw, "address\t%s\n", a)
+		}
+		for _, z := range i.Voter {
+			fmt.Fprintf(tw, "voter of\t%s\n", z)
+		}
+		for _, w := range i.Workers {
+			fmt.Fprintf(tw, "worker of\t%s: %d running, %d segments done\n", w.Zone, len(w.Running), w.Segments)
+		}
+		fmt.Fprintf(tw, "protocols\t%s\n", strings.Join(i.Protocols, " "))
+		return tw.Flush()
+	})
+}
+
+func newInspectZonesCmd() *cobra.Command {
+	return inspecting("zones", "Show how the zones of the node stand", func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error {
+		zones, err := c.Zones(ctx)
+		if err != nil {
+			return err
+		}
+		all := []*admin.ZoneStatus{}
+		for i := range zones {
+			st, err := c.Status(ctx, &zones[i])
+			if err != nil {
+				return err
+			}
+			all = append(all, st)
+		}
+		if t.asJSON {
+			return printJSON(cmd.OutOrStdout(), all)
+		}
+		for _, st := range all {
+			if err := printStatus(cmd.OutOrStdout(), st); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func snapshot(ctx context.Context, c *admin.Client) (*p2p.Snapshot, error) {
+	s := new(p2p.Snapshot)
+	return s, c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpPeers}, s)
+}
+
+func newInspectPeersCmd() *cobra.Command {
+	return inspecting("peers", "List the node's connections", func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error {
+		s, err := snapshot(ctx, c)
+		if err != nil {
+			return err
+		}
+		if t.asJSON {
+			return printJSON(cmd.OutOrStdout(), s.Peers)
+		}
+		tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintln(tw, "KEY\tFOR\tRTT\tSTREAMS\tADDRESS")
+		for _, p := range s.Peers {
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\n", p.Key, time.Since(p.Since).Round(time.Second), p.RTT.Round(10*time.Microsecond), p.Streams, strings.Join(p.Addrs, " "))
+		}
+		return tw.Flush()
+	})
+}
+
+func newInspectStreamsCmd() *cobra.Command {
+	return inspecting("streams", "Count the node's streams by protocol", func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error {
+		s, err := snapshot(ctx, c)
+		if err != nil {
+			return err
+		}
+		if t.asJSON {
+			return printJSON(cmd.OutOrStdout(), s.Protocols)
+		}
+		tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		fmt.Fprintln(tw, "OPEN\tIN\tOUT\tREFUSED\tPROTOCOL")
+		for _, p := range s.Protocols {
+			fmt.Fprintf(tw, "%d\t%d\t%d\t%d\t%s\n", p.Open, p.In, p.Out, p.Denied+p.Limited+p.Busy+p.Memory, p.ID)
+		}
+		return tw.Flush()
+	})
+}
+
+func newInspectCapsulesCmd() *cobra.Command {
+	return inspecting("capsules", "List the capsules of the node's zones: yours, or all for an operator", func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error {
+		zones, err := c.Zones(ctx)
+		if err != nil {
+			return err
+		}
+		all := []admin.CapsuleInfo{}
+		for i := range zones {
+			l, err := capsulesOf(ctx, c, &zones[i])
+			if err != nil {
+				return err
+			}
+			all = append(all, l...)
+		}
+		return printCapsules(cmd, t.asJSON, all)
+	})
+}
+
+// maxListed bounds what one listing holds.
+const maxListed = 100_000
+
+func capsulesOf(ctx context.Context, c *admin.Client, z *admin.Zone) ([]admin.CapsuleInfo, error) {
+	var all []admin.CapsuleInfo
+	req := &admin.Request{Op: admin.OpCapsules, Rows: admin.MaxRows}
+	for len(all) < maxListed {
+		var page admin.Capsules
+		if err := c.AskZone(ctx, z, req, &page); err != nil {
+			return nil, err
+		}
+		all = append(all, page.Capsules...)
+		if page.Next == nil {
+			break
+		}
+		req.After = page.Next[:]
+	}
+	return all, nil
+}
+
+func printCapsules(cmd *cobra.Command, asJSON bool, all []admin.CapsuleInfo) error {
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), all)
+	}
+	tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "STATUS\tSEGMENT\tCAPSULE\tAUTHOR")
+	for _, i := range all {
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\n", i.Status, i.Segment, i.ID, i.Author)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+func newZoneCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "zone",
+		Short: "Found a zone, administer it, and use its data as its owner",
+		Long: `Commands that talk to a node take --node MULTIADDR (or $KITWORK_NODE) and --identity FILE
+(or $KITWORK_KEY). What changes a zone's policy, credits, namespaces or voters is signed by the
+zone's root keys (--root FILE, repeated for zones that want several; default: the identity) and
+checked by every voter.`,
+	}
+	asGroup(cmd)
+	for _, construct := range []func() *cobra.Command{
+		newZoneInitCmd, newZoneTrustCmd, newZoneGrantCmd, newZoneStatusCmd,
+		newZonePolicyCmd, newZoneCreditCmd, newZoneNamespaceCmd, newZoneAccountsCmd, newZoneWorkersCmd, newZoneLedgerCmd,
+		newZonePutCmd, newZoneDeleteCmd, newZoneGetCmd, newZoneScanCmd,
+		newZoneAddCmd, newZoneRemoveCmd, newZoneTransferCmd, newZoneDrainCmd,
+	} {
+		cmd.AddCommand(construct())
+	}
+	return cmd
+}
+
+// target is the node and the zone that a command is about.
+type target struct {
+	node     string
+	identity string
+	zone     string
+	asJSON   bool
+	timeout  time.Duration
+	roots    []string
+}
+
+func (t *target) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&t.node, "node", os.Getenv(sdk.EnvNode), "`multiaddr` of any voter (default $"+sdk.EnvNode+")")
+	fl.StringVar(&t.identity, "identity", os.Getenv(sdk.EnvKey), "key `file` to ask as (default $"+sdk.EnvKey+")")
+	fl.DurationVar(&t.timeout, "timeout", 30*time.Second, "give up after this long")
+	addJSON(cmd, &t.asJSON)
+}
+
+func (t *target) zoneFlag(cmd *cobra.Command) {
+	t.flags(cmd)
+	cmd.Flags().StringVar(&t.zone, "zone", "", "`name or ID` of the zone (default: the only one that the node serves)")
+}
+
+func (t *target) rootFlag(cmd *cobra.Command) {
+	t.zoneFlag(cmd)
+	cmd.Flags().StringArrayVar(&t.roots, "root", nil, "key `file` of a zone root to sign with (repeat it; default: the identity)")
+}
+
+// dial connects. Without an identity it asks as somebody whom nobody knows.
+func (t *target) dial(ctx context.Context, cmd *cobra.Command) (*admin.Client, error) {
+	if t.node == "" {
+		return nil, usageError(cmd, "which node? --node MULTIADDR, or set %s", sdk.EnvNode)
+	}
+	id, err := t.load()
+	if err != nil {
+		return nil, err
+	}
+	return admin.Dial(ctx, t.node, id)
+}
+
+func (t *target) load() (*capsule.Identity, error) {
+	if t.identity == "" {
+		return capsule.NewIdentity(rand.Reader)
+	}
+	return capsule.LoadIdentity(t.identity)
+}
+
+// run connects, finds the zone and calls fn within the time given.
+func (t *target) run(cmd *cobra.Command, fn func(ctx context.Context, c *admin.Client, z *admin.Zone) error) error {
+	ctx, cancel := context.WithTimeoutCause(cmd.Context(), t.timeout, fmt.Errorf("no answer within %s", t.timeout))
+	defer cancel()
+	c, err := t.dial(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	z, err := t.find(ctx, c)
+	if err != nil {
+		return err
+	}
+	return fn(ctx, c, z)
+}
+
+func (t *target) find(ctx context.Context, c *admin.Client) (*admin.Zone, error) {
+	zones, err := c.Zones(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if t.zone == "" {
+		if len(zones) == 1 {
+			return &zones[0], nil
+		}
+		return nil, fmt.Errorf("the node serves %d zones; say which one with --zone, or ask a voter of it", len(zones))
+	}
+	id, err := capsule.ParseZoneID(t.zone)
+	if err != nil {
+		book, err := openBook()
+		if err != nil {
+			return nil, err
+		}
+		if id, err = book.Zone(t.zone); err != nil {
+			return nil, err
+		}
+	}
+	for i := range zones {
+		if zones[i].ID == id {
+			return &zones[i], nil
+		}
+	}
+	return nil, fmt.Errorf("the node does not serve zone %s; ask one of its voters", id)
+}
+
+// openBook is the book of trusted zones that the sdk uses too.
+func openBook() (*sdk.Book, error) {
+	dir := os.Getenv(sdk.EnvZones)
+	if dir == "" {
+		config, err := os.UserConfigDir()
+		if err != nil {
+			return nil, fmt.Errorf("no folder for the book of zones: %w; set %s", err, sdk.EnvZones)
+		}
+		dir = filepath.Join(config, "kitwork")
+	}
+	return sdk.OpenBook(dir)
+}
+
+// rootKeys loads who signs.
+func (t *target) rootKeys(c *admin.Client) ([]*capsule.Identity, error) {
+	if len(t.roots) == 0 {
+		return []*capsule.Identity{c.Identity()}, nil
+	}
+	var ids []*capsule.Identity
+	for _, name := range t.roots {
+		id, err := capsule.LoadIdentity(name)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+// sign makes an act of administration with the next number.
+func (t *target) sign(ctx context.Context, c *admin.Client, z *admin.Zone, op cert.Op, body any) (*cert.SignedAdmin, error) {
+	ids, err := t.rootKeys(c)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.SignAct(ctx, z, op, body, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("%w; name the zone's root keys with --root", err)
+	}
+	return s, nil
+}
+
+// act has the zone's roots do something.
+func (t *target) act(cmd *cobra.Command, op cert.Op, body any, done string) error {
+	return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+		s, err := t.sign(ctx, c, z, op, body)
+		if err != nil {
+			return err
+		}
+		command, err := machine.NewAdmin(s)
+		if err != nil {
+			return err
+		}
+		rep, err := c.Command(ctx, z, command)
+		if err != nil {
+			return judged(err)
+		}
+		return t.done(cmd, rep.Index, done)
+	})
+}
+
+func (t *target) done(cmd *cobra.Command, index uint64, text string) error {
+	if t.asJSON {
+		return printJSON(cmd.OutOrStdout(), admin.Done{Index: index})
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), text)
+	return err
+}
+
+// judged gives a refusal its exit status.
+func judged(err error) error {
+	if admin.Refused(err) {
+		return withStatus(statusRefused, err)
+	}
+	return err
+}
+
+// list asks the zone and prints what comes, as JSON or with fn.
+func list[T any](t *target, cmd *cobra.Command, req *admin.Request, fn func(*T) error) error {
+	return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+		out := new(T)
+		if err := c.AskZone(ctx, z, req, out); err != nil {
+			return judged(err)
+		}
+		if t.asJSON {
+			return printJSON(cmd.OutOrStdout(), out)
+		}
+		return fn(out)
+	})
+}

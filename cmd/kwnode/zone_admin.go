@@ -1,0 +1,409 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+func newZoneStatusCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Say how a zone stands: leader, voters, log, troubles",
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+				st, err := c.Status(ctx, z)
+				if err != nil {
+					return err
+				}
+				if t.asJSON {
+					return printJSON(cmd.OutOrStdout(), st)
+				}
+				return printStatus(cmd.OutOrStdout(), st)
+			})
+		},
+	}
+	t.zoneFlag(cmd)
+	return cmd
+}
+
+func printStatus(w io.Writer, st *admin.ZoneStatus) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	row := func(k string, format string, args ...any) {
+		fmt.Fprintf(tw, "%s\t%s\n", k, fmt.Sprintf(format, args...))
+	}
+	row("zone", "%s", st.Zone)
+	leader := "none known: no decision until a quorum of voters is up"
+	if !st.Leader.IsZero() {
+		leader = st.Leader.String()
+	}
+	row("leader", "%s", leader)
+	row("seen by", "%s (%s, term %d)", st.Self, st.State, st.Term)
+	row("epoch", "%d.%d: %d voters, %d sign a decision", st.Generation, st.Epoch, len(st.Voters), st.Quorum)
+	for _, m := range st.Members {
+		role := "learner"
+		if m.Voter {
+			role = "voter"
+		}
+		row(role, "%s", m.Key)
+	}
+	row("log", "applied %d, committed %d, signed %d", st.Applied, st.Committed, st.Signed)
+	row("time", "%s", time.UnixMilli(int64(st.Time)).UTC().Format(time.RFC3339))
+	row("capsules", "%d live, %d queued, %d ended", st.Live, st.Queued, st.Ended)
+	row("workers", "%d with %d free slots", st.Workers, st.FreeSlots)
+	for _, trouble := range [][2]string{{"time stands", st.TimeError}, {"not signing", st.SignerError}, {"stopped", st.Error}} {
+		if trouble[1] != "" {
+			row(trouble[0], "%s", trouble[1])
+		}
+	}
+	if st.Dev {
+		row("caution", "fewer than three voters: this zone survives no fault")
+	}
+	return tw.Flush()
+}
+
+func newZonePolicyCmd() *cobra.Command {
+	var t target
+	var file string
+	cmd := &cobra.Command{
+		Use:   "policy",
+		Short: "Show the zone's prices, bounds and periods, or set them",
+		Example: `  kwnode zone policy > policy.json
+  kwnode zone policy --set policy.json --root root.key`,
+		Args: wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" {
+				return list(&t, cmd, &admin.Request{Op: admin.OpPolicy}, func(p *machine.Policy) error { return printJSON(cmd.OutOrStdout(), p) })
+			}
+			b, err := readInput(cmd, file, 1<<16)
+			if err != nil {
+				return err
+			}
+			p := new(machine.Policy)
+			d := json.NewDecoder(bytes.NewReader(b))
+			d.DisallowUnknownFields()
+			if err := d.Decode(p); err != nil {
+				return fmt.Errorf("%s: %w; begin with what kwnode zone policy prints", file, err)
+			}
+			return t.act(cmd, cert.OpPolicy, p, "the policy is set")
+		},
+	}
+	t.rootFlag(cmd)
+	cmd.Flags().StringVar(&file, "set", "", "JSON `file` with the new policy")
+	return cmd
+}
+
+func newZoneCreditCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:     "credit KEY AMOUNT",
+		Short:   "Mint credits for an account",
+		Example: `  kwnode zone credit me.key 1000000000 --root root.key`,
+		Args:    wantArgs("KEY", "AMOUNT"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			k, err := publicKey(args[0])
+			if err != nil {
+				return err
+			}
+			n, err := strconv.ParseUint(args[1], 10, 62)
+			if err != nil || n == 0 {
+				return usageError(cmd, "amount %q: want a number from 1 to 2^62", args[1])
+			}
+			return t.act(cmd, cert.OpCredit, &machine.Credit{Account: k, Amount: n}, fmt.Sprintf("%s has %d credits more", k, n))
+		},
+	}
+	t.rootFlag(cmd)
+	return cmd
+}
+
+func newZoneNamespaceCmd() *cobra.Command {
+	var t target
+	var quota uint64
+	cmd := &cobra.Command{
+		Use:   "namespace [NAME OWNER]",
+		Short: "List namespaces, or give one to an owner",
+		Long: `Without arguments: the namespaces that you own, or all for a root of the zone. With them: creates
+a namespace, or changes its owner and quota. The owner pays rent for the quota.`,
+		Example: `  kwnode zone namespace notes me.key --quota 1000000 --root root.key`,
+		Args:    cobra.MaximumNArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			switch len(args) {
+			case 0:
+				return list(&t, cmd, &admin.Request{Op: admin.OpNamespaces, Rows: admin.MaxRows}, func(l *[]admin.NamespaceInfo) error {
+					tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+					fmt.Fprintln(tw, "NAME\tUSED\tQUOTA\tOWNER")
+					for _, n := range *l {
+						fmt.Fprintf(tw, "%s\t%d\t%d\t%s\n", n.Name, n.Used, n.Quota, n.Owner)
+					}
+					return tw.Flush()
+				})
+			case 2:
+				k, err := publicKey(args[1])
+				if err != nil {
+					return err
+				}
+				return t.act(cmd, cert.OpNamespace, &machine.GiveNamespace{Name: args[0], Owner: k, Quota: quota}, fmt.Sprintf("namespace %s belongs to %s", args[0], k))
+			}
+			return usageError(cmd, "want NAME OWNER, or nothing")
+		},
+	}
+	t.rootFlag(cmd)
+	cmd.Flags().Uint64Var(&quota, "quota", 16<<20, "`bytes` of keys and values that it may hold")
+	return cmd
+}
+
+func newZoneAccountsCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "accounts",
+		Short: "Show your account, or all of them for a root of the zone",
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return list(&t, cmd, &admin.Request{Op: admin.OpAccounts, Rows: admin.MaxRows}, func(l *[]admin.AccountInfo) error {
+				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(tw, "AVAILABLE\tHELD\tKEY")
+				for _, a := range *l {
+					fmt.Fprintf(tw, "%d\t%d\t%s\n", a.Available, a.Held, a.Key)
+				}
+				return tw.Flush()
+			})
+		},
+	}
+	t.zoneFlag(cmd)
+	return cmd
+}
+
+func newZoneWorkersCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "workers",
+		Short: "List the zone's workers and what they hold",
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return list(&t, cmd, &admin.Request{Op: admin.OpWorkers, Rows: admin.MaxRows}, func(l *[]admin.WorkerInfo) error {
+				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(tw, "SLOTS\tUSED\tPAGES\tUSED\tSTATE\tKEY")
+				for _, i := range *l {
+					state := "ready"
+					switch {
+					case i.Drain:
+						state = "draining"
+					case i.Suspect:
+						state = "suspect"
+					}
+					fmt.Fprintf(tw, "%d\t%d\t%d\t%d\t%s\t%s\n", i.Slots, i.Used, i.Pages, i.UsedPages, state, i.Key)
+				}
+				return tw.Flush()
+			})
+		},
+	}
+	t.zoneFlag(cmd)
+	return cmd
+}
+
+func newZoneLedgerCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "ledger",
+		Short: "Show what other zones owe this one, and what it owes them",
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return list(&t, cmd, &admin.Request{Op: admin.OpLedger, Rows: admin.MaxRows}, func(l *[]admin.PeerInfo) error {
+				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+				fmt.Fprintln(tw, "SENT\tRECEIVED\tCAP\tFROZEN\tZONE")
+				for _, p := range *l {
+					fmt.Fprintf(tw, "%d\t%d\t%d\t%v\t%s\n", p.Sent, p.Received, p.Cap, p.Frozen, p.Zone)
+				}
+				return tw.Flush()
+			})
+		},
+	}
+	t.zoneFlag(cmd)
+	return cmd
+}
+
+func newZoneAddCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "add MULTIADDR",
+		Short: "Make a running node a voter of the zone",
+		Long: `The node at MULTIADDR runs with this zone's --genesis and --vote. It first gets the log without
+a vote; when it has caught up, roots and present voters sign the next epoch, with it as a voter.`,
+		Example: `  kwnode zone add /ip4/127.0.0.1/tcp/7404 --root root.key`,
+		Args:    wantArgs("MULTIADDR"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+				k, err := c.Connect(ctx, args[0])
+				if err != nil {
+					return fmt.Errorf("reach the new voter: %w", err)
+				}
+				if err := catchUp(ctx, cmd, c, z, k); err != nil {
+					return err
+				}
+				return t.changeVoters(ctx, cmd, c, z, func(keys []capsule.Key) ([]capsule.Key, error) {
+					if slices.Contains(keys, k) {
+						return nil, fmt.Errorf("%s is a voter already", k)
+					}
+					return append(keys, k), nil
+				}, fmt.Sprintf("%s is a voter", k))
+			})
+		},
+	}
+	t.rootFlag(cmd)
+	return cmd
+}
+
+// catchUp lets a newcomer have the log, and waits until it has it.
+func catchUp(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, k capsule.Key) error {
+	st, err := c.Status(ctx, z)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(st.Voters, k) {
+		return fmt.Errorf("%s is a voter already", k)
+	}
+	var mine admin.ZoneStatus
+	if err := c.Ask(ctx, k, &admin.Request{Op: admin.OpStatus, Zone: z.ID}, &mine); err != nil {
+		return fmt.Errorf("the newcomer: %w; start it with this zone's --genesis and --vote", err)
+	}
+	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpLearner, Peer: k}, new(admin.Done)); err != nil {
+		return judged(err)
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for mine.Applied < st.Applied {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the newcomer has applied %d of %d entries; run the command again, it goes on from there", context.Cause(ctx), mine.Applied, st.Applied)
+		case <-tick.C:
+		}
+		if err := c.Ask(ctx, k, &admin.Request{Op: admin.OpStatus, Zone: z.ID}, &mine); err != nil {
+			fmt.Fprintln(cmd.ErrOrStderr(), "kwnode: the newcomer:", err)
+		}
+	}
+	return nil
+}
+
+// changeVoters signs and proposes the next epoch.
+func (t *target) changeVoters(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, next func([]capsule.Key) ([]capsule.Key, error), done string) error {
+	st, err := c.Status(ctx, z)
+	if err != nil {
+		return err
+	}
+	keys, err := next(slices.Clone(st.Voters))
+	if err != nil {
+		return withStatus(statusRefused, err)
+	}
+	slices.SortFunc(keys, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })
+	act, err := t.sign(ctx, c, z, cert.OpEpoch, &cert.Epoch{V: cert.Version, Number: st.Epoch + 1, Voters: keys})
+	if err != nil {
+		return err
+	}
+	act.Voters = []cert.IndexSig{}
+	b, err := capsule.Marshal(act)
+	if err != nil {
+		return err
+	}
+	var d admin.Done
+	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpVoters, Act: b}, &d); err != nil {
+		return judged(err)
+	}
+	return t.done(cmd, d.Index, done)
+}
+
+func newZoneRemoveCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "remove KEY",
+		Short: "Vote a node out of the zone",
+		Long: `The remaining voters must be enough to go on: at least three, and most of the present ones must
+be up to sign. The node may be dead; if it lives, it stops voting.`,
+		Args: wantArgs("KEY"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			k, err := publicKey(args[0])
+			if err != nil {
+				return err
+			}
+			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+				return t.changeVoters(ctx, cmd, c, z, func(keys []capsule.Key) ([]capsule.Key, error) {
+					i := slices.Index(keys, k)
+					if i < 0 {
+						return nil, fmt.Errorf("%s is no voter of the zone", k)
+					}
+					if len(keys) <= 3 && !z.Genesis.Dev {
+						return nil, fmt.Errorf("%d voters would remain, who survive no crash; add one first", len(keys)-1)
+					}
+					return slices.Delete(keys, i, i+1), nil
+				}, fmt.Sprintf("%s is no voter any more", k))
+			})
+		},
+	}
+	t.rootFlag(cmd)
+	return cmd
+}
+
+func newZoneTransferCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "transfer [KEY]",
+		Short: "Hand the leadership to another voter, before maintenance",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var k capsule.Key
+			if len(args) == 1 {
+				var err error
+				if k, err = publicKey(args[0]); err != nil {
+					return err
+				}
+			}
+			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+				if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpTransfer, Peer: k}, new(admin.Done)); err != nil {
+					return judged(err)
+				}
+				return t.done(cmd, 0, "the leadership has moved")
+			})
+		},
+	}
+	t.zoneFlag(cmd)
+	return cmd
+}
+
+func newZoneDrainCmd() *cobra.Command {
+	var t target
+	cmd := &cobra.Command{
+		Use:   "drain",
+		Short: "Have the workers of a node give back what they run and take no more",
+		Long:  `Asks the node at --node as its operator: --identity is the node's own key, or one that it started with as --operator.`,
+		Args:  wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
+			defer cancel()
+			c, err := t.dial(ctx, cmd)
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if err := c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpDrain}, new(admin.Done)); err != nil {
+				return judged(err)
+			}
+			return t.done(cmd, 0, "drained")
+		},
+	}
+	t.flags(cmd)
+	return cmd
+}

@@ -1,0 +1,661 @@
+package proc
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// Options shape a network. Each zone has voters, workers and nothing in common with the others.
+type Options struct {
+	Binary    string // of kwnode
+	Dir       string // that becomes the network's, or is one already: it continues then, and what follows is ignored
+	Zones     int
+	Voters    int
+	Workers   int
+	Slots     uint32
+	Heartbeat time.Duration
+	Interp    bool
+	// Namespaces of every zone, owned by the client.
+	Namespaces []string
+	// Progress is told what happens.
+	Progress func(format string, args ...any)
+}
+
+// Files of a network, below its folder.
+const (
+	stateFile  = "net.json"
+	RootKey    = "root.key"
+	ClientKey  = "client.key"
+	GrantsFile = "client.grants"
+	BookDir    = "zones"
+)
+
+// State is what a network's folder says of it.
+type State struct {
+	Zones   []ZoneState `json:"zones"`
+	Nodes   []NodeState `json:"nodes"`
+	Ready   bool        `json:"ready"` // it was furnished once
+	Control string      `json:"control,omitempty"`
+	Token   string      `json:"token,omitempty"`
+}
+
+// ZoneState is one zone.
+type ZoneState struct {
+	Name    string         `json:"name"`
+	ID      capsule.ZoneID `json:"id"`
+	Genesis string         `json:"genesis"`
+}
+
+// NodeState is one node.
+type NodeState struct {
+	Name string      `json:"name"`
+	Zone string      `json:"zone"`
+	Key  capsule.Key `json:"key"`
+	Addr string      `json:"addr"` // multiaddr with the peer ID
+	Vote bool        `json:"vote"`
+	PID  int         `json:"pid,omitempty"`
+	// Status is running, stopped (killed or ended) or paused.
+	Status string `json:"status"`
+}
+
+// Net is a network that runs as children of this process.
+type Net struct {
+	opt Options
+
+	mu    sync.Mutex // guards what follows
+	state State
+	procs map[string]*process
+	spawn chan func() // runs on the thread that is the children's parent
+	done  chan struct{}
+	wg    sync.WaitGroup
+	ctl   *control
+}
+
+type process struct {
+	cmd   *exec.Cmd
+	stdin io.Closer
+	ended chan struct{}
+	ready chan struct{}
+}
+
+// Up starts a network and waits until it works.
+func Up(ctx context.Context, o Options) (n *Net, err error) {
+	if o.Progress == nil {
+		o.Progress = func(string, ...any) {}
+	}
+	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	n = &Net{opt: o, procs: map[string]*process{}, spawn: make(chan func()), done: make(chan struct{})}
+	if err := n.load(); err != nil {
+		return nil, err
+	}
+	n.wg.Go(n.parent)
+	defer func() {
+		if err != nil {
+			n.Close()
+			n = nil
+		}
+	}()
+	if n.ctl, err = serveControl(n); err != nil {
+		return n, err
+	}
+	for _, s := range n.State().Nodes {
+		o.Progress("start %s", s.Name)
+		if err := n.Start(ctx, s.Name); err != nil {
+			return n, err
+		}
+	}
+	for _, z := range n.State().Zones {
+		if err := n.furnish(ctx, z); err != nil {
+			return n, fmt.Errorf("zone %s: %w", z.Name, err)
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state.Ready = true
+	return n, n.save()
+}
+
+// load reads the folder, or makes everything that a new network needs.
+func (n *Net) load() error {
+	st, err := ReadState(n.opt.Dir)
+	if err == nil {
+		if st.Control != "" && alive(st) {
+			return fmt.Errorf("a network runs in %s already; end it with kwnode testnet down", n.opt.Dir)
+		}
+		n.state = *st
+		for i := range n.state.Nodes {
+			n.state.Nodes[i].PID, n.state.Nodes[i].Status = 0, "stopped"
+		}
+		return nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return n.create()
+}
+
+// ReadState reads what a network's folder says.
+func ReadState(dir string) (*State, error) {
+	b, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return nil, err
+	}
+	st := new(State)
+	if err := json.Unmarshal(b, st); err != nil {
+		return nil, fmt.Errorf("%s: %w; remove the folder to begin anew", filepath.Join(dir, stateFile), err)
+	}
+	return st, nil
+}
+
+// save writes the state. n.mu is held.
+func (n *Net) save() error {
+	b, err := json.MarshalIndent(&n.state, "", "  ")
+	if err != nil {
+		return err
+	}
+	name := filepath.Join(n.opt.Dir, stateFile)
+	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(name+".new", name)
+}
+
+// State is a copy of how the network stands.
+func (n *Net) State() State {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	st := n.state
+	st.Zones, st.Nodes = slices.Clone(st.Zones), slices.Clone(st.Nodes)
+	return st
+}
+
+func (n *Net) path(parts ...string) string {
+	return filepath.Join(append([]string{n.opt.Dir}, parts...)...)
+}
+
+// draw makes a key and its file.
+func (n *Net) draw(parts ...string) (*capsule.Identity, error) {
+	id, err := capsule.NewIdentity(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	name := n.path(parts...)
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return nil, err
+	}
+	return id, id.Save(name)
+}
+
+// create draws keys, founds the zones and writes every node's configuration.
+func (n *Net) create() error {
+	root, err := n.draw(RootKey)
+	if err != nil {
+		return err
+	}
+	client, err := n.draw(ClientKey)
+	if err != nil {
+		return err
+	}
+	book, err := sdk.OpenBook(n.path(BookDir))
+	if err != nil {
+		return err
+	}
+	var rights []capsule.Chain
+	for i := range n.opt.Zones {
+		name := fmt.Sprintf("zone-%d", i)
+		if i == 0 {
+			name = "home"
+		}
+		z, err := n.createZone(name, root)
+		if err != nil {
+			return err
+		}
+		if err := book.Trust(name, z.ID); err != nil {
+			return err
+		}
+		chain, err := root.Delegate(nil, grant(z.ID, client.Key(),
+			capsule.Cap{Resource: "event/*", Ability: capsule.Emit},
+			capsule.Cap{Resource: "kv/*", Ability: capsule.Read | capsule.Write | capsule.Delete | capsule.Export}))
+		if err != nil {
+			return err
+		}
+		rights = append(rights, chain)
+	}
+	if err := sdk.SaveGrants(n.path(GrantsFile), rights); err != nil {
+		return err
+	}
+	return n.save()
+}
+
+func grant(z capsule.ZoneID, to capsule.Key, caps ...capsule.Cap) capsule.Grant {
+	return capsule.Grant{
+		Audience: to, Subject: z, Caps: caps, Gas: 1 << 50, NotBefore: 1,
+		Expires: uint64(time.Now().Add(365 * 24 * time.Hour).UnixMilli()),
+	}
+}
+
+func (n *Net) createZone(name string, root *capsule.Identity) (ZoneState, error) {
+	g := &cert.Genesis{
+		V: cert.Version, Dev: n.opt.Voters < 3, Roots: []capsule.Key{root.Key()}, MeterVersion: 1,
+		Thresholds: cert.Thresholds{Policy: 1, Mint: 1, Membership: 1, Recover: 1},
+	}
+	if _, err := rand.Read(g.Nonce[:]); err != nil {
+		return ZoneState{}, err
+	}
+	z := ZoneState{Name: name, Genesis: n.path(name + ".genesis")}
+	var nodes []NodeState
+	for i := range n.opt.Voters + n.opt.Workers {
+		s := NodeState{Name: fmt.Sprintf("%s-voter-%d", name, i), Zone: name, Vote: true, Status: "stopped"}
+		if i >= n.opt.Voters {
+			s.Name, s.Vote = fmt.Sprintf("%s-worker-%d", name, i-n.opt.Voters), false
+		}
+		id, err := n.draw(s.Name, "node.key")
+		if err != nil {
+			return z, err
+		}
+		port, err := freePort()
+		if err != nil {
+			return z, err
+		}
+		s.Key = id.Key()
+		s.Addr = fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", port, id.Key().PeerID())
+		if s.Vote {
+			g.Voters = append(g.Voters, id.Key())
+		}
+		nodes = append(nodes, s)
+	}
+	slices.SortFunc(g.Voters, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })
+	b, err := g.Bytes()
+	if err != nil {
+		return z, err
+	}
+	z.ID = capsule.ZoneID(capsule.Sum(b))
+	if err := os.WriteFile(z.Genesis, b, 0o600); err != nil {
+		return z, err
+	}
+	for _, s := range nodes {
+		if err := n.configure(z, s, nodes, root); err != nil {
+			return z, err
+		}
+	}
+	n.state.Zones = append(n.state.Zones, z)
+	n.state.Nodes = append(n.state.Nodes, nodes...)
+	return z, nil
+}
+
+// configure writes a node's configuration.
+func (n *Net) configure(z ZoneState, s NodeState, all []NodeState, root *capsule.Identity) error {
+	listen, _, _ := strings.Cut(s.Addr, "/p2p/")
+	c := &Config{
+		Identity: "node.key", Dir: "data", Listen: []string{listen}, Operators: []string{root.Key().String()}, Interp: n.opt.Interp,
+		Zones: []Zone{{Genesis: filepath.Join("..", filepath.Base(z.Genesis)), Vote: s.Vote}}, Log: "text",
+	}
+	if n.opt.Heartbeat > 0 {
+		c.Heartbeat = n.opt.Heartbeat.String()
+	}
+	for _, other := range all {
+		if other.Vote && other.Name != s.Name {
+			c.Peers = append(c.Peers, other.Addr)
+		}
+	}
+	if !s.Vote {
+		w, err := n.draw(s.Name, "worker.key")
+		if err != nil {
+			return err
+		}
+		chain, err := root.Delegate(nil, grant(z.ID, w.Key(), capsule.Cap{Resource: machine.ResourceWorker, Ability: capsule.Write}))
+		if err != nil {
+			return err
+		}
+		if err := sdk.SaveGrants(n.path(s.Name, "worker.grants"), []capsule.Chain{chain}); err != nil {
+			return err
+		}
+		c.Zones[0].Work = &Work{Identity: "worker.key", Grants: "worker.grants", Slots: n.opt.Slots}
+	}
+	return c.save(n.path(s.Name, "node.json"))
+}
+
+// freePort is a port that nobody uses now. It stays the node's, so that it is found again after a restart.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+// parent runs what is sent to it on one thread until the network closes: Linux kills a child when the thread that began
+// it ends, whatever the process still does.
+func (n *Net) parent() {
+	runtime.LockOSThread()
+	for {
+		select {
+		case fn := <-n.spawn:
+			fn()
+		case <-n.done:
+			return
+		}
+	}
+}
+
+// on runs fn on the parent's thread.
+func (n *Net) on(fn func() error) error {
+	res := make(chan error, 1)
+	select {
+	case n.spawn <- func() { res <- fn() }:
+		return <-res
+	case <-n.done:
+		return errClosed
+	}
+}
+
+var errClosed = errors.New("the network is closed")
+
+// node returns a node's state. n.mu is held.
+func (n *Net) node(name string) (*NodeState, error) {
+	var names []string
+	for i := range n.state.Nodes {
+		if n.state.Nodes[i].Name == name {
+			return &n.state.Nodes[i], nil
+		}
+		names = append(names, n.state.Nodes[i].Name)
+	}
+	return nil, fmt.Errorf("no node is called %q; there are %s", name, strings.Join(names, ", "))
+}
+
+// Start starts a node that doesn't run, and waits until it is ready.
+func (n *Net) Start(ctx context.Context, name string) error {
+	n.mu.Lock()
+	s, err := n.node(name)
+	if err == nil && n.procs[name] != nil {
+		err = fmt.Errorf("%s runs already", name)
+	}
+	if err != nil {
+		n.mu.Unlock()
+		return err
+	}
+	p, err := n.launch(name)
+	if err == nil {
+		n.procs[name], s.PID, s.Status = p, p.cmd.Process.Pid, "running"
+		err = n.save()
+	}
+	n.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.ready:
+		return nil
+	case <-p.ended:
+		return fmt.Errorf("%s ended at once; see %s", name, n.path(name, "log"))
+	case <-ctx.Done():
+		return fmt.Errorf("wait for %s to be ready: %w; see %s", name, ctx.Err(), n.path(name, "log"))
+	}
+}
+
+// launch starts the process. n.mu is held.
+func (n *Net) launch(name string) (*process, error) {
+	logFile, err := os.OpenFile(n.path(name, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer logFile.Close() // the child has its own
+	cmd := exec.Command(n.opt.Binary, "start", "--config", n.path(name, "node.json"), "--until-eof")
+	cmd.Stderr = logFile
+	cmd.SysProcAttr = dieWithParent()
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := n.on(cmd.Start); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, stdin: stdin, ended: make(chan struct{}), ready: make(chan struct{})}
+	n.wg.Go(func() {
+		said := false
+		for lines := bufio.NewScanner(stdout); lines.Scan(); {
+			if !said && strings.HasPrefix(lines.Text(), "ready ") {
+				said = true
+				close(p.ready)
+			}
+		}
+		_ = cmd.Wait()
+		n.mu.Lock()
+		if n.procs[name] == p {
+			delete(n.procs, name)
+			if s, err := n.node(name); err == nil {
+				s.PID, s.Status = 0, "stopped"
+				_ = n.save()
+			}
+		}
+		n.mu.Unlock()
+		close(p.ended)
+	})
+	return p, nil
+}
+
+func (n *Net) running(name string) (*process, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, err := n.node(name); err != nil {
+		return nil, err
+	}
+	p := n.procs[name]
+	if p == nil {
+		return nil, fmt.Errorf("%s does not run", name)
+	}
+	return p, nil
+}
+
+// Kill ends a node without warning, as a power cut does.
+func (n *Net) Kill(name string) error {
+	p, err := n.running(name)
+	if err != nil {
+		return err
+	}
+	if err := p.cmd.Process.Kill(); err != nil {
+		return err
+	}
+	<-p.ended
+	return nil
+}
+
+// stopTime is how long a node may take to end in order.
+const stopTime = 30 * time.Second
+
+// Stop has a node drain and end.
+func (n *Net) Stop(name string) error {
+	p, err := n.running(name)
+	if err != nil {
+		return err
+	}
+	p.stop()
+	return nil
+}
+
+func (p *process) stop() {
+	_ = resume(p.cmd.Process)
+	p.stdin.Close()
+	t := time.NewTimer(stopTime)
+	defer t.Stop()
+	select {
+	case <-p.ended:
+	case <-t.C:
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	}
+}
+
+// Restart stops a node, if it runs, and starts it again.
+func (n *Net) Restart(ctx context.Context, name string) error {
+	if p, err := n.running(name); err == nil {
+		p.stop()
+	}
+	return n.Start(ctx, name)
+}
+
+// Pause stops a node's clock, as a virtual machine that is suspended; Resume lets it go on.
+func (n *Net) Pause(name string) error { return n.signal(name, "paused", pause) }
+
+// Resume ends a pause.
+func (n *Net) Resume(name string) error { return n.signal(name, "running", resume) }
+
+func (n *Net) signal(name, status string, send func(*os.Process) error) error {
+	p, err := n.running(name)
+	if err != nil {
+		return err
+	}
+	if err := send(p.cmd.Process); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s, err := n.node(name); err == nil {
+		s.Status = status
+	}
+	return n.save()
+}
+
+// Close stops every node, workers first, and waits for them.
+func (n *Net) Close() error {
+	if n.ctl != nil {
+		n.ctl.close()
+	}
+	for _, vote := range []bool{false, true} {
+		var wg sync.WaitGroup
+		for _, s := range n.State().Nodes {
+			if p, err := n.running(s.Name); err == nil && s.Vote == vote {
+				wg.Go(p.stop)
+			}
+		}
+		wg.Wait()
+	}
+	close(n.done)
+	n.wg.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state.Control, n.state.Token = "", ""
+	return n.save()
+}
+
+// furnish waits until a zone decides, gives the client credits and namespaces, and waits for the workers.
+func (n *Net) furnish(ctx context.Context, z ZoneState) error {
+	root, err := capsule.LoadIdentity(n.path(RootKey))
+	if err != nil {
+		return err
+	}
+	st := n.State()
+	var first NodeState
+	workers := 0
+	for _, s := range st.Nodes {
+		switch {
+		case s.Zone != z.Name:
+		case !s.Vote:
+			workers++
+		case first.Name == "":
+			first = s
+		}
+	}
+	c, err := admin.Dial(ctx, first.Addr, root)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	zones, err := c.Zones(ctx)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(zones, func(x admin.Zone) bool { return x.ID == z.ID })
+	if i < 0 {
+		return fmt.Errorf("%s does not serve the zone", first.Name)
+	}
+	n.opt.Progress("zone %s elects a leader", z.Name)
+	if !st.Ready {
+		if err := n.endow(ctx, c, &zones[i], root); err != nil {
+			return err
+		}
+	}
+	n.opt.Progress("zone %s waits for its workers", z.Name)
+	return n.await(ctx, c, &zones[i], workers)
+}
+
+func (n *Net) endow(ctx context.Context, c *admin.Client, z *admin.Zone, root *capsule.Identity) error {
+	client, err := capsule.LoadIdentity(n.path(ClientKey))
+	if err != nil {
+		return err
+	}
+	if err := c.Act(ctx, z, cert.OpCredit, &machine.Credit{Account: client.Key(), Amount: 1 << 50}, root); err != nil {
+		return err
+	}
+	for _, name := range n.opt.Namespaces {
+		if err := c.Act(ctx, z, cert.OpNamespace, &machine.GiveNamespace{Name: name, Owner: client.Key(), Quota: 64 << 20}, root); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Net) await(ctx context.Context, c *admin.Client, z *admin.Zone, workers int) error {
+	t := time.NewTicker(50 * time.Millisecond)
+	defer t.Stop()
+	for {
+		st, err := c.Status(ctx, z)
+		if err != nil {
+			return err
+		}
+		if int(st.Workers) >= workers && !st.Leader.IsZero() {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d workers have registered: %w", st.Workers, workers, ctx.Err())
+		case <-t.C:
+		}
+	}
+}
+
+// Env is what a client's environment needs, in the order in which it is shown.
+func Env(dir string, st *State) [][2]string {
+	var addr string
+	for _, s := range st.Nodes {
+		if s.Vote {
+			addr = s.Addr
+			break
+		}
+	}
+	return [][2]string{
+		{sdk.EnvNode, addr}, {sdk.EnvKey, filepath.Join(dir, ClientKey)},
+		{sdk.EnvZones, filepath.Join(dir, BookDir)}, {sdk.EnvGrants, filepath.Join(dir, GrantsFile)},
+	}
+}
