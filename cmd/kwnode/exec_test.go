@@ -90,7 +90,7 @@ func TestValues(t *testing.T) {
 		{wasm.F32, "nan", `"7fc00000"`}, {wasm.F32, "-nan:0x1", `"ff800001"`}, {wasm.F32, "nan:0x7fffff", `"7fffffff"`}, {wasm.F32, "nan:0x800000", "!"},
 		{wasm.F32, "nan:0x0", "!"}, {wasm.F32, "1e39", "!"}, {wasm.F32, "infinity", "!"}, {wasm.F32, "16777217", `"4b800000"`}, {wasm.F32, ".5", `"3f000000"`},
 		{wasm.F64, "0.1", `"3fb999999999999a"`}, {wasm.F64, "nan:0xfffffffffffff", `"7fffffffffffffff"`}, {wasm.F64, "0x1p-3", `"3fc0000000000000"`},
-		{wasm.F64, "x", "!"}, {wasm.F64, "--1", "!"},
+		{wasm.F64, "x", "!"}, {wasm.F64, "1_0", "!"}, {wasm.F64, "0x1_0p1", "!"}, {wasm.F64, "--1", "!"},
 		{wasm.V128, "000102030405060708090a0b0c0d0e0f", `"000102030405060708090a0b0c0d0e0f"`}, {wasm.V128, "00", "!"}, {wasm.V128, "zz", "!"},
 		{wasm.ExternRef, "null", "null"}, {wasm.ExternRef, "7", "7"}, {wasm.ExternRef, "-1", "!"}, {wasm.FuncRef, "3", "3"}, {wasm.FuncRef, "null", "null"},
 	} {
@@ -101,6 +101,12 @@ func TestValues(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%v %q: %s, want %s (%v)", c.t, c.in, got, c.want, err)
+		}
+	}
+	for _, s := range []string{"-inf", "inf", "nan:0x400000", "-nan:0x1", "-0", "1.5e+30"} {
+		v, err := parseValue(wasm.F32, s)
+		if got := toJSON(v).readable(); err != nil || got != s {
+			t.Errorf("%s prints as %s (%v)", s, got, err)
 		}
 	}
 	if v, _ := parseValue(wasm.V128, "010000000000000002000000000000ff"); v != vm.V128(1, 0xff00000000000002) {

@@ -139,7 +139,7 @@ func parseFloat(s string, w int) (uint64, error) {
 			return 0, fmt.Errorf("a NaN's payload is 1 to %#x", uint64(1)<<mantissa-1)
 		}
 		return sign | exponent | p, nil
-	case digits == "" || !strings.ContainsRune("0123456789.", rune(digits[0])):
+	case digits == "" || !strings.ContainsRune("0123456789.", rune(digits[0])) || strings.ContainsRune(digits, '_'):
 		return 0, errors.New("want a decimal number, inf, nan or nan:0x…")
 	}
 	f, err := strconv.ParseFloat(digits, w)
@@ -168,16 +168,32 @@ func toJSON(v vm.Value) jsonValue {
 	return jsonValue{v.Type.String(), json.RawMessage(text), v}
 }
 
-// readable prints a value for people: floats as decimal numbers.
+// readable prints a value for people, as it can be given to --invoke.
 func (j jsonValue) readable() string {
 	switch v := j.v; v.Type {
 	case wasm.F32:
-		return strconv.FormatFloat(float64(v.F32()), 'g', -1, 32)
+		return readableFloat(float64(v.F32()), v.Lo, 32, 23)
 	case wasm.F64:
-		return strconv.FormatFloat(v.F64(), 'g', -1, 64)
+		return readableFloat(v.F64(), v.Lo, 64, 52)
 	default:
 		return exactText(v)
 	}
+}
+
+func readableFloat(f float64, bits uint64, width, mantissa int) string {
+	text := ""
+	switch {
+	case math.IsInf(f, 0):
+		text = "inf"
+	case math.IsNaN(f):
+		text = fmt.Sprintf("nan:%#x", bits&(1<<mantissa-1))
+	default:
+		return strconv.FormatFloat(f, 'g', -1, width)
+	}
+	if bits>>(width-1) != 0 {
+		return "-" + text
+	}
+	return text
 }
 
 // exactText prints a value's bits: floats and vectors in hex, the rest as it can be given to --invoke.
