@@ -2,6 +2,7 @@ package jit
 
 import (
 	"github.com/kitwork/kwnode/internal/code"
+	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
 	"github.com/kitwork/kwnode/vm/wasm"
 )
 
@@ -37,8 +38,75 @@ func (c *compiler) rare(in instruction) {
 		c.truncate(in, long, i&1 != 0, i >= 2)
 		return
 	}
+	if op == wasm.OpMemoryCopy || op == wasm.OpMemoryFill {
+		c.bulk(in, op == wasm.OpMemoryCopy)
+		return
+	}
 	c.flush()
 	c.spillPins()
 	c.giveUp(&c.exitRare, in)
 	c.afterExit(in)
 }
+
+const (
+	bulkMost   = 256 << 10 // bytes at once, which takes some 10 µs; more is done by the machine in steps
+	bulkApart  = 64        // bytes between source and destination for which the processor still copies fast
+	bulkGasLog = 4         // wasm.BytesPerGas
+)
+
+// bulk copies or fills memory with the processor's own loop. It charges for
+// the size as the machine does, and whatever traps, overlaps the wrong way or
+// isn't paid for is the machine's to do.
+func (c *compiler) bulk(in instruction, copies bool) {
+	c.sync()
+	before := c.snapshot()
+	leave := func(cond Cond) {
+		c.jcc(cond, func() {
+			before()
+			c.giveUp(&c.exitRare, in)
+		})
+	}
+	dst, src, n := RDX, RSI, RCX
+	c.b = MOVRM(c.b, 4, dst, home(in.a))
+	c.b = MOVRM(c.b, 4, src, home(in.a+1))
+	c.b = MOVRM(c.b, 4, n, home(in.a+2))
+	c.b = ALURI(c.b, CMP, 4, n, bulkMost)
+	leave(A)
+	inside := func(r Reg) {
+		c.b = LEA(c.b, 8, scratch, Mem{Base: r, Index: n, Scale: 1})
+		c.b = ALURM(c.b, CMP, 8, scratch, c.field(c.lay.MemLen))
+		leave(A)
+	}
+	inside(dst)
+	if copies {
+		inside(src)
+		// Upwards is wrong if the destination begins inside the source.
+		c.b = MOVRR(c.b, 8, scratch, dst)
+		c.b = ALURR(c.b, SUB, 8, scratch, src)
+		c.b = ALURR(c.b, CMP, 8, scratch, n)
+		leave(B)
+		c.b = UnaryR(c.b, NEG, 8, scratch)
+		c.b = ALURI(c.b, CMP, 8, scratch, bulkApart)
+		leave(B)
+	}
+	c.b = MOVRR(c.b, 4, scratch, n)
+	c.b = ShiftRI(c.b, SHR, 4, scratch, bulkGasLog)
+	c.b = ALURR(c.b, CMP, 8, regGas, scratch)
+	leave(L)
+	c.b = ALURR(c.b, SUB, 8, regGas, scratch)
+	c.b = PUSH(c.b, RDI)
+	c.b = LEA(c.b, 8, RDI, Mem{Base: regMem, Index: dst, Scale: 1})
+	if copies {
+		c.b = ALURR(c.b, ADD, 8, src, regMem)
+		c.b = REPMOVSB(c.b)
+	} else {
+		c.b = MOVRR(c.b, 4, scratch, src)
+		c.b = REPSTOSB(c.b)
+	}
+	c.b = POP(c.b, RDI)
+	c.entry(in.pc + in.size)
+}
+
+// The bound of a shift is a constant of the meter.
+var _ [wasm.BytesPerGas - 1<<bulkGasLog]struct{}
+var _ [1<<bulkGasLog - wasm.BytesPerGas]struct{}

@@ -187,6 +187,8 @@ func memCases(add adder) {
 		add(VecMR(nil, VMOVSDst, m, v), "vmovsd %s, xmm%d", m.asm(8), v)
 		add(VecRRM(nil, VADDSD, v, 5, m), "vaddsd xmm%d, xmm5, %s", v, m.asm(8))
 	}
+	add(REPMOVSB(nil), "rep movsb")
+	add(REPSTOSB(nil), "rep stosb")
 }
 
 // Every operation, by the function that takes it; TestEveryVecIsTested keeps

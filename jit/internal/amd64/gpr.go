@@ -261,6 +261,12 @@ func RET(b []byte) []byte { return append(b, 0xC3) }
 // UD2 is the undefined instruction: executing it is a bug of the compiler.
 func UD2(b []byte) []byte { return append(b, 0x0F, 0x0B) }
 
+// REPMOVSB copies RCX bytes from RSI to RDI, upwards.
+func REPMOVSB(b []byte) []byte { return append(b, 0xF3, 0xA4) }
+
+// REPSTOSB stores AL in RCX bytes from RDI.
+func REPSTOSB(b []byte) []byte { return append(b, 0xF3, 0xAA) }
+
 // PUSH pushes x.
 func PUSH(b []byte, x Reg) []byte {
 	if hi(uint8(x)) != 0 {
