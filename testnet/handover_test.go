@@ -1,0 +1,115 @@
+package testnet
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// join makes two zones pin each other, as their operators would, and lets their nodes know of each other.
+func join(t *testing.T, ctx context.Context, nets ...*Net) {
+	t.Helper()
+	for _, a := range nets {
+		for _, b := range nets {
+			if a == b {
+				continue
+			}
+			if err := a.Admin(ctx, cert.OpPeer, &machine.Peer{Genesis: b.Genesis, Cap: 1 << 50}); err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range a.Voters {
+				for _, y := range b.Voters {
+					if err := x.Meet(y.Addrs()[0]); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// zones starts zones in this process and a client of the first that may act in all of them.
+func zones(t *testing.T, names ...string) (context.Context, []*Net, *sdk.Client) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	t.Cleanup(cancel)
+	nets := make([]*Net, len(names))
+	book := sdk.NewBook()
+	for i, name := range names {
+		n, err := Up(ctx, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		nets[i] = n
+		if err := book.Trust(name, n.Zone); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join(t, ctx, nets...)
+	client := nets[0].Client
+	var chains []capsule.Chain
+	for _, n := range nets {
+		g := n.grant(client.Key(), capsule.Cap{Resource: "kv/*", Ability: capsule.Read | capsule.Write | capsule.Delete | capsule.Export})
+		chain, err := n.Root.Delegate(nil, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chains = append(chains, chain)
+	}
+	c, err := sdk.Dial(ctx, nets[0].Voters[0].Addrs()[0], sdk.WithIdentity(client), sdk.WithBook(book), sdk.WithGrants(chains...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	for _, n := range nets[1:] {
+		if err := c.Connect(ctx, n.Voters[0].Addrs()[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ctx, nets, c
+}
+
+// A running function goes to another zone, works there, and comes back.
+func TestGoto(t *testing.T) {
+	ctx, nets, c := zones(t, "home", "eu")
+	eu := nets[1].Zone
+	var options []sdk.Option
+	options = append(options, sdk.Home(nets[0].Zone), sdk.Stop("home", nets[0].Zone), sdk.Stop("eu", eu))
+	for _, n := range nets {
+		options = append(options, sdk.KeysIn(n.Zone, "kv/count/*"), sdk.KeysIn(n.Zone, "kv/note/*"))
+	}
+	for _, stops := range [][]string{{"eu"}, {"eu", "home"}, {"eu", "home", "eu"}} {
+		start := time.Now()
+		s, err := sdk.Start(ctx, c, programs.Travel, programs.Itinerary{Name: "n", Stops: stops}, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.Await(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := sdk.Decode[string](res)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := "home"
+		for _, stop := range stops {
+			want += " " + stop
+		}
+		if want += ": 0"; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		t.Logf("%s in %v, bill %+v", got, time.Since(start), res.Bill)
+	}
+}
