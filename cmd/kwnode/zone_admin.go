@@ -252,15 +252,22 @@ a vote; when it has caught up, roots and present voters sign the next epoch, wit
 				if err != nil {
 					return fmt.Errorf("reach the new voter: %w", err)
 				}
-				if err := catchUp(ctx, cmd, c, z, k); err != nil {
-					return err
-				}
-				return t.changeVoters(ctx, cmd, c, z, func(keys []capsule.Key) ([]capsule.Key, error) {
+				with := func(keys []capsule.Key) ([]capsule.Key, error) {
 					if slices.Contains(keys, k) {
 						return nil, fmt.Errorf("%s is a voter already", k)
 					}
 					return append(keys, k), nil
-				}, fmt.Sprintf("%s is a voter", k))
+				}
+				// The act is signed twice: the first proves that the roots want the newcomer, the second carries the
+				// number that is next when it has caught up.
+				act, err := t.epoch(ctx, c, z, with)
+				if err != nil {
+					return err
+				}
+				if err := catchUp(ctx, cmd, c, z, k, act); err != nil {
+					return err
+				}
+				return t.changeVoters(ctx, cmd, c, z, with, fmt.Sprintf("%s is a voter", k))
 			})
 		},
 	}
@@ -269,19 +276,16 @@ a vote; when it has caught up, roots and present voters sign the next epoch, wit
 }
 
 // catchUp lets a newcomer have the log, and waits until it has it.
-func catchUp(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, k capsule.Key) error {
+func catchUp(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, k capsule.Key, act []byte) error {
 	st, err := c.Status(ctx, z)
 	if err != nil {
 		return err
-	}
-	if slices.Contains(st.Voters, k) {
-		return fmt.Errorf("%s is a voter already", k)
 	}
 	var mine admin.ZoneStatus
 	if err := c.Ask(ctx, k, &admin.Request{Op: admin.OpStatus, Zone: z.ID}, &mine); err != nil {
 		return fmt.Errorf("the newcomer: %w; start it with this zone's --genesis and --vote", err)
 	}
-	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpLearner, Peer: k}, new(admin.Done)); err != nil {
+	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpLearner, Peer: k, Act: act}, new(admin.Done)); err != nil {
 		return judged(err)
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -299,28 +303,33 @@ func catchUp(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.
 	return nil
 }
 
-// changeVoters signs and proposes the next epoch.
-func (t *target) changeVoters(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, next func([]capsule.Key) ([]capsule.Key, error), done string) error {
+// epoch signs the next epoch.
+func (t *target) epoch(ctx context.Context, c *admin.Client, z *admin.Zone, next func([]capsule.Key) ([]capsule.Key, error)) ([]byte, error) {
 	st, err := c.Status(ctx, z)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	keys, err := next(slices.Clone(st.Voters))
 	if err != nil {
-		return withStatus(statusRefused, err)
+		return nil, withStatus(statusRefused, err)
 	}
 	slices.SortFunc(keys, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })
 	act, err := t.sign(ctx, c, z, cert.OpEpoch, &cert.Epoch{V: cert.Version, Number: st.Epoch + 1, Voters: keys})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	act.Voters = []cert.IndexSig{}
-	b, err := capsule.Marshal(act)
+	return capsule.Marshal(act)
+}
+
+// changeVoters signs and proposes the next epoch.
+func (t *target) changeVoters(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, next func([]capsule.Key) ([]capsule.Key, error), done string) error {
+	act, err := t.epoch(ctx, c, z, next)
 	if err != nil {
 		return err
 	}
 	var d admin.Done
-	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpVoters, Act: b}, &d); err != nil {
+	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpVoters, Act: act}, &d); err != nil {
 		return judged(err)
 	}
 	return t.done(cmd, d.Index, done)

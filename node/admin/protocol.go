@@ -42,7 +42,7 @@ const (
 	OpWorkers    Op = "workers"    // nobody else: []WorkerInfo
 	OpPeers      Op = "peers"      // operators of the node: p2p.Snapshot
 	OpLedger     Op = "ledger"     // nobody else: []PeerInfo
-	OpLearner    Op = "learner"    // nobody else: Peer gets the log; the leader does it
+	OpLearner    Op = "learner"    // whoever brings an Act of the roots, an epoch with Peer in it: Peer gets the log; the leader does it
 	OpUnlearn    Op = "unlearn"    // nobody else: takes OpLearner back
 	OpTransfer   Op = "transfer"   // nobody else: leadership goes to Peer, or to the most advanced voter
 	OpVoters     Op = "voters"     // whoever brings an Act that enough roots have signed

@@ -268,6 +268,12 @@ func (a *asker) answer(req *Request) (any, error) {
 	case OpScan:
 		return a.scan(req)
 	}
+	if req.Op == OpLearner && !a.all {
+		if err := a.announced(req); err != nil {
+			return nil, err
+		}
+		return &Done{}, a.z.AddLearner(req.Peer)
+	}
 	if !a.all {
 		return nil, denied("only a root of the zone or an operator of this node may ask for %q; %s is neither", req.Op, a.peer)
 	}
@@ -298,6 +304,37 @@ func (a *asker) answer(req *Request) (any, error) {
 		return &Done{}, transfer(a.z, req.Peer)
 	}
 	return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("unknown operation %.40q", req.Op)}
+}
+
+// announced checks that the roots want the peer as a voter: they have signed an epoch with it, which comes into force
+// once the peer has the log.
+func (a *asker) announced(req *Request) error {
+	var s cert.SignedAdmin
+	if err := capsule.Unmarshal(req.Act, &s); err != nil {
+		return denied("only a root of the zone or an operator of this node lets %s have the log, or who brings an epoch with it that the roots have signed", req.Peer)
+	}
+	b, err := a.v.Genesis()
+	if err != nil {
+		return err
+	}
+	g, id, err := cert.ParseGenesis(b)
+	if err != nil {
+		return err
+	}
+	row, err := a.v.Zone()
+	if err != nil {
+		return err
+	}
+	act, err := s.Verify(g, id)
+	if err != nil {
+		return denied("%v", err)
+	}
+	var e cert.Epoch
+	if act.Op != cert.OpEpoch || act.Generation != row.Generation || act.Sequence <= row.AdminSequence ||
+		capsule.Unmarshal(act.Body, &e) != nil || !slices.Contains(e.Voters, req.Peer) {
+		return denied("what the roots have signed is no coming epoch with %s", req.Peer)
+	}
+	return nil
 }
 
 func transfer(z *zone.Zone, to capsule.Key) error {
