@@ -102,9 +102,9 @@ func TestLyingVoter(t *testing.T) {
 			if err := victim.Err(); err != nil {
 				t.Errorf("voter %d stopped: %v", i+1, err)
 			}
-			for j := range victim.voting.conflicts {
+			for _, conflict := range victim.Status().Conflicts {
 				proofs++
-				if err := victim.voting.conflicts[j].Verify(liar.Key()); err != nil {
+				if err := conflict.Verify(liar.Key()); err != nil {
 					t.Errorf("voter %d: %v", i+1, err)
 				}
 			}
@@ -293,8 +293,8 @@ func TestRestoredDiskSignsNoMore(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second)
 		if err := victim.signer.Broken(); !errors.Is(err, cert.ErrAmnesia) {
-			t.Fatalf("signer: %v; record was %d, is %d, before the restore %d; greeted by %d", err,
-				oldRecord.Record.Index, victim.signer.Record().Index, newest, len(victim.voting.greeted))
+			t.Fatalf("signer: %v; record was %d, is %d, before the restore %d", err,
+				oldRecord.Record.Index, victim.signer.Record().Index, newest)
 		}
 		if !c.records[i].Record.Burned {
 			t.Fatal("a restart would let it sign again")

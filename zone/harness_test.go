@@ -73,7 +73,7 @@ type cluster struct {
 	sync    bool // the log reaches the disk
 	records []*cert.MemRecord
 	zones   []*Zone
-	skew    []atomic.Int64 // ms
+	skew    [9]atomic.Int64 // ms
 	timing  raft.Timing
 	nonce   atomic.Uint64
 	seq     uint64
@@ -83,7 +83,7 @@ func newCluster(t testing.TB, n int, change ...func(*cluster)) *cluster {
 	c := &cluster{
 		t: t, net: memnet.New(nil), dir: t.TempDir(), roots: sortedIdents(100, 3), voters: sortedIdents(200, n),
 		author: ident(1), owner: ident(2), worker: ident(3),
-		fs: make([]*vfs.MemFS, n), records: make([]*cert.MemRecord, n), zones: make([]*Zone, n), skew: make([]atomic.Int64, n),
+		fs: make([]*vfs.MemFS, n), records: make([]*cert.MemRecord, n), zones: make([]*Zone, n),
 	}
 	c.genesis = &cert.Genesis{
 		V: cert.Version, Dev: n < 3, Roots: keysOf(c.roots), Voters: keysOf(c.voters), MeterVersion: 1,
@@ -278,16 +278,6 @@ func (c *cluster) converge(d time.Duration) {
 }
 
 func newFS() *vfs.MemFS { return vfs.NewCrashableMem() }
-
-// config3 is config for a voter that was added later and has no clock skew of its own.
-func (c *cluster) config3(i int) Config {
-	skew := c.skew
-	c.skew = make([]atomic.Int64, i+1)
-	cfg := c.config(i)
-	c.skew = skew
-	cfg.Now = now
-	return cfg
-}
 
 func sortKeys(k []capsule.Key) {
 	slices.SortFunc(k, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })

@@ -21,13 +21,13 @@ func TestMembershipUnderLoad(t *testing.T) {
 		z := c.furnish()
 		var stop atomic.Bool
 		var load sync.WaitGroup
-		acked := 0
+		acked, at := 0, c.zones[1]
 		load.Add(1)
 		go func() {
 			defer load.Done()
 			for !stop.Load() {
 				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-				if out, err := c.zones[1].Propose(ctx, c.data(machine.Write{Key: []byte("orders/l"), Value: []byte("v")})); err == nil && out.Result.Refusal == nil {
+				if out, err := at.Propose(ctx, c.data(machine.Write{Key: []byte("orders/l"), Value: []byte("v")})); err == nil && out.Result.Refusal == nil {
 					acked++
 				}
 				cancel()
@@ -38,7 +38,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 		id := ident(299)
 		c.voters = append(c.voters, id)
 		c.fs, c.records, c.zones = append(c.fs, newFS()), append(c.records, &cert.MemRecord{}), append(c.zones, nil)
-		cfg := c.config3(3)
+		cfg := c.config(3)
 		cfg.Contacts = c.genesis.Voters
 		n, err := Open(cfg)
 		if err != nil {

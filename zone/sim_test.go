@@ -385,7 +385,7 @@ func (s *sim) check() (r simResult, wrong []string) {
 		if err := z.signer.Broken(); err != nil {
 			s.diverge = append(s.diverge, fmt.Sprintf("voter %d signs no more: %v", i, err))
 		}
-		if len(z.voting.conflicts) > 0 {
+		if len(z.Status().Conflicts) > 0 {
 			s.diverge = append(s.diverge, fmt.Sprintf("voter %d saw a voter contradict itself", i))
 		}
 	}

@@ -171,7 +171,7 @@ func (n *Node) tell(k capsule.Key, p *nudge) {
 		addr := n.trans.EncodePeer(serverID(n.cfg.Self), serverAddr(n.cfg.Self))
 		req := &hraft.AppendEntriesRequest{
 			RPCHeader: hraft.RPCHeader{ProtocolVersion: hraft.ProtocolVersionMax, ID: []byte(serverID(n.cfg.Self)), Addr: addr},
-			Term:      term, Leader: addr, PrevLogEntry: index, PrevLogTerm: term, LeaderCommitIndex: index,
+			Term:      term, PrevLogEntry: index, PrevLogTerm: term, LeaderCommitIndex: index,
 		}
 		var resp hraft.AppendEntriesResponse
 		err := n.trans.AppendEntries(serverID(k), serverAddr(k), req, &resp)

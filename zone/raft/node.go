@@ -102,7 +102,8 @@ type Node struct {
 	wg     sync.WaitGroup
 
 	peers     atomic.Pointer[map[capsule.Key]bool] // members by the committed configuration; true for voters
-	peersFrom uint64                               // the entry it came from; after Open only the state machine's goroutine uses it
+	learning  sync.Mutex                           // held while peers changes; guards peersFrom
+	peersFrom uint64                               // the entry that peers came from
 
 	mu      sync.Mutex // guards what follows
 	seen    uint64     // last entry given to the state machine
@@ -192,8 +193,7 @@ func Open(cfg Config) (*Node, error) {
 	}
 	cfg.Log.Serve()
 	if f := n.raft.GetConfiguration(); f.Error() == nil && len(f.Configuration().Servers) > 0 {
-		n.peersFrom = f.Index()
-		n.setPeers(f.Configuration().Servers, nil)
+		n.learn(f.Index(), f.Configuration().Servers)
 	}
 	n.wg.Add(1)
 	go n.watchLeadership(notify)
@@ -326,6 +326,16 @@ func (n *Node) Err() error {
 // Done is closed when the voter stops.
 func (n *Node) Done() <-chan struct{} { return n.ctx.Done() }
 
+// learn takes a configuration unless a later one is known: a restarted voter is told of old ones again.
+func (n *Node) learn(index uint64, servers []hraft.Server) {
+	n.learning.Lock()
+	defer n.learning.Unlock()
+	if index >= n.peersFrom {
+		n.peersFrom = index
+		n.setPeers(servers, nil)
+	}
+}
+
 func (n *Node) setPeers(servers []hraft.Server, more []capsule.Key) {
 	m := map[capsule.Key]bool{}
 	for _, s := range servers {
@@ -375,11 +385,7 @@ func (f *fsm) Apply(l *hraft.Log) any {
 
 // StoreConfiguration learns a committed membership.
 func (f *fsm) StoreConfiguration(index uint64, c hraft.Configuration) {
-	// A restarted voter is told of old configurations again.
-	if index >= f.n.peersFrom {
-		f.n.peersFrom = index
-		f.n.setPeers(c.Servers, nil)
-	}
+	f.n.learn(index, c.Servers)
 	f.n.advance(index)
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,6 +90,8 @@ type zone struct {
 	keys   []capsule.Key
 	voters map[capsule.Key]*voter
 	timing raft.Timing
+	// confirm answers for a voter, if set.
+	confirm func(context.Context, capsule.Key) (uint64, error)
 }
 
 func newZone(t *testing.T, n int) *zone {
@@ -134,7 +137,7 @@ func (z *zone) start(k capsule.Key, bootstrap, contacts []capsule.Key) *voter {
 	}
 	v.node, err = raft.Open(raft.Config{
 		Self: k, Protocol: "/test/raft", Transport: z.net.Host(k), Machine: v.j, Log: v.log, Snapshots: snaps,
-		Contacts: contacts, Timing: z.timing, Failed: func(err error) { v.fail <- err },
+		Contacts: contacts, Confirm: z.confirm, Timing: z.timing, Failed: func(err error) { v.fail <- err },
 	})
 	if err != nil {
 		z.t.Fatal(err)
@@ -349,6 +352,36 @@ func TestReplicaStopsOnApplyError(t *testing.T) {
 		}
 		if got := fmt.Sprint(l.j.list()); got != "[a]" {
 			t.Fatal(got)
+		}
+	})
+}
+
+// A leader asks for the newest election before it answers a read: voters that know a newer one make it refuse.
+func TestReadAsksForTheTerm(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		var ahead atomic.Uint64
+		var nodes sync.Map
+		z.confirm = func(_ context.Context, k capsule.Key) (uint64, error) {
+			n, ok := nodes.Load(k)
+			if !ok {
+				return 0, errors.New("not up")
+			}
+			return n.(*raft.Node).Term() + ahead.Load(), nil
+		}
+		for _, k := range z.keys {
+			z.stop(k)
+			nodes.Store(k, z.start(k, nil, nil).node)
+		}
+		l := z.leader()
+		i := z.propose(l, "a")
+		if got, err := l.node.ReadIndex(t.Context()); err != nil || got < i {
+			t.Fatalf("read index %d after %d: %v", got, i, err)
+		}
+		ahead.Store(1)
+		if _, err := l.node.ReadIndex(t.Context()); !errors.Is(err, raft.ErrNotLeader) {
+			t.Fatalf("read while all others have elected again: %v", err)
 		}
 	})
 }
