@@ -102,6 +102,13 @@ func scan(m *wasm.Module, f *code.Func) (*shape, error) {
 		}
 		pc += in.size
 	}
+	// Register code is checked before it becomes machine code: whatever lowering
+	// got wrong stays interpreted instead of jumping into the middle of something.
+	for pc, jumped := range s.target {
+		if jumped && !s.starts[pc] {
+			return nil, fmt.Errorf("jit: function %d: jump to word %d, where no instruction begins", f.Index, pc)
+		}
+	}
 	level := int32(0)
 	for pc := range s.depth {
 		level += change[pc]
@@ -112,6 +119,9 @@ func scan(m *wasm.Module, f *code.Func) (*shape, error) {
 		in := decode(f.Ins, pc)
 		weight := uint64(1) << (3 * s.depth[pc])
 		for _, slot := range slots(f.Ins, in) {
+			if uint32(slot) >= f.Frame {
+				return nil, fmt.Errorf("jit: function %d: word %d names slot %d of %d", f.Index, pc, slot, f.Frame)
+			}
 			if int(slot) < len(s.uses) {
 				s.uses[slot] += weight
 			}
