@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/jit"
 )
 
 // ability is one thing that builds differ in: by platform, build tag or what the machine offers.
@@ -25,6 +26,12 @@ var abilities = []func() ability{
 			return ability{"private key files", false, "mode bits are not checked here; protect the files with access control lists"}
 		}
 		return ability{"private key files", true, "mode 0600, refused when others can read them"}
+	},
+	func() ability {
+		if !jit.Supported() {
+			return ability{"compiled execution", false, "capsules are interpreted on this platform, with the same results and gas"}
+		}
+		return ability{"compiled execution", true, "what runs hot becomes machine code; the rest is interpreted"}
 	},
 	func() ability {
 		if raceDetector {

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/sdk/build"
+)
+
+// program names what a capsule runs, with which input and on which terms.
+type program struct {
+	input, inputFile, entry string
+	keys                    []string
+	gas, maxPrice           uint64
+	life                    time.Duration
+	payer                   string
+	quiet                   bool
+	translator              *sdk.Translator // of a Go function
+}
+
+func (p *program) flags(cmd *cobra.Command) {
+	fl := cmd.Flags()
+	fl.StringVar(&p.input, "input", "", "input: `JSON` of a Go function, the bytes themselves of a module")
+	fl.StringVar(&p.inputFile, "input-file", "", "`file` with the input, - for the standard input")
+	fl.StringVar(&p.entry, "entry", "_start", "exported `function` of a module")
+	fl.StringArrayVar(&p.keys, "keys", nil, "`resource` of the home zone that it may use, such as 'kv/notes/*' (repeat it)")
+	fl.Uint64Var(&p.gas, "gas", 0, "most `units` that it may use (default 50 million)")
+	fl.Uint64Var(&p.maxPrice, "max-price", 0, "most `credits` for a million units")
+	fl.DurationVar(&p.life, "lifetime", sdk.DefaultLifetime, "how long it may take, waiting included")
+	fl.StringVar(&p.payer, "payer", "", "`key` of the account that pays (default: yours)")
+	fl.BoolVar(&p.quiet, "quiet", false, "don't show how the build gets on")
+}
+
+// programArgs are "PACKAGE FUNCTION" or "FILE.wasm".
+func programArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 2 || len(args) == 1 && strings.HasSuffix(args[0], ".wasm") {
+		return nil
+	}
+	return usageError(cmd, "want a Go PACKAGE and FUNCTION, or FILE.wasm")
+}
+
+// prepare builds the program and runs its pure part.
+func (p *program) prepare(ctx context.Context, cmd *cobra.Command, args []string) (*sdk.Prepared, error) {
+	input := []byte(p.input)
+	if p.inputFile != "" {
+		var err error
+		if input, err = readInput(cmd, p.inputFile, 1<<20); err != nil {
+			return nil, err
+		}
+	}
+	if len(args) == 1 {
+		code, err := readInput(cmd, args[0], build.MaxCode)
+		if err != nil {
+			return nil, err
+		}
+		prog, err := sdk.FromWasm(filepath.Base(args[0]), code, p.entry)
+		if err != nil {
+			return nil, err
+		}
+		return sdk.Prepare(ctx, prog, input, sdk.PrepareOptions{})
+	}
+	o := build.Options{}
+	if !p.quiet {
+		o.Progress = func(s build.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), describeBuild(s)) }
+	}
+	prog, err := sdk.BuildPackage(ctx, args[0], args[1], o)
+	if err != nil {
+		return nil, err
+	}
+	if p.translator, err = sdk.NewTranslator(ctx, args[0], args[1], build.Options{}); err != nil {
+		return nil, err
+	}
+	if len(input) == 0 {
+		input = []byte("null")
+	}
+	if input, err = p.translator.Input(ctx, input); err != nil {
+		return nil, fmt.Errorf("input: %w", err)
+	}
+	return sdk.Prepare(ctx, prog, input, sdk.PrepareOptions{})
+}
+
+func describeBuild(s build.Progress) string {
+	switch {
+	case s.Stage == "done" && s.Cached:
+		return "build: nothing has changed"
+	case s.Stage == "compile":
+		return fmt.Sprintf("build: %s, %d packages compiled", s.Package, s.Done)
+	}
+	return "build: " + s.Stage
+}
+
+// options are the terms as the sdk takes them.
+func (p *program) options(zone string) ([]sdk.Option, error) {
+	o := []sdk.Option{sdk.Lifetime(p.life)}
+	for _, k := range p.keys {
+		o = append(o, sdk.Keys(k))
+	}
+	if p.gas != 0 {
+		o = append(o, sdk.Gas(p.gas))
+	}
+	if p.maxPrice != 0 {
+		o = append(o, sdk.MaxPrice(p.maxPrice))
+	}
+	if zone != "" {
+		o = append(o, sdk.Zone(zone))
+	}
+	if p.payer != "" {
+		k, err := publicKey(p.payer)
+		if err != nil {
+			return nil, err
+		}
+		o = append(o, sdk.Payer(k))
+	}
+	return o, nil
+}
+
+// blobsName is the file of a capsule's content, beside the capsule itself.
+func blobsName(name string) string { return strings.TrimSuffix(name, ".capsule") + ".blobs" }
+
+// maxBlobs bounds that file: code, base and state, each as large as a zone takes.
+const maxBlobs = 3<<25 + 1<<10
+
+func saveBundle(name string, b *sdk.Bundle) error {
+	blobs := [][]byte{}
+	m := b.Capsule.Manifest()
+	for _, id := range []capsule.CID{m.Code, m.Base, m.State} {
+		if content, ok := b.Blobs[id]; ok {
+			blobs = append(blobs, content)
+		}
+	}
+	content, err := capsule.Marshal(blobs)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(blobsName(name), content, 0o600); err != nil {
+		return err
+	}
+	return os.WriteFile(name, b.Capsule.Bytes(), 0o600)
+}
+
+func loadBundle(cmd *cobra.Command, name string) (*sdk.Bundle, error) {
+	envelope, err := readInput(cmd, name, capsule.MaxEnvelope)
+	if err != nil {
+		return nil, err
+	}
+	b := &sdk.Bundle{Blobs: map[capsule.CID][]byte{}}
+	if b.Capsule, err = capsule.Verify(envelope, uint64(time.Now().UnixMilli()), nil); err != nil {
+		return nil, err
+	}
+	content, err := readInput(cmd, blobsName(name), maxBlobs)
+	if err != nil {
+		return nil, fmt.Errorf("the capsule's content: %w", err)
+	}
+	var blobs [][]byte
+	if err := capsule.Unmarshal(content, &blobs); err != nil {
+		return nil, fmt.Errorf("%s: %w", blobsName(name), err)
+	}
+	for _, c := range blobs {
+		b.Blobs[capsule.RawCID(c)] = c
+	}
+	return b, nil
+}
+
+func newCapsuleBuildCmd() *cobra.Command {
+	var p program
+	var t client
+	var out string
+	cmd := &cobra.Command{
+		Use:   "build (PACKAGE FUNCTION | FILE.wasm)",
+		Short: "Build, run ahead and sign a capsule, without a network",
+		Long: `Compiles a Go function to WebAssembly, or takes a module; runs its pure part here; signs what is
+left. Writes two files: the capsule, and beside it its content (.blobs). It can be submitted once,
+however often it is handed in.`,
+		Example: `  kwnode capsule build ./examples/counter Count --input '{"Name":"visits","By":1}' --keys 'kv/counter/*' --out count.capsule`,
+		Args:    programArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if out == "" {
+				return usageError(cmd, "where to? --out FILE.capsule")
+			}
+			pr, err := p.prepare(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			bundle, err := t.seal(&p, pr)
+			if err != nil {
+				return err
+			}
+			if err := saveBundle(out, bundle); err != nil {
+				return err
+			}
+			if t.asJSON {
+				return printJSON(cmd.OutOrStdout(), struct {
+					ID   capsule.ID `json:"id"`
+					File string     `json:"file"`
+				}{bundle.Capsule.ID(), out})
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "capsule  %s\nfile     %s, %d bytes\ncontent  %s\n", bundle.Capsule.ID(), out, len(bundle.Capsule.Bytes()), blobsName(out))
+			return err
+		},
+	}
+	p.flags(cmd)
+	t.flags(cmd)
+	cmd.Flags().StringVar(&out, "out", "", "`file` to write")
+	return cmd
+}
+
+func newCapsuleEstimateCmd() *cobra.Command {
+	var p program
+	var asJSON bool
+	var runs int
+	cmd := &cobra.Command{
+		Use:   "estimate (PACKAGE FUNCTION | FILE.wasm)",
+		Short: "Run a capsule here, on an empty zone, and say what it may cost",
+		Args:  programArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pr, err := p.prepare(cmd.Context(), cmd, args)
+			if err != nil {
+				return err
+			}
+			e, err := pr.Estimate(cmd.Context(), nil, runs)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), e)
+			}
+			bound := "unbounded"
+			if e.Bounded {
+				bound = fmt.Sprint(e.Bound)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "units     half of the runs up to %d, 99 %% up to %d\nnever     above %s\nsegments  %d\n", e.P50, e.P99, bound, e.Segments)
+			if e.Failed > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "failed    %d of %d runs: %s\n", e.Failed, e.Runs, e.Reason)
+			}
+			return nil
+		},
+	}
+	p.flags(cmd)
+	addJSON(cmd, &asJSON)
+	cmd.Flags().IntVar(&runs, "runs", sdk.EstimateRuns, "how often to run it")
+	return cmd
+}
