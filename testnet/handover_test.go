@@ -110,6 +110,40 @@ func TestGoto(t *testing.T) {
 		if want += ": 0"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
+		r, err := s.Receipt(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j, err := r.Verify(); err != nil || j.End.Hop != uint32(len(stops)) {
+			t.Errorf("receipt: %+v, %v", j, err)
+		}
 		t.Logf("%s in %v, bill %+v", got, time.Since(start), res.Bill)
 	}
+}
+
+// A zone that nobody pinned, or that refuses, is an error that the function handles where it is.
+func TestGotoRefused(t *testing.T) {
+	ctx, nets, c := zones(t, "home", "eu")
+	options := []sdk.Option{sdk.Home(nets[0].Zone), sdk.Stop("home", nets[0].Zone), sdk.Stop("eu", nets[1].Zone), sdk.Stop("moon", capsule.ZoneID{1})}
+	for _, n := range nets {
+		options = append(options, sdk.KeysIn(n.Zone, "kv/count/*"), sdk.KeysIn(n.Zone, "kv/note/*"))
+	}
+	run := func(want string, stops ...string) {
+		t.Helper()
+		got, err := sdk.Run(ctx, c, programs.Travel, programs.Itinerary{Name: "n", Stops: stops}, options...)
+		if err != nil || got != want {
+			t.Errorf("%q, want %q (%v)", got, want, err)
+		}
+	}
+	run("home !moon eu: 0", "moon", "eu")
+	p := machine.DefaultPolicy()
+	p.Price.Gas = 1 << 40
+	if err := nets[1].Admin(ctx, cert.OpPolicy, &p); err != nil {
+		t.Fatal(err)
+	}
+	run("home !eu: 0", "eu")
+	if err := nets[0].Admin(ctx, cert.OpPeer, &machine.Peer{Genesis: nets[1].Genesis, Frozen: true}); err != nil {
+		t.Fatal(err)
+	}
+	run("home !eu: 0", "eu")
 }

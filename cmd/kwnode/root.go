@@ -31,6 +31,7 @@ var commands = []func() *cobra.Command{
 	newExecCmd,
 	newInspectCmd,
 	newKeygenCmd,
+	newReceiptCmd,
 	newStartCmd,
 	newTestnetCmd,
 	newVersionCmd,

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/mover"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -93,6 +94,30 @@ func (s *Server) elsewhere(ctx context.Context, req *api.ResultRequest, row *mac
 	return s.cfg.Forward(ctx, &next)
 }
 
+// lineage is how the capsule came to this zone, complete with this zone's certificates.
+func (s *Server) lineage(id capsule.ID) ([]byte, error) {
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	l, err := v.Lineage(id)
+	v.Close()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, readTimeout)
+	defer cancel()
+	// A lineage that begins elsewhere has its admission.
+	home := s.id
+	if !l.Admitted.Decision.Zone.IsZero() {
+		home = l.Admitted.Decision.Zone
+	}
+	if err := mover.Complete(ctx, s.cfg.Zone, id, home, &l); err != nil {
+		return nil, err
+	}
+	return capsule.Marshal(&l)
+}
+
 type result struct {
 	end *zone.Result
 	err error
@@ -124,6 +149,11 @@ func (s *Server) outcome(req *api.ResultRequest, r *zone.Result) (*api.Outcome, 
 		return nil, err
 	}
 	out.Output = append([]byte{}, r.Output.Data...)
+	if req.Receipt {
+		if out.Lineage, err = s.lineage(req.Capsule); err != nil {
+			return nil, err
+		}
+	}
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
@@ -160,7 +190,7 @@ func (s *Server) certified(req *api.ResultRequest, c *cert.Certificate) (*api.Ou
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Outcome{V: api.Version, Certificate: b, Output: []byte{}, Events: []api.Emitted{}}
+	out := &api.Outcome{V: api.Version, Certificate: b, Output: []byte{}, Events: []api.Emitted{}, Lineage: []byte{}}
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ type ResultRequest struct {
 	// Pauses is how many suspensions the client knows of: it is told of the next one as of an end. NoPauses asks for the
 	// end alone.
 	Pauses uint32
+	// Receipt asks for the lineage too.
+	Receipt bool
 }
 
 // NoPauses is the value of ResultRequest.Pauses for a client that doesn't top up.
@@ -38,6 +40,7 @@ type Outcome struct {
 	Output      []byte // what EndBody.Output is the hash of: the result, or the message and stack trace of a failure
 	Events      []Emitted
 	Epochs      [][]byte // encodings of cert.SignedAdmin that lead from the client's voter set to the certificate's
+	Lineage     []byte   // encoding of a handover.Lineage, if a receipt was asked for, or empty
 }
 
 // MaxOutcome bounds an Outcome: the largest result, and as many epochs as one reply may have.

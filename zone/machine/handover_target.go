@@ -169,7 +169,10 @@ func (a *apply) fit(j *judged) (cr CapsuleRow, rights Rights, reason uint8, wait
 		return cr, rights, 0, refuse(CodeState, "the capsule is here, and %s", old.Status)
 	}
 	c, err := capsule.VerifyIn(a.m.zone, j.t.Envelope, a.time, a.m.chains)
-	if err != nil {
+	if r := refusalOf(err); err != nil && r.Code != Code(capsule.CodeGrantTime) && r.Code != CodeExpired {
+		// Its signatures are beside what was certified: whoever brought it may have broken them.
+		return cr, rights, 0, r
+	} else if err != nil {
 		return cr, rights, reasonDenied, nil
 	}
 	if !m.Reaches(a.m.zone) || o.Code != m.Code || o.Base != m.Base || o.Expires > m.Expires {
