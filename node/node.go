@@ -358,6 +358,9 @@ func (n *Node) addrs(k capsule.Key) []string {
 	if k == n.Key() {
 		return n.host.Addrs()
 	}
+	if known := n.host.AddrsOf(k); len(known) > 0 {
+		return known
+	}
 	for _, p := range n.host.Remembered() {
 		if p.Key == k {
 			return p.Addrs

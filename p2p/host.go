@@ -277,6 +277,15 @@ func (h *Host) Hint(k capsule.Key, addrs []string) {
 	}
 }
 
+// AddrsOf returns the multiaddrs that are known of a peer now, without the /p2p suffix: those that it told, and hints.
+func (h *Host) AddrsOf(k capsule.Key) []string {
+	var out []string
+	for _, a := range h.inner.Peerstore().Addrs(raw.PeerID(k)) {
+		out = append(out, a.String())
+	}
+	return out
+}
+
 // Remembered returns the peers this host reached before, last first, across restarts.
 func (h *Host) Remembered() []Known { return h.book.all() }
 

@@ -144,3 +144,8 @@ func TestInputTooLarge(t *testing.T) {
 		t.Errorf("status %d: %s", status, stderr.String())
 	}
 }
+
+// demoIdentity is fixed by its name, so that scripts see the same keys each time.
+func demoIdentity(name string) *capsule.Identity {
+	return capsule.IdentityFromSeed(capsule.Sum([]byte("kwnode demo " + name)))
+}

@@ -60,3 +60,42 @@ func Crash(ctx kit.Context, name string) (int64, error) {
 	var p *int64
 	return *p, nil
 }
+
+// Transfer is an order to move an amount between two accounts.
+type Transfer struct {
+	From, To string
+	Amount   int64
+}
+
+// Balances is what the accounts hold afterwards.
+type Balances struct{ From, To int64 }
+
+// Move changes both accounts or neither.
+func Move(ctx kit.Context, in Transfer) (Balances, error) {
+	from, err := balance(ctx, in.From)
+	if err != nil {
+		return Balances{}, err
+	}
+	to, err := balance(ctx, in.To)
+	if err != nil {
+		return Balances{}, err
+	}
+	if from < in.Amount {
+		return Balances{}, kit.Fail(17, in.From+" holds less than that")
+	}
+	b := Balances{from - in.Amount, to + in.Amount}
+	return b, errors.Join(kit.Put(ctx, "acct/"+in.From, b.From), kit.Put(ctx, "acct/"+in.To, b.To))
+}
+
+// Open gives an account its balance.
+func Open(ctx kit.Context, in Transfer) (int64, error) {
+	return in.Amount, kit.Put(ctx, "acct/"+in.To, in.Amount)
+}
+
+func balance(ctx kit.Context, name string) (int64, error) {
+	n, err := kit.Get[int64](ctx, "acct/"+name)
+	if errors.Is(err, kit.ErrNotFound) {
+		err = nil
+	}
+	return n, err
+}
