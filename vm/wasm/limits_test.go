@@ -237,6 +237,18 @@ func TestShortcutsAgree(t *testing.T) {
 	})
 }
 
+// TestManyResultsAreBounded: code that pushes a thousand values with every few bytes is refused, some of it is not.
+func TestManyResultsAreBounded(t *testing.T) {
+	nest := func(n int) []byte {
+		code := bytes.Repeat([]byte{byte(OpBlock), 0}, n)
+		code = append(code, byte(OpCall), 0)
+		code = append(code, bytes.Repeat([]byte{byte(OpEnd)}, n)...)
+		return oneFunc("", strings.Repeat("I", 1000), nil, code...)
+	}
+	mustDecode(t, nest(7), 0)
+	wantError(t, nest(5000), 0, Limit, "too many for the size")
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, shape := range hostileShapes {
 		f.Add(shape(100), uint32(0))

@@ -27,6 +27,14 @@ const (
 	ctrlTargeted                      // a live branch leads to its end
 )
 
+// An instruction of two bytes may have a thousand results, which have to be followed one by one here and in lowering. That
+// time stays in proportion to the size of the code: what instructions with many results push together is bounded.
+const (
+	freeValues        = 16 // results that don't count
+	valuesPerByte     = 16
+	valuesPerFunction = 8192
+)
+
 // fastLocals is how many local types are kept in an array; the others are found by their groups.
 const fastLocals = 256
 
@@ -51,6 +59,7 @@ type validator struct {
 	base     int
 	limit    int  // operand slots that the frame has room for
 	highest  int  // most operand slots so far
+	wide     int  // slots that instructions with more than freeValues results may still push
 	dead     bool // no execution reaches the next instruction
 	start    int  // where the last gas block began, as far as control flow begins one
 	serial   uint32
@@ -120,6 +129,7 @@ func (v *validator) begin(fn uint32, body *Body, off, end int) *Error {
 	body.NumLocals = v.nlocals - uint32(len(v.m.Types[v.m.FuncTypes[fn]].Params))
 	body.LocalSlots = uint32(slots)
 	v.limit = MaxFrameSlots - slots
+	v.wide = valuesPerFunction + valuesPerByte*(end-off)
 	v.height, v.base, v.highest, v.dead, v.start = 0, 0, 0, false, v.pos
 	v.blocks = append(v.blocks[:0], ctrl{op: opFunc, block: BlockType(v.m.FuncTypes[fn])})
 	return nil
@@ -242,6 +252,11 @@ func (v *validator) popAll(at int, ts []ValType) *Error {
 
 // pushAll pushes values of the given types, which are listed by slots.
 func (v *validator) pushAll(at int, ts []ValType) *Error {
+	if len(ts) > freeValues {
+		if v.wide -= len(ts); v.wide < 0 {
+			return v.fail(Limit, at, "results of calls and blocks are too many for the size of the function")
+		}
+	}
 	h := v.height + len(ts)
 	if h > v.highest {
 		if h > v.limit {

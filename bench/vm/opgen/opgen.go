@@ -280,9 +280,9 @@ func wide() []Case {
 	relay := counted("call, 1000 results through 64", 65, m, append([]byte{0x10, 65}, drops...))
 
 	nest := module{types: results, funcs: [][]byte{append(append([]byte{0}, consts...), 0x0b)}}
-	body := append(repeat([]byte{0x02, 2, 0x41, 0}, 64), 0x10, 1)
-	body = append(body, repeat([]byte{0x0c, 0, 0x0b}, 64)...)
-	carry := counted("br, 1000 results out of 64", 64, nest, append(body, drops...))
+	body := append(repeat([]byte{0x02, 2, 0x41, 0}, 16), 0x10, 1)
+	body = append(body, repeat([]byte{0x0c, 0, 0x0b}, 16)...)
+	carry := counted("br, 1000 results out of 16", 16, nest, append(body, drops...))
 
 	clear := module{types: []byte{0x60, 0, 0}, funcs: [][]byte{append(uleb([]byte{1}, 40000), 0x7e, 0x0b)}}
 	return []Case{relay, carry,
