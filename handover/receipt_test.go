@@ -206,3 +206,30 @@ func alter(v reflect.Value, name string, fn func(what string)) {
 		v.SetString(old)
 	}
 }
+
+func FuzzTransfer(f *testing.F) {
+	w := newWorld(f, 2, nil)
+	sealed := w.seal(0, 100_000_000)
+	j := &job{id: sealed.ID()}
+	j.run = func(_ *site, st state, _ int32, _ func(string) int64, _ func(string, int64)) (state, *site) {
+		return st, w.sites[1]
+	}
+	w.sites[0].do(must(machine.NewAdmit(sealed.Bytes())))
+	w.sites[0].do(w.sites[0].attempt(j))
+	genuine := must(capsule.Marshal(w.sites[0].transfer(j.id, 0)))
+	f.Add(genuine)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x := new(handover.Transfer)
+		if capsule.Unmarshal(b, x) != nil {
+			return
+		}
+		w.sites[1].t = t
+		r := w.sites[1].try(must(machine.NewAccept(x)))
+		if r.Refusal == nil && !bytes.Equal(b, genuine) {
+			o, err := x.Parse()
+			if err != nil || o.Expires > w.sites[1].now {
+				t.Errorf("an altered transfer was decided")
+			}
+		}
+	})
+}
