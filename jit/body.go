@@ -29,7 +29,7 @@ func (c *compiler) body() error {
 			}
 			c.label(pc)
 		}
-		if !c.dead {
+		if !c.dead && (pc != c.skip || pc == 0) {
 			if err := c.instruction(in); err != nil {
 				return err
 			}
@@ -143,7 +143,7 @@ func (c *compiler) control(in instruction) error {
 func (c *compiler) charge(in instruction) {
 	c.entry(in.pc)
 	cost := in.imm()
-	if cost == 0 {
+	if cost == 0 || !metered {
 		return
 	}
 	c.b = ALURI(c.b, SUB, 8, regGas, int32(cost))

@@ -100,6 +100,7 @@ type compiler struct {
 	heldX    []Xmm
 	kept     []temp           // operands as they were when the instruction consumed them
 	guards   map[uint32]guard // of memory accesses that are in a group
+	skip     uint32           // the word of an instruction that was done with the one before it; never 0
 	dead     bool             // nothing falls into the next instruction
 
 	// Offsets of the function's shared exits.

@@ -404,6 +404,9 @@ func (c *compiler) divide(in instruction, w Width, signed, rest bool) {
 func (c *compiler) shift(in instruction, op Shift, w Width, constant bool) {
 	if constant {
 		n := uint8(c.f.Ins[in.pc+1]) & uint8(w*8-1)
+		if op == SHL && c.shiftAdd(in, w, n) {
+			return
+		}
 		x := c.intAt(in.b)
 		d := c.intDst(in.a, &x)
 		c.load64(d, x, w)
@@ -415,6 +418,40 @@ func (c *compiler) shift(in instruction, op Shift, w Width, constant bool) {
 	d := c.intDst(in.a, &place{reg: x})
 	c.b = ShiftX(c.b, op, w, d, x, n)
 	c.setInt(in.a, d)
+}
+
+// shiftAdd makes one LEA of a shift by 1 to 3 and the addition that consumes
+// it, as for an array's element.
+func (c *compiler) shiftAdd(in instruction, w Width, n uint8) bool {
+	next := in.pc + in.size
+	if n == 0 || n > 3 || int(in.a) < len(c.pinOf) || c.s.target[next] {
+		return false
+	}
+	add := decode(c.f.Ins, next)
+	op, constant := wasm.Op(add.op&^code.KBit), add.op&code.KBit != 0
+	if add.op >= code.BrBase || w == 4 && op != wasm.OpI32Add || w == 8 && op != wasm.OpI64Add {
+		return false
+	}
+	at := Mem{Base: NoBase, Scale: 1 << n}
+	if constant {
+		imm, ok := immediate(w, c.f.Ins[next+1])
+		if !ok || add.b != in.a {
+			return false
+		}
+		at.Disp = imm
+	} else if other := add.b + add.c - in.a; add.b != in.a && add.c != in.a || other == in.a {
+		return false
+	} else {
+		at.Base = c.intReg(other, w)
+	}
+	x := c.intReg(in.b, w)
+	at.Index = x
+	c.drop(in.a)
+	d := c.intDst(add.a, &place{reg: x})
+	c.b = LEA(c.b, w, d, at)
+	c.setInt(add.a, d)
+	c.skip = next
+	return true
 }
 
 func (c *compiler) rotate(in instruction, op Shift, w Width, constant bool) {

@@ -174,8 +174,14 @@ func slots(ins []uint64, in instruction) []uint16 {
 		return []uint16{in.b}
 	case op < 0x28: // charges, jumps, calls
 		return nil
-	case op >= code.RareBase+code.Op(wasm.PrefixSIMD):
+	case op == code.RareBase+code.Op(wasm.OpV128Const):
+		return []uint16{in.a}
+	case op == code.RareBase+code.Op(wasm.OpV128Bitselect):
 		return []uint16{in.a, in.b, in.c, uint16(ins[in.pc+1] >> 32)}
+	case op >= code.RareBase+code.Op(wasm.PrefixSIMD):
+		return []uint16{in.a, in.b, in.c}
+	case op == code.RareBase+code.Op(wasm.OpDataDrop), op == code.RareBase+code.Op(wasm.OpElemDrop):
+		return nil
 	case op >= code.RareBase:
 		return []uint16{in.a, in.b}
 	case op >= code.BrBase:

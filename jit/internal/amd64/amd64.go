@@ -33,6 +33,9 @@ const (
 // Xmm is a vector register.
 type Xmm uint8
 
+// NoBase as a Mem's base leaves it out; there must be an index.
+const NoBase Reg = 0xFF
+
 // Mem is the operand [Base + Index*Scale + Disp]. Scale is 0 when there is no
 // index, else 1, 2, 4 or 8; RSP can't be an index.
 type Mem struct {
@@ -89,7 +92,10 @@ func r(n uint8) operand { return operand{reg: n} }
 func mem(m Mem) operand { return operand{mem: true, m: m} }
 func hi(n uint8) byte   { return n >> 3 & 1 }
 func (o operand) b() byte {
-	if o.mem {
+	switch {
+	case o.mem && o.m.Base == NoBase:
+		return 0
+	case o.mem:
 		return hi(uint8(o.m.Base))
 	}
 	return hi(o.reg)
@@ -112,6 +118,8 @@ func modrm(b []byte, reg uint8, o operand) []byte {
 	d := o.m.Disp
 	mod := byte(0x80)
 	switch {
+	case o.m.Base == NoBase: // base 101 with mod 00
+		base, mod = 5, 0
 	case d == 0 && base != 5: // base 101 with mod 00 means no base
 		mod = 0
 	case d == int32(int8(d)):
@@ -133,10 +141,10 @@ func modrm(b []byte, reg uint8, o operand) []byte {
 		}
 		b = append(b, mod|reg|4, sib)
 	}
-	switch mod {
-	case 0x40:
+	switch {
+	case mod == 0x40:
 		b = append(b, byte(d))
-	case 0x80:
+	case mod == 0x80, o.m.Base == NoBase:
 		b = imm32(b, d)
 	}
 	return b

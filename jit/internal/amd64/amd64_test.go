@@ -37,6 +37,9 @@ var gpr = map[Width][]string{
 var ptr = map[Width]string{1: "byte ptr ", 2: "word ptr ", 4: "dword ptr ", 8: "qword ptr ", 16: "xmmword ptr "}
 
 func (m Mem) asm(w Width) string {
+	if m.Base == NoBase {
+		return fmt.Sprintf("%s[%s*%d%+d]", ptr[w], gpr[8][m.Index], m.Scale, m.Disp)
+	}
 	s := ptr[w] + "[" + gpr[8][m.Base]
 	if m.Scale != 0 {
 		s += fmt.Sprintf("+%s*%d", gpr[8][m.Index], m.Scale)
@@ -55,6 +58,7 @@ var mems = []Mem{
 	{Base: R15, Disp: -129}, {Base: RBX, Disp: 1<<31 - 1}, {Base: R8, Disp: -1 << 31},
 	{Base: RAX, Index: RCX, Scale: 1}, {Base: R13, Index: RBP, Scale: 2}, {Base: RBP, Index: R12, Scale: 4},
 	{Base: RSP, Index: R15, Scale: 8, Disp: 64}, {Base: R9, Index: R9, Scale: 1, Disp: 4096},
+	{Base: NoBase, Index: RCX, Scale: 4, Disp: 1024}, {Base: NoBase, Index: R13, Scale: 8, Disp: -4},
 }
 
 var someRegs = []Reg{RAX, RBX, RSP, RBP, RSI, R8, R12, R15}

@@ -1,0 +1,5 @@
+//go:build kwunmetered
+
+package jit
+
+const metered = false
