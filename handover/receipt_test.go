@@ -225,7 +225,7 @@ func FuzzTransfer(f *testing.F) {
 		}
 		w.sites[1].t = t
 		r := w.sites[1].try(must(machine.NewAccept(x)))
-		if r.Refusal == nil && !bytes.Equal(b, genuine) {
+		if r.Refusal == nil && !r.Repeated && !bytes.Equal(b, genuine) {
 			o, err := x.Parse()
 			if err != nil || o.Expires > w.sites[1].now {
 				t.Errorf("an altered transfer was decided")
