@@ -130,7 +130,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{lay: lay, m: m, f: f, s: s, at: make([]int32, len(f.Ins))}
+	c := &compiler{lay: lay, m: m, f: f, s: s, at: make([]int32, len(f.Ins)), b: make([]byte, 0, 1024+14*len(f.Ins))}
 	for i := range c.at {
 		c.at[i] = -1
 	}

@@ -43,13 +43,13 @@ const (
 )
 
 // floatOps has each operation in single and double precision.
-var floatOps = map[int][2]Vec{
+var floatOps = [...][2]Vec{
 	fAdd: {VADDSS, VADDSD}, fSub: {VSUBSS, VSUBSD}, fMul: {VMULSS, VMULSD}, fDiv: {VDIVSS, VDIVSD},
 	fSqrt: {VSQRTSS, VSQRTSD}, fMin: {VMINSS, VMINSD}, fMax: {VMAXSS, VMAXSD},
 }
 
 // rounding is the immediate of VROUND; bit 3 keeps it from raising inexact.
-var rounding = map[int]uint8{fNearest: 8 | 0, fFloor: 8 | 1, fCeil: 8 | 2, fTrunc: 8 | 3}
+var rounding = [...]uint8{fNearest: 8 | 0, fFloor: 8 | 1, fCeil: 8 | 2, fTrunc: 8 | 3}
 
 func (c *compiler) float(in instruction, op wasm.Op, constant bool) {
 	double, i := 0, int(op-wasm.OpF32Abs)

@@ -16,7 +16,7 @@ type access struct {
 	to     Width // a load's result
 }
 
-var accesses = map[wasm.Op]access{
+var accesses = [wasm.OpI64Store32 + 1]access{
 	wasm.OpI32Load: {4, false, false, 4}, wasm.OpI64Load: {8, false, false, 8},
 	wasm.OpF32Load: {4, true, false, 4}, wasm.OpF64Load: {8, true, false, 8},
 	wasm.OpI32Load8S: {1, false, true, 4}, wasm.OpI32Load8U: {1, false, false, 4},

@@ -236,7 +236,7 @@ func (c *compiler) integer(in instruction, op wasm.Op, constant bool) {
 	}
 	switch i {
 	case 0, 1, 7, 8, 9:
-		alu := map[wasm.Op]ALU{0: ADD, 1: SUB, 7: AND, 8: OR, 9: XOR}[i]
+		alu := [...]ALU{0: ADD, 1: SUB, 7: AND, 8: OR, 9: XOR}[i]
 		if constant {
 			c.aluConst(in, alu, w, c.f.Ins[in.pc+1])
 		} else {
@@ -247,9 +247,9 @@ func (c *compiler) integer(in instruction, op wasm.Op, constant bool) {
 	case 3, 4, 5, 6:
 		c.divide(in, w, i == 3 || i == 5, i >= 5)
 	case 10, 11, 12:
-		c.shift(in, map[wasm.Op]Shift{10: SHL, 11: SAR, 12: SHR}[i], w, constant)
+		c.shift(in, [...]Shift{10: SHL, 11: SAR, 12: SHR}[i], w, constant)
 	default:
-		c.rotate(in, map[wasm.Op]Shift{13: ROL, 14: ROR}[i], w, constant)
+		c.rotate(in, [...]Shift{13: ROL, 14: ROR}[i], w, constant)
 	}
 }
 

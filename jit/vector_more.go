@@ -24,8 +24,8 @@ var laneSize = map[wasm.Op]Width{
 }
 
 var (
-	insertLane  = map[Width]Vec{1: VPINSRB, 2: VPINSRW, 4: VPINSRD, 8: VPINSRQ}
-	extractLane = map[Width]Vec{1: VPEXTRB, 2: VPEXTRW, 4: VPEXTRD, 8: VPEXTRQ}
+	insertLane  = [...]Vec{1: VPINSRB, 2: VPINSRW, 4: VPINSRD, 8: VPINSRQ}
+	extractLane = [...]Vec{1: VPEXTRB, 2: VPEXTRW, 4: VPEXTRD, 8: VPEXTRQ}
 )
 
 func (c *compiler) vectorMemory(in instruction, op wasm.Op) bool {

@@ -206,7 +206,7 @@ func ShiftRI(b []byte, op Shift, w Width, dst Reg, imm uint8) []byte {
 // ShiftX is SHLX, SHRX or SARX dst, src, count: three operands, no flags, any
 // count register. It needs BMI2.
 func ShiftX(b []byte, op Shift, w Width, dst, src, count Reg) []byte {
-	pp := map[Shift]byte{SHL: 0x66, SHR: 0xF2, SAR: 0xF3}[op]
+	pp := [...]byte{SHL: 0x66, SHR: 0xF2, SAR: 0xF3}[op]
 	return vex(b, pp, map0F38, 0xF7, w == 8, uint8(dst), uint8(count), r(uint8(src)))
 }
 
