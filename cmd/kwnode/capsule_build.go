@@ -33,7 +33,7 @@ func (p *program) flags(cmd *cobra.Command) {
 	fl.StringVar(&p.entry, "entry", "_start", "exported `function` of a module")
 	fl.StringArrayVar(&p.keys, "keys", nil, "`resource` of the home zone that it may use, such as 'kv/notes/*' (repeat it)")
 	fl.Uint64Var(&p.gas, "gas", 0, "most `units` that it may use (default 50 million)")
-	fl.Uint64Var(&p.maxPrice, "max-price", 0, "most `credits` for a million units")
+	fl.Uint64Var(&p.maxPrice, "max-price", sdk.DefaultMaxPrice, "most `credits` for a million units")
 	fl.DurationVar(&p.life, "lifetime", sdk.DefaultLifetime, "how long it may take, waiting included")
 	fl.StringVar(&p.payer, "payer", "", "`key` of the account that pays (default: yours)")
 	fl.BoolVar(&p.quiet, "quiet", false, "don't show how the build gets on")
@@ -99,15 +99,12 @@ func describeBuild(s build.Progress) string {
 
 // options are the terms as the sdk takes them.
 func (p *program) options(zone string) ([]sdk.Option, error) {
-	o := []sdk.Option{sdk.Lifetime(p.life)}
+	o := []sdk.Option{sdk.Lifetime(p.life), sdk.MaxPrice(p.maxPrice)}
 	for _, k := range p.keys {
 		o = append(o, sdk.Keys(k))
 	}
 	if p.gas != 0 {
 		o = append(o, sdk.Gas(p.gas))
-	}
-	if p.maxPrice != 0 {
-		o = append(o, sdk.MaxPrice(p.maxPrice))
 	}
 	if zone != "" {
 		o = append(o, sdk.Zone(zone))

@@ -332,7 +332,36 @@ func (t *target) changeVoters(ctx context.Context, cmd *cobra.Command, c *admin.
 	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpVoters, Act: act}, &d); err != nil {
 		return judged(err)
 	}
+	if err := settled(ctx, c, z); err != nil {
+		return err
+	}
 	return t.done(cmd, d.Index, done)
+}
+
+// settled waits until consensus works with the voters of the newest epoch: before, the old ones still count, and a node
+// that is switched off too soon may be missed.
+func settled(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		st, err := c.Status(ctx, z)
+		if err == nil {
+			var in []capsule.Key
+			for _, m := range st.Members {
+				if m.Voter {
+					in = append(in, m.Key)
+				}
+			}
+			if slices.Equal(in, st.Voters) {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: the voters have changed, consensus has not followed yet; see kwnode zone status", context.Cause(ctx))
+		case <-tick.C:
+		}
+	}
 }
 
 func newZoneRemoveCmd() *cobra.Command {

@@ -629,13 +629,14 @@ func (n *Net) endow(ctx context.Context, c *admin.Client, z *admin.Zone, root *c
 func (n *Net) await(ctx context.Context, c *admin.Client, z *admin.Zone, workers int) error {
 	t := time.NewTicker(50 * time.Millisecond)
 	defer t.Stop()
+	var st admin.ZoneStatus
 	for {
-		st, err := c.Status(ctx, z)
-		if err != nil {
-			return err
-		}
-		if int(st.Workers) >= workers && !st.Leader.IsZero() {
-			return nil
+		// Any voter will do: the first may have been voted out since, and hear of no leader any more.
+		for _, p := range z.Voters {
+			err := c.Ask(ctx, p.Key, &admin.Request{Op: admin.OpStatus, Zone: z.ID}, &st)
+			if err == nil && int(st.Workers) >= workers && !st.Leader.IsZero() {
+				return nil
+			}
 		}
 		select {
 		case <-ctx.Done():

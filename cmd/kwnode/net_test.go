@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestNetScripts runs testdata/net: networks of real processes. Beside testscript's own commands a script has
+//
+//	kwnode ARGS          this program; what it prints is bare in $OUT
+//	net ARGS             kwnode testnet up ARGS, until the script ends; sets what clients need in the environment
+//	node NAME ARGS       kwnode start ARGS, until the script ends or "end NAME"; its address is $NAME
+//	end NAME             SIGKILL
+//	leader               sets $LEADER to the node that leads, $KITWORK_NODE to another voter, and $OTHER to a third
+func TestNetScripts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	guests, err := filepath.Abs("../../vm/testdata/guests")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := &children{self: self, procs: map[string]*exec.Cmd{}}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/net",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(asProgram, "1")
+			e.Setenv("GUESTS", guests)
+			e.Setenv("KITWORK_ZONES", filepath.Join(e.WorkDir, "book"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"kwnode": func(ts *testscript.TestScript, neg bool, args []string) {
+				if err := ts.Exec(self, args...); neg != (err != nil) {
+					ts.Fatalf("kwnode ended with: %v", err)
+				}
+				ts.Setenv("OUT", strings.TrimSpace(ts.ReadFile("stdout")))
+			},
+			"net": func(ts *testscript.TestScript, _ bool, args []string) {
+				nodes.start(ts, "net", append([]string{"testnet", "up"}, args...), func(line string) bool {
+					k, v, _ := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+					ts.Setenv(k, strings.Trim(v, "'"))
+					return k == "KITWORK_GRANTS"
+				})
+			},
+			"node": func(ts *testscript.TestScript, _ bool, args []string) {
+				nodes.start(ts, args[0], append([]string{"start"}, args[1:]...), func(line string) bool {
+					addr, ok := strings.CutPrefix(line, "ready ")
+					ts.Setenv(args[0], addr)
+					return ok
+				})
+			},
+			"end": func(ts *testscript.TestScript, _ bool, args []string) {
+				ts.Check(nodes.procs[args[0]].Process.Kill())
+			},
+			"leader": func(ts *testscript.TestScript, _ bool, _ []string) {
+				ts.Check(ts.Exec(self, "testnet", "status"))
+				names := []string{"KITWORK_NODE", "OTHER"}
+				for _, l := range strings.Split(ts.ReadFile("stdout"), "\n") {
+					f := strings.Fields(l)
+					switch {
+					case len(f) < 5 || f[1] != "running":
+					case f[3] == "leader":
+						ts.Setenv("LEADER", f[0])
+					case f[3] == "voter" && len(names) > 0:
+						ts.Setenv(names[0], f[4])
+						names = names[1:]
+					}
+				}
+				if ts.Getenv("LEADER") == "" {
+					ts.Fatalf("nobody leads")
+				}
+			},
+		},
+	})
+}
+
+// children are a script's processes in the background.
+type children struct {
+	self  string
+	procs map[string]*exec.Cmd
+}
+
+const startTimeout = time.Minute
+
+// start runs this program until ready says that a line of its output was what it waited for.
+func (c *children) start(ts *testscript.TestScript, name string, args []string, ready func(line string) bool) {
+	cmd := exec.Command(c.self, args...)
+	cmd.Dir = ts.MkAbs(".")
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	log, err := os.Create(ts.MkAbs(name + ".log"))
+	ts.Check(err)
+	defer log.Close()
+	cmd.Stderr = log
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	c.procs[name] = cmd
+	ts.Defer(func() {
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			_ = cmd.Process.Kill()
+		}
+		_ = cmd.Wait()
+	})
+	late := time.AfterFunc(startTimeout, func() { _ = cmd.Process.Kill() })
+	defer late.Stop()
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if ready(lines.Text()) {
+			return
+		}
+	}
+	ts.Fatalf("%s ended before it was ready:\n%s", name, ts.ReadFile(name+".log"))
+}
