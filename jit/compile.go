@@ -104,8 +104,8 @@ type compiler struct {
 	dead     bool             // nothing falls into the next instruction
 
 	// Offsets of the function's shared exits.
-	exitGas, exitTrap, exitCall, exitRare, exitStep patchList
-	trapAt                                          [16]patchList
+	exitGas, exitCall, exitRare, exitStep patchList
+	trapAt                                [16]patchList
 }
 
 // patch is a 32-bit distance to fill in, to the code of a word.

@@ -49,7 +49,7 @@ var floatOps = [...][2]Vec{
 }
 
 // rounding is the immediate of VROUND; bit 3 keeps it from raising inexact.
-var rounding = [...]uint8{fNearest: 8 | 0, fFloor: 8 | 1, fCeil: 8 | 2, fTrunc: 8 | 3}
+var rounding = [...]uint8{fNearest: 8, fFloor: 8 | 1, fCeil: 8 | 2, fTrunc: 8 | 3}
 
 func (c *compiler) float(in instruction, op wasm.Op, constant bool) {
 	double, i := 0, int(op-wasm.OpF32Abs)

@@ -28,7 +28,6 @@ type outcome struct {
 	results string
 	trap    string
 	gas     uint64
-	hash    [32]byte
 }
 
 func run(t testing.TB, wasm []byte, cfg vm.Config, export string, args ...vm.Value) outcome {
