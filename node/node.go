@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -191,7 +192,13 @@ func (n *Node) openZone(z Zone) error {
 		return err
 	}
 	if z.Vote {
+		var carrier atomic.Pointer[mover.Mover] // the zone applies entries before its mover exists
 		opened, err := zone.Open(zone.Config{
+			Outbox: func(id capsule.ID, hop uint32) {
+				if m := carrier.Load(); m != nil {
+					m.Changed(id, hop)
+				}
+			},
 			Identity: n.cfg.Identity, Genesis: z.Genesis, Dir: filepath.Join(n.cfg.Dir, "zones", id.String()),
 			Transport: streams{n.host}, Contacts: z.Contacts, Timing: n.cfg.Timing, Logger: n.log,
 			Now: func() uint64 { return uint64(time.Now().UnixMilli()) },
@@ -203,10 +210,12 @@ func (n *Node) openZone(z Zone) error {
 			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
 			Peers: n.peers, Forward: n.forward, Logger: n.log,
 		})
-		n.voters[id] = &voting{opened, server, mover.Start(mover.Config{
+		m := mover.Start(mover.Config{
 			Zone: opened, Contents: contents{n.cache, n.exchange}, Open: n.open, Logger: n.log,
 			Voters: func(z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) },
-		})}
+		})
+		carrier.Store(m)
+		n.voters[id] = &voting{opened, server, m}
 	}
 	if z.Work == nil {
 		return nil

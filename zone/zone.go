@@ -35,7 +35,9 @@ type Config struct {
 	// Contacts are members through which a voter that is not in the genesis learns the zone.
 	Contacts []capsule.Key
 	// Now is the voter's clock in ms since 1970.
-	Now    func() uint64
+	Now func() uint64
+	// Outbox, if set, is told of hops that are on offer or were answered. It must not block.
+	Outbox func(id capsule.ID, hop uint32)
 	Timing raft.Timing
 	Logger *slog.Logger
 	// FS holds the state and the snapshots; the default is the disk. The log and the signing record are always on disk.
@@ -303,9 +305,14 @@ func (z *Zone) after(a *applied) {
 	z.ticks.applied(&a.out)
 	z.hub.publish(&a.out)
 	for i := range a.out.Effects {
-		if a.out.Effects[i].Kind == machine.EffectMembers {
+		switch e := &a.out.Effects[i]; e.Kind {
+		case machine.EffectMembers:
 			z.duties.members.Store(a.out.Index)
 			z.duties.signal()
+		case machine.EffectOutbox:
+			if z.cfg.Outbox != nil {
+				z.cfg.Outbox(e.Capsule, uint32(e.N))
+			}
 		}
 	}
 }

@@ -43,6 +43,10 @@ type Mover struct {
 
 	mu    sync.Mutex // guards tasks
 	tasks map[key]*task
+	wake  chan struct{} // a task is due at once
+
+	newsMu sync.Mutex // guards news; held for moments only, since the log's own goroutine takes it
+	news   map[key]bool
 
 	ctx    context.Context // ends with the mover
 	cancel context.CancelFunc
@@ -67,7 +71,9 @@ type task struct {
 }
 
 const (
-	lookEvery = 10 * time.Millisecond
+	lookEvery = 50 * time.Millisecond // for attempts that are due again
+	// scanEvery is how often the whole outbox is read: after an election it holds what nobody was told of.
+	scanEvery = 5 * time.Second
 	// maxTasks bounds what is under way at a time; the rest waits in the outbox.
 	maxTasks    = 256
 	maxScan     = 65_536
@@ -81,7 +87,7 @@ func Start(cfg Config) *Mover {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Mover{cfg: cfg, tasks: map[key]*task{}}
+	m := &Mover{cfg: cfg, tasks: map[key]*task{}, news: map[key]bool{}, wake: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wg.Go(m.run)
 	return m
@@ -96,23 +102,88 @@ func (m *Mover) Close() {
 func (m *Mover) run() {
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
+	var scanned time.Time
 	for round := uint64(1); ; round++ {
 		select {
 		case <-m.ctx.Done():
 			return
 		case <-t.C:
+		case <-m.wake:
 		}
 		if s := m.cfg.Zone.Status(); s.Leader != s.Self {
+			scanned = time.Time{}
 			continue
 		}
-		if err := m.look(round); err != nil && m.ctx.Err() == nil {
+		look := m.due
+		if time.Since(scanned) >= scanEvery {
+			look, scanned = m.scan, time.Now()
+		}
+		if err := look(round); err != nil && m.ctx.Err() == nil {
 			m.cfg.Logger.Warn("outbox not read", "zone", m.cfg.Zone.ID(), "err", err)
 		}
 	}
 }
 
-// look starts what is due, and forgets the tasks of hops that have left the outbox.
-func (m *Mover) look(round uint64) error {
+// Changed tells of a hop that is on offer or was answered.
+func (m *Mover) Changed(id capsule.ID, hop uint32) {
+	m.newsMu.Lock()
+	if len(m.news) < maxScan { // the scan finds the others
+		m.news[key{id, hop}] = true
+	}
+	m.newsMu.Unlock()
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// due starts the attempts of known hops whose time has come.
+func (m *Mover) due(round uint64) error {
+	m.newsMu.Lock()
+	news := m.news
+	m.news = map[key]bool{}
+	m.newsMu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for k := range news {
+		if t := m.tasks[k]; t != nil {
+			t.done, t.next = false, time.Time{}
+		} else {
+			m.tasks[k] = &task{}
+		}
+	}
+	var keys []key
+	now := time.Now()
+	for k, t := range m.tasks {
+		if !t.busy && !t.done && !now.Before(t.next) {
+			keys = append(keys, k)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	v, err := m.cfg.Zone.Query()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	busy := m.busy()
+	for _, k := range keys {
+		o, err := v.Offered(k.id, k.hop)
+		if errors.Is(err, machine.ErrNotFound) {
+			delete(m.tasks, k)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		m.start(k, o, round, &busy)
+	}
+	return nil
+}
+
+// scan reads the whole outbox, starts what is due, and forgets the tasks of hops that have left it.
+func (m *Mover) scan(round uint64) error {
 	v, err := m.cfg.Zone.Query()
 	if err != nil {
 		return err
@@ -120,29 +191,9 @@ func (m *Mover) look(round uint64) error {
 	defer v.Close()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, busy := time.Now(), 0
-	for _, t := range m.tasks {
-		if t.busy {
-			busy++
-		}
-	}
+	busy := m.busy()
 	err = v.Outbox(capsule.ID{}, 0, maxScan, func(id capsule.ID, hop uint32, o machine.OutRow) {
-		k := key{id, hop}
-		t := m.tasks[k]
-		if t == nil {
-			t = &task{}
-			m.tasks[k] = t
-		}
-		t.round = round
-		if t.phase != o.Phase {
-			t.phase, t.done, t.fails, t.next = o.Phase, false, 0, now
-		}
-		if t.busy || t.done || now.Before(t.next) || busy >= maxTasks {
-			return
-		}
-		busy++
-		t.busy = true
-		m.wg.Go(func() { m.attempt(k, o, t) })
+		m.start(key{id, hop}, o, round, &busy)
 	})
 	for k, t := range m.tasks {
 		if t.round != round && !t.busy {
@@ -150,6 +201,35 @@ func (m *Mover) look(round uint64) error {
 		}
 	}
 	return err
+}
+
+func (m *Mover) busy() (n int) {
+	for _, t := range m.tasks {
+		if t.busy {
+			n++
+		}
+	}
+	return n
+}
+
+// start begins an attempt at a hop if one is due. Its caller holds m.mu.
+func (m *Mover) start(k key, o machine.OutRow, round uint64, busy *int) {
+	t := m.tasks[k]
+	if t == nil {
+		t = &task{}
+		m.tasks[k] = t
+	}
+	now := time.Now()
+	t.round = round
+	if t.phase != o.Phase {
+		t.phase, t.done, t.fails, t.next = o.Phase, false, 0, now
+	}
+	if t.busy || t.done || now.Before(t.next) || *busy >= maxTasks {
+		return
+	}
+	*busy++
+	t.busy = true
+	m.wg.Go(func() { m.attempt(k, o, t) })
 }
 
 // attempt tells the target once.
@@ -162,12 +242,22 @@ func (m *Mover) attempt(k key, o machine.OutRow, t *task) {
 		err = m.tell(ctx, k, o, voters[t.try%len(voters)])
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
+	defer func() {
+		m.mu.Unlock()
+		select {
+		case m.wake <- struct{}{}:
+		default:
+		}
+	}()
 	t.busy = false
 	if err == nil {
 		t.fails = 0
-		t.done = o.Phase == handover.Closed
-		t.next = time.Now().Add(retryFirst)
+		// An answer brings its own change of the row; the target's word that it knows is the end of it.
+		t.done = o.Phase == handover.Closed && t.phase == handover.Closed
+		t.next = time.Now()
+		if o.Phase != handover.Closed {
+			t.next = t.next.Add(retryFirst)
+		}
 		return
 	}
 	m.cfg.Logger.Debug("handover not carried on", "capsule", k.id, "hop", k.hop, "to", o.Target, "phase", o.Phase, "err", err)
