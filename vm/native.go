@@ -104,13 +104,13 @@ func (s *Store) execute() exit {
 
 const (
 	// hotTicks is how many slices must end in a function before it is compiled.
-	hotTicks = 2
+	hotTicks = 3
 	// tickGas is the length of a slice while hot code is looked for, about 100 µs of interpretation.
 	tickGas = 1 << 16
 	// hotCallers and hotCallees are how far from a hot function others are compiled with it: the callers that are on
 	// the stack, in which its loop may be, and what it calls.
-	hotCallers = 3
-	hotCallees = 2
+	hotCallers = 2
+	hotCallees = 1
 )
 
 // sliceGas is how much gas a slice gets.
