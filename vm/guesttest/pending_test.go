@@ -100,6 +100,7 @@ func (e *elsewhere) Gas() (uint64, error) {
 // TestPendingCallsMove stops each guest before every effect, ships it as bytes, and has the effect carried out where it
 // arrives: nothing differs from having it done at once.
 func TestPendingCallsMove(t *testing.T) {
+	effects := 0
 	for i := range list {
 		g := &list[i]
 		t.Run(g.name, func(t *testing.T) {
@@ -108,9 +109,10 @@ func TestPendingCallsMove(t *testing.T) {
 			got, m := playAway(t, mod, g)
 			compare(t, "moved", got, want)
 			t.Logf("%d effects elsewhere, at most %d bytes", m.freezes, m.largest)
-			if m.freezes == 0 && len(mod.Imports()) > 0 {
-				t.Error("the program asked for nothing")
-			}
+			effects += m.freezes
 		})
+	}
+	if effects < len(list) {
+		t.Errorf("all guests together asked for %d effects; the test no longer moves any", effects)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"runtime"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +60,8 @@ type Log struct {
 	opts   LogOptions
 	path   string
 	served atomic.Bool // Raft's goroutines use it: an error that Raft would panic on ends the goroutine instead
+	ran    atomic.Bool // they once did: one of them may outlive Close
+	listed sync.Map    // keys that stand in the list of stable keys
 	closed chan struct{}
 	gate   sync.RWMutex // held for reading by a write, for writing to close closed: no write begins after that
 }
@@ -99,7 +103,10 @@ func OpenLog(path string, opts LogOptions) (*Log, error) {
 }
 
 // Serve says that from now on Raft uses the log.
-func (l *Log) Serve() { l.served.Store(true) }
+func (l *Log) Serve() {
+	l.ran.Store(true)
+	l.served.Store(true)
+}
 
 // verify reads every entry and the stable rows.
 func (l *Log) verify() error {
@@ -127,11 +134,51 @@ func (l *Log) verify() error {
 			return err
 		}
 	}
+	return l.verifyStable(last)
+}
+
+// stableKeys names the list of keys that were ever set. A flipped bit can hide a row, and a vote that is forgotten could
+// be cast twice: what is in the list must be found.
+const stableKeys = "kw-stable-keys"
+
+// verifyStable reads the stable rows. Raft stores its term before its first entry, so a log with entries has a list.
+func (l *Log) verifyStable(last uint64) error {
+	list, err := l.Get([]byte(stableKeys))
+	missing := errors.Is(err, raftboltdb.ErrKeyNotFound)
+	if err != nil && !missing {
+		return err
+	}
 	for _, k := range []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"} {
-		if _, err := l.Get([]byte(k)); err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		_, err := l.Get([]byte(k))
+		absent := errors.Is(err, raftboltdb.ErrKeyNotFound)
+		if err != nil && !absent {
 			return err
 		}
+		should := slices.Contains(strings.Fields(string(list)), k)
+		switch {
+		case absent && should, !absent && missing, missing && last > 0:
+			return l.corrupt(0, fmt.Errorf("the row of %s, or the list of such rows, is gone", k))
+		case should:
+			l.listed.Store(k, true)
+		}
 	}
+	return nil
+}
+
+// list adds a key that was set to the list of stable keys. It happens once for each of a handful of keys. If the machine
+// stops in between, the list is completed by the key's next change; until then only the key itself is unguarded.
+func (l *Log) list(key string) error {
+	if _, ok := l.listed.Load(key); ok || key == stableKeys {
+		return nil
+	}
+	list, err := l.Get([]byte(stableKeys))
+	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
+		return err
+	}
+	if err := l.Set([]byte(stableKeys), append(append(list, ' '), key...)); err != nil {
+		return err
+	}
+	l.listed.Store(key, true)
 	return nil
 }
 
@@ -324,13 +371,13 @@ func (l *Log) Set(key, val []byte) error {
 	for {
 		err := l.write("store "+string(key), func() error { return l.bolt.Set(key, sealed) })
 		if err == nil {
-			return nil
+			return l.list(string(key))
+		}
+		if errors.Is(err, ErrClosed) && l.ran.Load() {
+			runtime.Goexit() // nothing is wrong: the voter is being stopped
 		}
 		if !l.served.Load() {
 			return fmt.Errorf("store %s: %w", key, err)
-		}
-		if errors.Is(err, ErrClosed) {
-			runtime.Goexit() // nothing is wrong: the voter is being stopped
 		}
 		if time.Now().After(deadline) {
 			return l.stop(fmt.Errorf("store %s: %w; this voter stops, start it again when the disk is well", key, err))

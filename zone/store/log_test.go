@@ -178,6 +178,9 @@ func TestLogRefusesToRewriteApplied(t *testing.T) {
 func TestLogGapOnlyBelowSnapshot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l := openLog(t, path, LogOptions{})
+	if err := l.SetUint64([]byte("CurrentTerm"), 2); err != nil {
+		t.Fatal(err)
+	}
 	l.StoreLogs(entries(1, 5, 1))
 	l.StoreLogs(entries(21, 25, 2))
 	l.Close()
