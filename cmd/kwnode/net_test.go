@@ -2,15 +2,19 @@ package main
 
 import (
 	"bufio"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kitwork/kwnode/testnet/proc"
 )
 
 // TestNetScripts runs testdata/net: networks of real processes. Beside testscript's own commands a script has
@@ -19,6 +23,7 @@ import (
 //	net ARGS             kwnode testnet up ARGS, until the script ends; sets what clients need in the environment
 //	node NAME ARGS       kwnode start ARGS, until the script ends or "end NAME"; its address is $NAME
 //	end NAME             SIGKILL
+//	orphans              waits until no node of the network answers any more
 //	leader               sets $LEADER to the node that leads, $KITWORK_NODE to another voter, and $OTHER to a third
 func TestNetScripts(t *testing.T) {
 	if testing.Short() {
@@ -63,7 +68,26 @@ func TestNetScripts(t *testing.T) {
 				})
 			},
 			"end": func(ts *testscript.TestScript, _ bool, args []string) {
-				ts.Check(nodes.procs[args[0]].Process.Kill())
+				ts.Check(nodes.of(ts, args[0]).Process.Kill())
+			},
+			"orphans": func(ts *testscript.TestScript, _ bool, _ []string) {
+				st, err := proc.ReadState(ts.MkAbs("testnet-data"))
+				ts.Check(err)
+				deadline := time.Now().Add(startTimeout)
+				for _, n := range st.Nodes {
+					port := strings.Split(n.Addr, "/")[4]
+					for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
+						c, err := net.Dial("tcp", "127.0.0.1:"+port)
+						if err != nil {
+							tick.Stop()
+							break
+						}
+						c.Close()
+						if time.Now().After(deadline) {
+							ts.Fatalf("%s outlives its parent", n.Name)
+						}
+					}
+				}
 			},
 			"leader": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Check(ts.Exec(self, "testnet", "status"))
@@ -87,10 +111,22 @@ func TestNetScripts(t *testing.T) {
 	})
 }
 
-// children are a script's processes in the background.
+// children are the scripts' processes in the background.
 type children struct {
-	self  string
-	procs map[string]*exec.Cmd
+	self string
+
+	mu    sync.Mutex           // guards procs: scripts run at the same time
+	procs map[string]*exec.Cmd // by the script's folder and the name
+}
+
+func (c *children) of(ts *testscript.TestScript, name string) *exec.Cmd {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cmd := c.procs[ts.MkAbs(name)]
+	if cmd == nil {
+		ts.Fatalf("nothing was started as %s", name)
+	}
+	return cmd
 }
 
 const startTimeout = time.Minute
@@ -107,7 +143,9 @@ func (c *children) start(ts *testscript.TestScript, name string, args []string, 
 	out, err := cmd.StdoutPipe()
 	ts.Check(err)
 	ts.Check(cmd.Start())
-	c.procs[name] = cmd
+	c.mu.Lock()
+	c.procs[ts.MkAbs(name)] = cmd
+	c.mu.Unlock()
 	ts.Defer(func() {
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			_ = cmd.Process.Kill()

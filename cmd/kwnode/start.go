@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +51,7 @@ genesis names its key; else it waits until "kwnode zone add" lets it in. With --
 --worker-key it runs capsules, under a key of their own that a zone root has granted "worker=write".`,
 		Example: `  kwnode start --identity node.key --dir data --listen /ip4/0.0.0.0/tcp/7400
   kwnode start --identity a.key --dir a --listen /ip4/127.0.0.1/tcp/7401 \
-      --genesis zone.genesis --vote --peer /ip4/127.0.0.1/tcp/7402 --peer /ip4/127.0.0.1/tcp/7403
+      --genesis zone.genesis --vote --peer /ip4/192.0.2.7/tcp/7401/p2p/12D3KooW...
   kwnode start --config node.json`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -165,9 +167,17 @@ func newLogger(w io.Writer, form, level string) (*slog.Logger, error) {
 
 // nodeConfig reads the files that a configuration names.
 func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []capsule.ZoneID, err error) {
-	cfg = node.Config{Dir: c.Dir, Listen: c.Listen, Peers: c.Peers, Cache: c.Cache, Interp: c.Interp, Logger: log}
+	cfg = node.Config{Dir: c.Dir, Listen: slices.Clone(c.Listen), Peers: c.Peers, Cache: c.Cache, Interp: c.Interp, Logger: log}
 	if cfg.Identity, err = capsule.LoadIdentity(c.Identity); err != nil {
 		return cfg, nil, err
+	}
+	for i, a := range c.Listen {
+		// The address that others dial is welcome here too, if it is this node's.
+		at, peer, named := strings.Cut(a, "/p2p/")
+		if named && peer != cfg.Identity.Key().PeerID() {
+			return cfg, nil, fmt.Errorf("listen at %s: %s is the key of another node, this one is %s", a, peer, cfg.Identity.Key().PeerID())
+		}
+		cfg.Listen[i] = at
 	}
 	if c.Heartbeat != "" {
 		if cfg.Timing.Heartbeat, err = time.ParseDuration(c.Heartbeat); err != nil || cfg.Timing.Heartbeat < 50*time.Millisecond {
@@ -185,7 +195,7 @@ func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []caps
 		}
 		zones = append(zones, id)
 		nz := node.Zone{Genesis: b, Vote: z.Vote}
-		if z.Vote && !contains(g.Voters, cfg.Identity.Key()) {
+		if z.Vote && !slices.Contains(g.Voters, cfg.Identity.Key()) {
 			nz.Contacts = g.Voters
 			for _, s := range z.Contacts {
 				k, err := capsule.ParseKey(s)
@@ -201,15 +211,6 @@ func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []caps
 		cfg.Zones = append(cfg.Zones, nz)
 	}
 	return cfg, zones, nil
-}
-
-func contains(keys []capsule.Key, k capsule.Key) bool {
-	for _, x := range keys {
-		if x == k {
-			return true
-		}
-	}
-	return false
 }
 
 func workConfig(w *proc.Work) (*node.Work, error) {

@@ -63,7 +63,11 @@ func printStatus(w io.Writer, st *admin.ZoneStatus) error {
 		row(role, "%s", m.Key)
 	}
 	row("log", "applied %d, committed %d, signed %d", st.Applied, st.Committed, st.Signed)
-	row("time", "%s", time.UnixMilli(int64(st.Time)).UTC().Format(time.RFC3339))
+	if st.Time == 0 {
+		row("time", "not begun: nothing has needed it")
+	} else {
+		row("time", "%s", time.UnixMilli(int64(st.Time)).UTC().Format(time.RFC3339))
+	}
 	row("capsules", "%d live, %d queued, %d ended", st.Live, st.Queued, st.Ended)
 	row("workers", "%d with %d free slots", st.Workers, st.FreeSlots)
 	for _, trouble := range [][2]string{{"time stands", st.TimeError}, {"not signing", st.SignerError}, {"stopped", st.Error}} {
@@ -244,7 +248,7 @@ func newZoneAddCmd() *cobra.Command {
 		Short: "Make a running node a voter of the zone",
 		Long: `The node at MULTIADDR runs with this zone's --genesis and --vote. It first gets the log without
 a vote; when it has caught up, roots and present voters sign the next epoch, with it as a voter.`,
-		Example: `  kwnode zone add /ip4/127.0.0.1/tcp/7404 --root root.key`,
+		Example: `  kwnode zone add /ip4/127.0.0.1/tcp/7404/p2p/12D3KooW... --root root.key`,
 		Args:    wantArgs("MULTIADDR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
