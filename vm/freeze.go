@@ -383,6 +383,8 @@ type shape struct {
 type typeKeyAt struct {
 	m       *Module
 	fn, off uint32
+	// A block may begin at a call: standing before it and being suspended in it are two shapes.
+	suspended bool
 }
 
 // typeCache remembers shapes, for a recursion has many frames at one place.
@@ -394,7 +396,7 @@ type typeCache struct {
 func newTypeCache() *typeCache { return &typeCache{shapes: map[typeKeyAt]shape{}} }
 
 func (c *typeCache) at(m *Module, fn, off uint32, suspended bool) (shape, bool) {
-	k := typeKeyAt{m, fn, off}
+	k := typeKeyAt{m, fn, off, suspended}
 	if sh, ok := c.shapes[k]; ok {
 		return sh, true
 	}
