@@ -3,7 +3,6 @@ package vm
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"testing"
 )
@@ -316,48 +315,4 @@ func TestGolden(t *testing.T) {
 	if got := hex.EncodeToString(h[:]); got != want {
 		t.Errorf("state hash %s, want %s: format or meter changed, so their version must", got, want)
 	}
-}
-
-// The second if begins a block at a call: a frame may stand before the call while frames of the same function are
-// suspended in it, and only the former has the argument among its operands.
-func TestBlockThatBeginsAtACall(t *testing.T) {
-	b, err := hex.DecodeString("0061736d0100000001060160017f017f03020100070501016600000a1c011a00200045044041050f0b200041016b2000040010000b20006a0b")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := Decode(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := NewStore(Config{})
-	inst, err := s.Instantiate(m, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Start(inst, "f", I32(20)); err != nil {
-		t.Fatal(err)
-	}
-	for gas := uint64(0); ; {
-		stop, err := s.Run(context.Background(), gas)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if stop.Reason == Done {
-			if got := stop.Results[0].I32(); got != 215 {
-				t.Errorf("f(20) = %d, want 215", got)
-			}
-			break
-		}
-		gas = stop.Need
-		frozen, err := s.Freeze(FreezeOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.Close()
-		src := Sources{Module: func([32]byte) (*Module, error) { return m, nil }}
-		if s, _, err = Thaw(frozen, Config{}, src); err != nil {
-			t.Fatal(err)
-		}
-	}
-	s.Close()
 }
