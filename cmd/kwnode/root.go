@@ -78,6 +78,7 @@ Exit status: 0 done, 1 failed, 2 wrong command line, 3 the input was judged and 
 	for _, construct := range commands {
 		root.AddCommand(construct())
 	}
+	addExamples(root)
 	return root
 }
 

@@ -1,0 +1,53 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// examples are the help texts' examples of the short commands, which stand better together than apart. A command that
+// that is not listed has its own.
+var examples = map[string]string{
+	"kwnode capsule cancel":   "  kwnode capsule cancel bafyrei... --node $KITWORK_NODE --identity author.key",
+	"kwnode capsule estimate": "  kwnode capsule estimate ./examples/counter Count --input '{\"By\":1}'",
+	"kwnode capsule list":     "  kwnode capsule list --node $KITWORK_NODE --identity author.key",
+	"kwnode capsule result":   "  kwnode capsule result bafyrei... --node $KITWORK_NODE",
+	"kwnode capsule submit":   "  kwnode capsule submit count.capsule --node $KITWORK_NODE --identity author.key",
+	"kwnode capsule topup":    "  kwnode capsule topup bafyrei... 5000000 --node $KITWORK_NODE --identity author.key",
+	"kwnode capsule watch":    "  kwnode capsule watch bafyrei... --node $KITWORK_NODE",
+	"kwnode inspect":          "  kwnode inspect node /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo...",
+	"kwnode inspect capsules": "  kwnode inspect capsules /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo... --identity operator.key",
+	"kwnode inspect node":     "  kwnode inspect node /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo...",
+	"kwnode inspect peers":    "  kwnode inspect peers /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo... --identity operator.key",
+	"kwnode inspect streams":  "  kwnode inspect streams /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo... --identity operator.key",
+	"kwnode inspect zones":    "  kwnode inspect zones /ip4/127.0.0.1/tcp/4001/p2p/12D3Koo... --json",
+	"kwnode receipt":          "  kwnode receipt verify journey.receipt",
+	"kwnode testnet":          "  kwnode testnet up --voters 3 --workers 2",
+	"kwnode testnet down":     "  kwnode testnet down",
+	"kwnode testnet env":      "  kwnode testnet env > net.env && . ./net.env",
+	"kwnode testnet kill":     "  kwnode testnet kill voter-0",
+	"kwnode testnet logs":     "  kwnode testnet logs worker-0",
+	"kwnode testnet pause":    "  kwnode testnet pause voter-1",
+	"kwnode testnet restart":  "  kwnode testnet restart voter-2",
+	"kwnode testnet resume":   "  kwnode testnet resume voter-1",
+	"kwnode testnet start":    "  kwnode testnet start voter-0",
+	"kwnode testnet status":   "  kwnode testnet status --json",
+	"kwnode testnet stop":     "  kwnode testnet stop worker-0",
+	"kwnode zone":             "  kwnode zone status --node $KITWORK_NODE",
+	"kwnode zone accounts":    "  kwnode zone accounts --node $KITWORK_NODE --identity root.key",
+	"kwnode zone delete":      "  kwnode zone delete orders/17 --node $KITWORK_NODE --identity owner.key",
+	"kwnode zone drain":       "  kwnode zone drain --node $KITWORK_NODE --identity operator.key",
+	"kwnode zone get":         "  kwnode zone get orders/17 --node $KITWORK_NODE --identity owner.key",
+	"kwnode zone ledger":      "  kwnode zone ledger --node $KITWORK_NODE --identity root.key",
+	"kwnode zone remove":      "  kwnode zone remove ed25519:... --root root.key --node $KITWORK_NODE",
+	"kwnode zone status":      "  kwnode zone status --node $KITWORK_NODE --json",
+	"kwnode zone transfer":    "  kwnode zone transfer --node $KITWORK_NODE --identity operator.key",
+	"kwnode zone workers":     "  kwnode zone workers --node $KITWORK_NODE --identity operator.key",
+}
+
+// addExamples gives cmd and the commands below it the examples of the table.
+func addExamples(cmd *cobra.Command) {
+	if e, ok := examples[cmd.CommandPath()]; ok {
+		cmd.Example = e
+	}
+	for _, c := range cmd.Commands() {
+		addExamples(c)
+	}
+}
