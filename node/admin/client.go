@@ -218,8 +218,9 @@ func Refused(err error) bool {
 
 // SignAct makes an act of administration that follows the zone's last one, signed by the roots given.
 func (c *Client) SignAct(ctx context.Context, z *Zone, op cert.Op, body any, roots ...*capsule.Identity) (*cert.SignedAdmin, error) {
-	st, err := c.Status(ctx, z)
-	if err != nil {
+	// A follower may not have applied the last act yet; whoever leads has.
+	st := new(ZoneStatus)
+	if err := c.AskLeader(ctx, z, &Request{Op: OpStatus}, st); err != nil {
 		return nil, err
 	}
 	b, err := capsule.Marshal(body)
