@@ -21,8 +21,6 @@ func (l *lowerer) straight() {
 		l.rareUnary(op)
 	case op >= wasm.OpI64Eqz && op <= wasm.OpI64Extend32S, op >= wasm.OpI32TruncSatF32S && op <= wasm.OpI64TruncSatF64U:
 		l.unary(op)
-	case op >= wasm.OpI32TruncSatF32S && op <= wasm.OpI64TruncSatF64U:
-		l.rareUnary(op)
 	case op >= wasm.PrefixSIMD:
 		l.vector(op)
 	default:

@@ -121,7 +121,7 @@ func (n *Node) end() bool {
 // nudge makes followers learn at once that an entry is committed when no later entry will tell them: otherwise they
 // learn it after the commit timeout, and the certificate waits. It is the message that Raft's leader sends then, an append
 // without entries, only earlier; a leader of an older term is ignored as always. (An empty entry serves too, but costs the
-// leader and then each follower an fsync before the commit index arrives: certificate p50 3.4 ms against 2.2 ms.)
+// leader and then each follower an fsync before the commit index arrives.)
 func (n *Node) nudge(term, index uint64) {
 	for k := range n.Members() {
 		if k == n.cfg.Self {
