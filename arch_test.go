@@ -38,6 +38,7 @@ const (
 var rules = []rule{
 	{folder: "capsule", not: noNetwork},
 	{folder: "internal/num", not: pure},
+	{folder: "internal/bubble", not: noNetwork},
 	{folder: "internal/spectest", may: "vm", not: noNetwork},
 	{folder: "internal/wasmtest", may: "vm/wasm", not: noNetwork},
 	{folder: "internal/code", may: "internal/num vm/wasm", not: noNetwork},

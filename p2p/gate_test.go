@@ -17,13 +17,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
 	"github.com/kitwork/kwnode/p2p/sim"
 )
 
 func TestShutPeersStayOutForAsLongAsSaid(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		a, b := simHost(t, nw, 1), simHost(t, nw, 2)
 		var events []p2p.PeerEvent
@@ -58,7 +59,7 @@ func TestShutPeersStayOutForAsLongAsSaid(t *testing.T) {
 }
 
 func TestDenyList(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		for i, deny := range []string{sim.Identity(2).Key().String(), sim.Address(2).String(), sim.Address(2).String() + "/16"} {
 			a := simHost(t, nw, 10+i, func(c *p2p.Config) { c.Deny = []string{deny} })
@@ -119,7 +120,7 @@ func TestOtherKeysThanEd25519AreRefused(t *testing.T) {
 }
 
 func TestStreamLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		a, b, c := simHost(t, nw, 1), simHost(t, nw, 2), simHost(t, nw, 3)
 		release := make(chan struct{})
@@ -196,7 +197,7 @@ func TestStreamLimits(t *testing.T) {
 }
 
 func TestHandlersEndWithTheirTimeoutAndWithTheHost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		a := simHost(t, nw, 1)
 		b, err := nw.Host(2)
@@ -244,7 +245,7 @@ func TestHandlersEndWithTheirTimeoutAndWithTheHost(t *testing.T) {
 
 // TestOutboundOnly: a host that listens nowhere, behind a NAT, serves the peers that it dialled.
 func TestOutboundOnly(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 10 * time.Millisecond})
 		zone := simHost(t, nw, 1)
 		nw.NAT(sim.Address(2))
@@ -268,7 +269,7 @@ func TestOutboundOnly(t *testing.T) {
 }
 
 func TestProtectedPeersAreRedialledAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		a := simHost(t, nw, 1)
 		start := func() *p2p.Host {
@@ -335,7 +336,7 @@ func TestProtectedPeersAreDialledWithoutBackOff(t *testing.T) {
 }
 
 func TestResolverFindsAPeerThatMoved(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		a, b := simHost(t, nw, 1), simHost(t, nw, 2)
 		if err := b.Handle(proto, p2p.StreamLimits{}, echo); err != nil {

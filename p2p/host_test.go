@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
 	"github.com/kitwork/kwnode/p2p/sim"
@@ -129,7 +130,7 @@ func TestStreams(t *testing.T) {
 }
 
 func TestListener(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 10 * time.Millisecond})
 		voter, other, b := simHost(t, nw, 1), simHost(t, nw, 2), simHost(t, nw, 3)
 		ln, err := b.Listen(proto, func(k capsule.Key) bool { return k == voter.Key() })
@@ -193,7 +194,7 @@ func isTimeout(err error) bool {
 }
 
 func TestRememberedPeersSurviveARestart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		dir := t.TempDir()
 		b := simHost(t, nw, 2)

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/sim"
 )
@@ -17,7 +17,7 @@ const relayHop = "/libp2p/circuit/relay/0.2.0/hop"
 // TestHiddenHostIsReachedThroughARelay: a host behind a NAT takes a place at a relay that serves on purpose, and is
 // dialled through it.
 func TestHiddenHostIsReachedThroughARelay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 10 * time.Millisecond})
 		relay := simHost(t, nw, 1, func(c *p2p.Config) { c.Reach = p2p.Reach{Serve: true, Public: true} })
 		client := simHost(t, nw, 3)

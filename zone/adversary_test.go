@@ -6,12 +6,12 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 	"github.com/kitwork/kwnode/zone/store"
@@ -19,7 +19,7 @@ import (
 
 // A leader that puts what it must not into the log gets no effect and no certificate of one.
 func TestLyingLeader(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4)
 		defer c.close()
 		z := c.furnish()
@@ -65,7 +65,7 @@ func tamper(id *capsule.Identity, set *cert.VoterSet, st cert.Statement) cert.Vo
 
 // One voter of four signs a false state beside the true one, and sends it to everybody.
 func TestLyingVoter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4)
 		defer c.close()
 		z := c.furnish()
@@ -144,7 +144,7 @@ func TestWhatThreeVotersCannotStop(t *testing.T) {
 
 // A voter that finds a quorum behind another history than its own stops and says so.
 func TestForkStopsVoter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -179,7 +179,7 @@ func TestForkStopsVoter(t *testing.T) {
 
 // A suffix that reaches down to applied entries is not deleted; the voter stops with evidence and the others go on.
 func TestTruncationBelowAppliedStopsVoter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -203,7 +203,7 @@ func TestTruncationBelowAppliedStopsVoter(t *testing.T) {
 }
 
 func TestFalseSnapshotIsRefused(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -262,7 +262,7 @@ func TestFalseSnapshotIsRefused(t *testing.T) {
 
 // A voter whose disk was set back is told by its peers what it has signed, and signs no more.
 func TestRestoredDiskSignsNoMore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -305,7 +305,7 @@ func TestRestoredDiskSignsNoMore(t *testing.T) {
 // With more than n−t clocks astray, time stands still and the zone says so; commands that need no time go on. With fewer,
 // even the leader's, time goes on.
 func TestClocksAstray(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		const year = 365 * 24 * 3_600_000
 		c := newCluster(t, 3)
 		defer c.close()

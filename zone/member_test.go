@@ -5,17 +5,17 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // A fourth voter joins under load, a dead one is removed, and a client that knows only the genesis follows.
 func TestMembershipUnderLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -103,7 +103,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 }
 
 func TestLeaderVotedOut(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 4)
 		defer c.close()
 		z := c.furnish()
@@ -139,7 +139,7 @@ func TestLeaderVotedOut(t *testing.T) {
 // Two of three voters are lost for good. The roots name the third's position and two new voters; the zone goes on in the
 // next generation with all that the third had.
 func TestRecovery(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()

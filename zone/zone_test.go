@@ -3,16 +3,16 @@ package zone
 import (
 	"context"
 	"testing"
-	"testing/synctest"
 	"time"
 
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // A capsule is admitted through every voter, and the certificate convinces somebody who has nothing but the genesis.
 func TestAdmitIsCertified(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		c.furnish()
@@ -45,7 +45,7 @@ func TestAdmitIsCertified(t *testing.T) {
 }
 
 func TestSegmentFromWarrantToResult(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -97,7 +97,7 @@ func TestSegmentFromWarrantToResult(t *testing.T) {
 
 // A lease that nobody renews ends by itself: the zone moves its time when a deadline is due, and stands still when idle.
 func TestDeadlinesMoveTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -115,7 +115,7 @@ func TestDeadlinesMoveTime(t *testing.T) {
 }
 
 func TestRestartKeepsEverything(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -140,7 +140,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 }
 
 func TestRefusalsCostNoEntry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()
@@ -161,7 +161,7 @@ func TestRefusalsCostNoEntry(t *testing.T) {
 
 // Old certificates are removed; an outcome that is asked for afterwards is restated.
 func TestPrunedOutcomeIsRestated(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		defer c.close()
 		z := c.furnish()

@@ -9,10 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/sim"
 )
@@ -192,7 +192,7 @@ func join(t *testing.T, a, b *node) {
 }
 
 func TestFetch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 10 * time.Millisecond})
 		a, b := newNode(t, nw, 1, Options{}), newNode(t, nw, 2, Options{})
 		join(t, a, b)
@@ -234,7 +234,7 @@ func liar(t *testing.T, nw *sim.Net, i int, fn func(w io.Writer, req request)) *
 }
 
 func TestFetchSurvivesLiarsQuittersAndRestarts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
 		want := content(9, 6*ChunkSize+5)
 		st, digest := states(want)
@@ -294,7 +294,7 @@ func TestFetchSurvivesLiarsQuittersAndRestarts(t *testing.T) {
 }
 
 func TestDamagedBlobIsFetchedAgainAndNeverServed(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
 		a, b, c := newNode(t, nw, 1, Options{}), newNode(t, nw, 2, Options{}), newNode(t, nw, 3, Options{})
 		join(t, a, b)
@@ -327,7 +327,7 @@ func TestDamagedBlobIsFetchedAgainAndNeverServed(t *testing.T) {
 }
 
 func TestFetchesOfOneBlobShareATransfer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 20 * time.Millisecond})
 		a, b := newNode(t, nw, 1, Options{}), newNode(t, nw, 2, Options{})
 		join(t, a, b)

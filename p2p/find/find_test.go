@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	ds "github.com/ipfs/go-datastore"
 	"github.com/ipfs/go-datastore/query"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/rpc"
 	"github.com/kitwork/kwnode/p2p/sim"
@@ -117,7 +117,7 @@ func (n *node) close() {
 }
 
 func TestAZoneIsFoundFromAnyNode(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		boot := w.start(0, 0, Config{Mode: Server}, false)
 		var nodes []*node
@@ -160,7 +160,7 @@ func TestAZoneIsFoundFromAnyNode(t *testing.T) {
 }
 
 func TestANodeThatMovedIsFoundAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		boot := w.start(0, 0, Config{Mode: Server}, false)
 		for i := 1; i <= 8; i++ {
@@ -200,7 +200,7 @@ func TestANodeThatMovedIsFoundAgain(t *testing.T) {
 }
 
 func TestFalseRecordsAreRefutedAndAnotherWayInWorks(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		boot := w.start(0, 0, Config{Mode: Server}, false)
 		// The attackers outnumber the records that a lookup takes, and all of them claim the zone.
@@ -275,7 +275,7 @@ func TestRecordStoreIsBoundedAndFair(t *testing.T) {
 
 // TestChurn: nodes join, leave and change address for ten minutes while zones are looked up.
 func TestChurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		boot := []*node{w.start(0, 0, Config{Mode: Server}, false)}
 		boot = append(boot, w.start(1, 1, Config{Mode: Server, Bootstrap: boot[0].h.Addrs()}, false))
@@ -295,8 +295,11 @@ func TestChurn(t *testing.T) {
 		}
 		c := w.start(100, 100, Config{Mode: Client, Bootstrap: addrs}, false)
 		time.Sleep(30 * time.Second)
-		lookups, failed := 0, 0
-		for round := range 30 { // 20 s each: one node moves, and every zone is looked up
+		lookups, failed, rounds := 0, 0, 30
+		if bubble.Race {
+			rounds = 10
+		}
+		for round := range rounds { // 20 s each: one node moves, and every zone is looked up
 			i := round * 7 % size
 			nodes[i].close()
 			join(i)

@@ -9,13 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/internal/quota"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
@@ -153,7 +153,7 @@ func spoil(b []byte) []byte {
 }
 
 func TestGossipReachesEveryoneOverSeveralHops(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 10 * time.Millisecond})
 		var nodes []*node
 		for i := range 5 { // a line: 0 – 1 – 2 – 3 – 4
@@ -191,7 +191,7 @@ func TestGossipReachesEveryoneOverSeveralHops(t *testing.T) {
 }
 
 func TestGarbageDiesAtTheFirstHopAndItsSenderIsCutOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
 		edge, core := newNode(t, nw, 1, Config{}), newNode(t, nw, 2, Config{})
 		bad := newAttacker(t, nw, 3)
@@ -240,7 +240,7 @@ func TestGarbageDiesAtTheFirstHopAndItsSenderIsCutOff(t *testing.T) {
 }
 
 func TestASpoiledCopyDoesNotSuppressTheGoodOne(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
 		a := newNode(t, nw, 1, Config{})
 		bad := newAttacker(t, nw, 2)
@@ -258,7 +258,7 @@ func TestASpoiledCopyDoesNotSuppressTheGoodOne(t *testing.T) {
 }
 
 func TestValidSpamIsBoundedByQuotas(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
 		known := sim.Identity(100).Key()
 		cfg := Config{Quotas: Quotas{AuthorRate: 5, AuthorBurst: 20, PeerRate: 5, PeerBurst: 50}}
@@ -306,7 +306,7 @@ func TestValidSpamIsBoundedByQuotas(t *testing.T) {
 
 // TestHonestTrafficCostsNoQuota: a peer passes on far more than the quota for what comes to nothing.
 func TestHonestTrafficCostsNoQuota(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
 		cfg := Config{Quotas: Quotas{AuthorRate: 5, AuthorBurst: 5, PeerRate: 1, PeerBurst: 10}}
 		a, b := newNode(t, nw, 1, cfg), newNode(t, nw, 2, cfg)
@@ -332,7 +332,7 @@ func TestHonestTrafficCostsNoQuota(t *testing.T) {
 }
 
 func TestAttackersFramesDoNotGrowTheHeap(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
 		a := newNode(t, nw, 1, Config{})
 		bad := newAttacker(t, nw, 2)
@@ -377,7 +377,7 @@ func TestSybils(t *testing.T) {
 	if os.Getenv("KWNODE_FULL") != "" {
 		honest, sybils = 20, 80
 	}
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 25 * time.Millisecond, Jitter: 10 * time.Millisecond})
 		var nodes []*node
 		for i := range honest {

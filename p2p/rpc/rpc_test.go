@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/sim"
 )
@@ -50,7 +51,7 @@ func code(err error) Code {
 }
 
 func TestCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		a, b, s := pair(t, method, func(ctx context.Context, peer capsule.Key, req []byte) ([]byte, error) {
 			switch string(req) {
 			case "none":
@@ -107,7 +108,7 @@ func TestCall(t *testing.T) {
 }
 
 func TestFloodIsRefusedBeforeItIsRead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		m := method
 		m.Rate, m.Burst = 1, 10
 		release := make(chan struct{})

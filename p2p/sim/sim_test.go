@@ -7,8 +7,9 @@ import (
 	"net/netip"
 	"os"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/kitwork/kwnode/internal/bubble"
 )
 
 func open(t *testing.T, n *Net, a netip.Addr, port int) net.PacketConn {
@@ -46,7 +47,7 @@ func send(t *testing.T, c net.PacketConn, to net.PacketConn, s string) {
 }
 
 func TestDelayAndRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := New(1, Link{Delay: 30 * time.Millisecond, Rate: 1000})
 		a, b := open(t, n, Address(1), 1), open(t, n, Address(2), 1)
 		start := time.Now()
@@ -65,7 +66,7 @@ func TestDelayAndRate(t *testing.T) {
 }
 
 func TestSplitsAndNATs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		n := New(1, Link{Delay: time.Millisecond})
 		a, b := open(t, n, Address(1), 1), open(t, n, Address(2), 1)
 		n.Split([]netip.Addr{Address(1)}, []netip.Addr{Address(2)})
@@ -98,7 +99,7 @@ func TestSplitsAndNATs(t *testing.T) {
 
 func TestLossFollowsTheSeed(t *testing.T) {
 	run := func(seed uint64) (out string) {
-		synctest.Test(t, func(t *testing.T) {
+		bubble.Test(t, func(t *testing.T) {
 			n := New(seed, Link{Loss: 0.5, Jitter: time.Millisecond})
 			a, b := open(t, n, Address(1), 1), open(t, n, Address(2), 1)
 			for i := range 40 {

@@ -10,12 +10,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/internal/memnet"
 	"github.com/kitwork/kwnode/zone/raft"
 	"github.com/kitwork/kwnode/zone/store"
@@ -184,13 +184,8 @@ func (z *zone) propose(v *voter, s string) uint64 {
 	return i
 }
 
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
-}
-
 func TestFollowersApplyAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		z := newZone(t, 3)
 		defer z.close()
 		l := z.leader()
@@ -210,7 +205,7 @@ func TestFollowersApplyAtOnce(t *testing.T) {
 }
 
 func TestLeaderLossAndReads(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		z := newZone(t, 3)
 		defer z.close()
 		l := z.leader()
@@ -252,7 +247,7 @@ func TestLeaderLossAndReads(t *testing.T) {
 }
 
 func TestSnapshotCatchesUpAndMembership(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		z := newZone(t, 3)
 		defer z.close()
 		z.timing = raft.Timing{TrailingLogs: 1}
@@ -323,7 +318,7 @@ func TestSnapshotCatchesUpAndMembership(t *testing.T) {
 }
 
 func TestStrangersAreRefused(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		z := newZone(t, 3)
 		defer z.close()
 		l := z.leader()
@@ -336,7 +331,7 @@ func TestStrangersAreRefused(t *testing.T) {
 
 // An entry that a replica can't apply stops it for good, and the rest is not applied.
 func TestReplicaStopsOnApplyError(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		z := newZone(t, 1)
 		defer z.close()
 		l := z.leader()
@@ -358,7 +353,7 @@ func TestReplicaStopsOnApplyError(t *testing.T) {
 
 // A leader asks for the newest election before it answers a read: voters that know a newer one make it refuse.
 func TestReadAsksForTheTerm(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		z := newZone(t, 3)
 		defer z.close()
 		var ahead atomic.Uint64

@@ -2,12 +2,13 @@ package quota
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/kitwork/kwnode/internal/bubble"
 )
 
 func TestBuckets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
 		q := New[string](4, 2, 3)
 		grant := func(k string) (n int) {
 			for q.Allow(k, 1) {
