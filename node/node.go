@@ -39,7 +39,9 @@ type Config struct {
 	Cache    int64 // bytes of code and states kept; default 1 GiB
 	Interp   bool  // run capsules interpreted only
 	Timing   raft.Timing
-	Logger   *slog.Logger
+	// LinkDelay holds everything that the node sends for so long: see p2p.Config.
+	LinkDelay time.Duration
+	Logger    *slog.Logger
 }
 
 // Zone is a zone that the node takes part in.
@@ -107,7 +109,7 @@ func Start(cfg Config) (n *Node, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return n, err
 	}
-	if n.host, err = p2p.New(p2p.Config{Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Log: cfg.Logger}); err != nil {
+	if n.host, err = p2p.New(p2p.Config{Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Log: cfg.Logger, LinkDelay: cfg.LinkDelay}); err != nil {
 		return n, err
 	}
 	if n.cache, err = blob.OpenCache(filepath.Join(cfg.Dir, "blobs"), cfg.Cache); err != nil {
@@ -237,7 +239,7 @@ func (n *Node) openZone(z Zone) error {
 
 // startWorker gives the worker a host of its own: a zone knows it by the key that it connects with.
 func (n *Node) startWorker(cfg worker.Config) error {
-	h, err := p2p.New(p2p.Config{Identity: cfg.Identity, Log: n.log})
+	h, err := p2p.New(p2p.Config{Identity: cfg.Identity, Log: n.log, LinkDelay: n.cfg.LinkDelay})
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,12 @@ package p2p
 import (
 	"crypto/sha256"
 	"errors"
+	"net"
 	"slices"
 	"testing"
+	"time"
+
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // SampleBook is a valid file of remembered peers.
@@ -21,6 +25,14 @@ func SealBook(body []byte) []byte {
 	sum := sha256.Sum256(body)
 	return slices.Concat([]byte(bookMagic), sum[:], body)
 }
+
+// DelayConn is a connection that holds what is written to it.
+func DelayConn(c net.Conn, d time.Duration) net.Conn { return newDelayConn(plain{c}, d) }
+
+type plain struct{ net.Conn }
+
+func (plain) LocalMultiaddr() ma.Multiaddr  { return nil }
+func (plain) RemoteMultiaddr() ma.Multiaddr { return nil }
 
 // CheckBook opens the remembered peers in dir without a host around them.
 func CheckBook(t *testing.T, dir string) {

@@ -41,6 +41,10 @@ type Config struct {
 	Deny     []string     // addresses, prefixes and keys that never get a connection
 	Log      *slog.Logger // nil discards
 
+	// LinkDelay holds everything that is sent for so long before it leaves, for trying out long lines on one machine.
+	// The host then speaks TCP only.
+	LinkDelay time.Duration
+
 	// Packets replaces UDP sockets, for a simulated network. The host then speaks QUIC only and skips what watches
 	// real interfaces.
 	Packets func(addr *net.UDPAddr) (net.PacketConn, error)

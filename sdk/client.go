@@ -63,6 +63,7 @@ type dialConfig struct {
 	tr       Transport
 	trustNew string
 	grants   []capsule.Chain
+	delay    time.Duration
 }
 
 // DialOption changes how Dial works.
@@ -81,6 +82,10 @@ func WithGrants(chains ...capsule.Chain) DialOption {
 
 // WithTransport replaces the mesh.
 func WithTransport(t Transport) DialOption { return func(c *dialConfig) { c.tr = t } }
+
+// WithLinkDelay holds everything that the client sends for so long, as if the nodes were far away. It is for trying things
+// out on one machine, with nodes that do the same.
+func WithLinkDelay(d time.Duration) DialOption { return func(c *dialConfig) { c.delay = d } }
 
 // TrustFirst enters the zone that the dialled node serves into the book under this name, if the book has none of it.
 // It is for development: whoever answers at the address is believed.
@@ -103,7 +108,7 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 		cfg.book = NewBook()
 	}
 	if cfg.tr == nil {
-		if cfg.tr, err = newMesh(cfg.id); err != nil {
+		if cfg.tr, err = newMesh(cfg.id, cfg.delay); err != nil {
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/kit"
@@ -71,7 +72,23 @@ const (
 	EnvKey    = "KITWORK_KEY"    // file of the identity that signs
 	EnvZones  = "KITWORK_ZONES"  // folder of the book of trusted zones
 	EnvGrants = "KITWORK_GRANTS" // file of grants, as kwnode writes it
+	EnvDelay  = "KITWORK_DELAY"  // one-way delay of what the client sends, such as 40ms; see WithLinkDelay
 )
+
+// maxLinkDelay is a little more than light takes to a geostationary satellite and back.
+const maxLinkDelay = time.Second
+
+// ParseLinkDelay reads a one-way delay; the empty text is none.
+func ParseLinkDelay(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d < 0 || d > maxLinkDelay {
+		return 0, fmt.Errorf("link delay %q: want a duration from 0s to %s, such as 40ms", s, maxLinkDelay)
+	}
+	return d, nil
+}
 
 // FromEnv dials the node that the environment names, as whom and trusting whom it says.
 func FromEnv(ctx context.Context) (*Client, error) {
@@ -79,7 +96,11 @@ func FromEnv(ctx context.Context) (*Client, error) {
 	if addr == "" {
 		return nil, errors.New("no node to dial: set " + EnvNode + " to a node's multiaddr, or start a network with kwnode testnet up and take what it prints")
 	}
-	var options []DialOption
+	delay, err := ParseLinkDelay(os.Getenv(EnvDelay))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", EnvDelay, err)
+	}
+	options := []DialOption{WithLinkDelay(delay)}
 	if name := os.Getenv(EnvKey); name != "" {
 		id, err := capsule.LoadIdentity(name)
 		if err != nil {

@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"net"
+	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
@@ -22,8 +23,8 @@ type Transport interface {
 // mesh is the Transport over a host of the mesh that only dials out.
 type mesh struct{ *p2p.Host }
 
-func newMesh(id *capsule.Identity) (Transport, error) {
-	h, err := p2p.New(p2p.Config{Identity: id})
+func newMesh(id *capsule.Identity, delay time.Duration) (Transport, error) {
+	h, err := p2p.New(p2p.Config{Identity: id, LinkDelay: delay})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,8 @@ type Options struct {
 	// Namespaces get the client as owner; default "acct", "count", "text" and "note".
 	Namespaces []string
 	Policy     func(*machine.Policy)
+	// LinkDelay is one-way, between all nodes; a client adds its own with sdk.WithLinkDelay.
+	LinkDelay time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -50,7 +52,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Timing.Heartbeat == 0 {
-		o.Timing.Heartbeat = 250 * time.Millisecond
+		o.Timing.Heartbeat = max(250*time.Millisecond, 5*o.LinkDelay)
 	}
 	return o
 }
@@ -160,7 +162,7 @@ func (n *Net) found() ([]*capsule.Identity, error) {
 func (n *Net) start(name string, id *capsule.Identity, peers []string, z node.Zone) (*node.Node, error) {
 	return node.Start(node.Config{
 		Identity: id, Dir: filepath.Join(n.dir, name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers,
-		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, Logger: n.opt.Logger.With("node", name),
+		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, LinkDelay: n.opt.LinkDelay, Logger: n.opt.Logger.With("node", name),
 	})
 }
 

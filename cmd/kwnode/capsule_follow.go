@@ -19,9 +19,9 @@ import (
 
 // client is an author's side of the commands.
 type client struct {
-	node, identity, zone, grants string
-	asJSON                       bool
-	wait                         time.Duration
+	node, identity, zone, grants, delay string
+	asJSON                              bool
+	wait                                time.Duration
 }
 
 func (t *client) flags(cmd *cobra.Command) {
@@ -31,6 +31,7 @@ func (t *client) flags(cmd *cobra.Command) {
 	fl.StringVar(&t.zone, "zone", "", "`name or ID` of the home zone (default: the only one in your book)")
 	fl.StringVar(&t.grants, "grants", os.Getenv(sdk.EnvGrants), "`file` with grants to attach (default $"+sdk.EnvGrants+")")
 	fl.DurationVar(&t.wait, "timeout", 2*time.Minute, "give up after this long")
+	addDelay(cmd, &t.delay, os.Getenv(sdk.EnvDelay))
 	addJSON(cmd, &t.asJSON)
 }
 
@@ -86,13 +87,17 @@ func (t *client) run(cmd *cobra.Command, fn func(ctx context.Context, c *sdk.Cli
 	if err != nil {
 		return err
 	}
+	delay, err := sdk.ParseLinkDelay(t.delay)
+	if err != nil {
+		return withStatus(statusUsage, err)
+	}
 	book, err := openBook()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeoutCause(cmd.Context(), t.wait, fmt.Errorf("nothing within %s", t.wait))
 	defer cancel()
-	c, err := sdk.Dial(ctx, t.node, sdk.WithIdentity(id), sdk.WithBook(book))
+	c, err := sdk.Dial(ctx, t.node, sdk.WithIdentity(id), sdk.WithBook(book), sdk.WithLinkDelay(delay))
 	if err != nil {
 		return err
 	}

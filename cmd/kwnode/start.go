@@ -84,10 +84,16 @@ genesis names its key; else it waits until "kwnode zone add" lets it in. With --
 	fl.StringVar(&f.cfg.Level, "log-level", "", "debug, info, warn or error (default info)")
 	fl.Int64Var(&f.cfg.Cache, "cache", 0, "`bytes` of code and states to keep (default 1 GiB)")
 	fl.StringVar(&f.cfg.Heartbeat, "heartbeat", "", "`duration` of leader's silence after which voters elect anew (default 1s)")
+	addDelay(cmd, &f.cfg.LinkDelay, "")
 	fl.BoolVar(&f.cfg.Interp, "interp", false, "run capsules interpreted only")
 	fl.BoolVar(&f.pipe, "until-eof", false, "stop when the standard input ends, as a child of another program does")
 	_ = fl.MarkHidden("until-eof")
 	return cmd
+}
+
+// addDelay lets the person choose a one-way delay.
+func addDelay(cmd *cobra.Command, delay *string, preset string) {
+	cmd.Flags().StringVar(delay, "link-delay", preset, "`duration` to hold everything that is sent, to try out long lines on one machine")
 }
 
 // config joins file and flags.
@@ -110,6 +116,7 @@ func (f *startFlags) config(cmd *cobra.Command) (*proc.Config, error) {
 	over(&cfg.Log, f.cfg.Log)
 	over(&cfg.Level, f.cfg.Level)
 	over(&cfg.Heartbeat, f.cfg.Heartbeat)
+	over(&cfg.LinkDelay, f.cfg.LinkDelay)
 	cfg.Listen = append(cfg.Listen, f.cfg.Listen...)
 	cfg.Peers = append(cfg.Peers, f.cfg.Peers...)
 	cfg.Operators = append(cfg.Operators, f.cfg.Operators...)
@@ -183,6 +190,9 @@ func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []caps
 		if cfg.Timing.Heartbeat, err = time.ParseDuration(c.Heartbeat); err != nil || cfg.Timing.Heartbeat < 50*time.Millisecond {
 			return cfg, nil, fmt.Errorf("heartbeat %q: want a duration of 50ms or more", c.Heartbeat)
 		}
+	}
+	if cfg.LinkDelay, err = sdk.ParseLinkDelay(c.LinkDelay); err != nil {
+		return cfg, nil, err
 	}
 	for _, z := range c.Zones {
 		b, err := os.ReadFile(z.Genesis)

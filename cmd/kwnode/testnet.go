@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/proc"
 )
 
@@ -48,7 +49,7 @@ func dirFlag(cmd *cobra.Command, dir *string) {
 
 func newTestnetUpCmd() *cobra.Command {
 	var o proc.Options
-	var namespaces string
+	var namespaces, delay string
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -59,11 +60,16 @@ also stands in the file "env" of the folder. Ends with Ctrl-C, or with kwnode te
 death of this process ends the nodes too. Started again in the same folder, the network goes on
 where it stood.`,
 		Example: `  kwnode testnet up --voters 3 --workers 2
-  . testnet-data/env && go run ./examples/counter`,
+  . testnet-data/env && go run ./examples/counter
+  kwnode testnet up --dir far --link-delay 40ms`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Zones < 1 || o.Voters < 1 || o.Voters > 9 || o.Workers < 0 || o.Zones*(o.Voters+o.Workers) > 64 {
 				return usageError(cmd, "want at least 1 zone with 1 to 9 voters, and at most 64 nodes")
+			}
+			var err error
+			if o.LinkDelay, err = sdk.ParseLinkDelay(delay); err != nil {
+				return withStatus(statusUsage, err)
 			}
 			self, err := os.Executable()
 			if err != nil {
@@ -81,6 +87,7 @@ where it stood.`,
 	fl.Uint32Var(&o.Slots, "slots", 4, "capsules that a worker runs at a time")
 	fl.DurationVar(&o.Heartbeat, "heartbeat", 250*time.Millisecond, "leader's silence after which voters elect anew")
 	fl.BoolVar(&o.Interp, "interp", false, "run capsules interpreted only")
+	addDelay(cmd, &delay, "")
 	fl.StringVar(&namespaces, "namespaces", "acct,count,counter,note,notes,reminder,text,wordcount", "`names` of namespaces to make, owned by the client")
 	fl.DurationVar(&wait, "wait", 2*time.Minute, "give up if it doesn't work by then")
 	return cmd

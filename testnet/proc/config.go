@@ -12,18 +12,19 @@ import (
 
 // Config is what a node is, as its file says it. Relative paths are below the file's folder.
 type Config struct {
-	Identity  string   `json:"identity"`            // key file
-	Dir       string   `json:"dir"`                 // everything that the node keeps
-	Listen    []string `json:"listen,omitempty"`    // multiaddrs
-	Peers     []string `json:"peers,omitempty"`     // multiaddrs of nodes to begin with
-	Zones     []Zone   `json:"zones,omitempty"`     // that it takes part in
-	Operators []string `json:"operators,omitempty"` // public keys that may give it orders
-	Metrics   string   `json:"metrics,omitempty"`   // host:port
-	Log       string   `json:"log,omitempty"`       // text or json
-	Level     string   `json:"log_level,omitempty"` // debug, info, warn or error
-	Cache     int64    `json:"cache,omitempty"`     // bytes of code and states
-	Heartbeat string   `json:"heartbeat,omitempty"` // duration, of voters
-	Interp    bool     `json:"interp,omitempty"`    // run capsules interpreted only
+	Identity  string   `json:"identity"`             // key file
+	Dir       string   `json:"dir"`                  // everything that the node keeps
+	Listen    []string `json:"listen,omitempty"`     // multiaddrs
+	Peers     []string `json:"peers,omitempty"`      // multiaddrs of nodes to begin with
+	Zones     []Zone   `json:"zones,omitempty"`      // that it takes part in
+	Operators []string `json:"operators,omitempty"`  // public keys that may give it orders
+	Metrics   string   `json:"metrics,omitempty"`    // host:port
+	Log       string   `json:"log,omitempty"`        // text or json
+	Level     string   `json:"log_level,omitempty"`  // debug, info, warn or error
+	Cache     int64    `json:"cache,omitempty"`      // bytes of code and states
+	Heartbeat string   `json:"heartbeat,omitempty"`  // duration, of voters
+	Interp    bool     `json:"interp,omitempty"`     // run capsules interpreted only
+	LinkDelay string   `json:"link_delay,omitempty"` // duration that everything sent is held, to try out long lines
 }
 
 // Zone is a zone and what the node does for it.

@@ -36,6 +36,7 @@ type Options struct {
 	Slots     uint32
 	Heartbeat time.Duration
 	Interp    bool
+	LinkDelay time.Duration // one-way, of everything that is sent
 	// Namespaces of every zone, owned by the client.
 	Namespaces []string
 	// Progress is told what happens.
@@ -53,11 +54,13 @@ const (
 
 // State is what a network's folder says of it.
 type State struct {
-	Zones   []ZoneState `json:"zones"`
-	Nodes   []NodeState `json:"nodes"`
-	Ready   bool        `json:"ready"` // it was furnished once
-	Control string      `json:"control,omitempty"`
-	Token   string      `json:"token,omitempty"`
+	Zones []ZoneState `json:"zones"`
+	Nodes []NodeState `json:"nodes"`
+	Ready bool        `json:"ready"` // it was furnished once
+	// Delay is what is added to every link, as a duration: clients add it too.
+	Delay   string `json:"link_delay,omitempty"`
+	Control string `json:"control,omitempty"`
+	Token   string `json:"token,omitempty"`
 }
 
 // ZoneState is one zone.
@@ -214,6 +217,9 @@ func (n *Net) draw(parts ...string) (*capsule.Identity, error) {
 
 // create draws keys, founds the zones and writes every node's configuration.
 func (n *Net) create() error {
+	if n.opt.LinkDelay > 0 {
+		n.state.Delay = n.opt.LinkDelay.String()
+	}
 	root, err := n.draw(RootKey)
 	if err != nil {
 		return err
@@ -317,8 +323,10 @@ func (n *Net) configure(z ZoneState, s NodeState, all []NodeState, root *capsule
 		Zones: []Zone{{Genesis: filepath.Join("..", filepath.Base(z.Genesis)), Vote: s.Vote}}, Log: "text",
 	}
 	if n.opt.Heartbeat > 0 {
-		c.Heartbeat = n.opt.Heartbeat.String()
+		// A leader that is heard late must not be taken for dead.
+		c.Heartbeat = max(n.opt.Heartbeat, 5*n.opt.LinkDelay).String()
 	}
+	c.LinkDelay = n.state.Delay
 	for _, other := range all {
 		if other.Vote && other.Name != s.Name {
 			c.Peers = append(c.Peers, other.Addr)
@@ -656,7 +664,7 @@ func Env(dir string, st *State) [][2]string {
 		}
 	}
 	return [][2]string{
-		{sdk.EnvNode, addr}, {sdk.EnvKey, filepath.Join(dir, ClientKey)},
+		{sdk.EnvNode, addr}, {sdk.EnvDelay, st.Delay}, {sdk.EnvKey, filepath.Join(dir, ClientKey)},
 		{sdk.EnvZones, filepath.Join(dir, BookDir)}, {sdk.EnvGrants, filepath.Join(dir, GrantsFile)},
 	}
 }

@@ -1,0 +1,67 @@
+package p2p_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/sim"
+)
+
+// TestLinkDelay measures that nothing comes back before light could have been there and back.
+func TestLinkDelay(t *testing.T) {
+	const delay = 40 * time.Millisecond
+	delayed := func(i int) *p2p.Host {
+		return newHost(t, p2p.Config{Identity: sim.Identity(i), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, LinkDelay: delay})
+	}
+	a, b := delayed(1), delayed(2)
+	if err := b.Handle(proto, p2p.StreamLimits{}, echo); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, a, b)
+	for range 3 {
+		began := time.Now()
+		if _, err := roundTrip(t.Context(), a, b.Key(), []byte("there and back")); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < 2*delay {
+			t.Fatalf("a round trip took %s, with %s each way", took, delay)
+		}
+	}
+}
+
+// TestDelayPipelines writes many times at once, in virtual time: all of it arrives after exactly one delay, in order, and
+// what was written before Close is not lost.
+func TestDelayPipelines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const delay, many = 40 * time.Millisecond, 300
+		near, far := net.Pipe()
+		c := p2p.DelayConn(near, delay)
+		began := time.Now()
+		var sent []byte
+		for i := range many {
+			if _, err := c.Write([]byte{byte(i)}); err != nil {
+				t.Fatal(err)
+			}
+			sent = append(sent, byte(i))
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(sent); !errors.Is(err, net.ErrClosed) {
+			t.Fatalf("a write after Close: %v", err)
+		}
+		got, err := io.ReadAll(far)
+		if err != nil || !bytes.Equal(got, sent) {
+			t.Fatalf("%d of %d bytes arrived: %v", len(got), len(sent), err)
+		}
+		if took := time.Since(began); took != delay {
+			t.Fatalf("it took %s, want %s", took, delay)
+		}
+	})
+}
