@@ -25,11 +25,12 @@ const (
 type callKind uint8
 
 const (
-	callTerm      callKind = 1 + iota // which election do you know of?
-	callReadIndex                     // from which entry on is a read current?
-	callTick                          // sign this time
-	callPropose                       // put this command into the log
-	callEpoch                         // sign this change of the voter set
+	callTerm       callKind = 1 + iota // which election do you know of?
+	callReadIndex                      // from which entry on is a read current?
+	callTick                           // sign this time
+	callPropose                        // put this command into the log
+	callEpoch                          // sign this change of the voter set
+	callDescriptor                     // sign this description of the zone
 )
 
 type callRequest struct {

@@ -28,6 +28,8 @@ func (z *Zone) serve(ctx context.Context, from capsule.Key, kind callKind, body 
 		return z.signTick(body)
 	case callEpoch:
 		return z.signEpoch(body)
+	case callDescriptor:
+		return z.signDescriptor(body)
 	case callPropose:
 		if err := z.m.Prepare(body); err != nil {
 			if r := (*machine.Refusal)(nil); errors.As(err, &r) {

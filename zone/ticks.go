@@ -159,8 +159,11 @@ func (z *Zone) gather(ctx context.Context, set *cert.VoterSet, kind callKind, pa
 }
 
 func (k callKind) sigKind() capsule.Kind {
-	if k == callEpoch {
+	switch k {
+	case callEpoch:
 		return cert.KindEpoch
+	case callDescriptor:
+		return cert.KindDescriptor
 	}
 	return machine.KindTick.SigKind()
 }

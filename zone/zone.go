@@ -71,6 +71,8 @@ type Zone struct {
 	hub      *hub
 	duties   *duties
 
+	described described
+
 	ctx    context.Context // ends with the voter: for its background work
 	cancel context.CancelFunc
 	wg     sync.WaitGroup

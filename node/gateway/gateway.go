@@ -24,7 +24,7 @@ type Voter interface {
 	Submit(ctx context.Context, req *api.SubmitRequest, s io.ReadWriter) error
 	Result(ctx context.Context, req *api.ResultRequest, w io.Writer) error
 	Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) error
-	Info(req *api.ZoneRequest) (*api.ZoneInfo, error)
+	Info(ctx context.Context, req *api.ZoneRequest) (*api.ZoneInfo, error)
 }
 
 // Config joins a gateway to its node.
@@ -202,7 +202,7 @@ func (g *Gateway) zone(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 		_ = s.SetDeadline(time.Now().Add(submitTimeout))
 		out := &api.Zones{V: api.Version, Zones: []api.ZoneInfo{}}
 		for _, v := range g.cfg.Zones() {
-			info, err := v.Info(req)
+			info, err := v.Info(ctx, req)
 			if err != nil {
 				g.cfg.Logger.Debug("zone not told of", "err", err)
 				continue

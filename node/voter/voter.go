@@ -264,7 +264,7 @@ func (s *Server) mine(v uint8, z capsule.ZoneID) error {
 }
 
 // Info tells how the zone stands, to somebody who has a voter set of the past.
-func (s *Server) Info(req *api.ZoneRequest) (*api.ZoneInfo, error) {
+func (s *Server) Info(ctx context.Context, req *api.ZoneRequest) (*api.ZoneInfo, error) {
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
@@ -284,6 +284,11 @@ func (s *Server) Info(req *api.ZoneRequest) (*api.ZoneInfo, error) {
 		set = g.VoterSet(id)
 	}
 	info.Voters = s.cfg.Peers(set.Keys)
+	if d, err := s.cfg.Zone.Descriptor(ctx); err == nil {
+		info.Descriptor = d
+	} else {
+		s.cfg.Logger.Debug("told of the zone without a descriptor", "err", err)
+	}
 	if s.cfg.Gateways != nil {
 		info.Gateways = s.cfg.Gateways()
 	}

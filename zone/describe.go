@@ -1,0 +1,162 @@
+package zone
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+const (
+	// descriptorLife is how long strangers may hold on to what a zone told of itself, in milliseconds.
+	descriptorLife = 3_600_000
+	// descriptorFresh is how old a descriptor is given away without asking for a newer one, in milliseconds.
+	descriptorFresh = descriptorLife / 4
+	// descriptorWait bounds how long somebody who asks waits for the signatures.
+	descriptorWait = 500 * time.Millisecond
+	// descriptorEvery paces the attempts: strangers' questions must not become calls of all voters.
+	descriptorEvery = time.Second
+	// descriptorSkew is how far a descriptor may be from the clock of a voter that signs it, in milliseconds.
+	descriptorSkew = 5000
+)
+
+// described is the newest descriptor that a quorum has signed.
+type described struct {
+	mu     sync.Mutex // guards what follows
+	set    cert.VoterSet
+	at     uint64 // voter's clock
+	bytes  []byte
+	tried  time.Time
+	signed chan struct{} // closed when the attempt under way has ended; nil: none is
+}
+
+// Descriptor tells strangers how the zone stands: a cert.SignedDescriptor, encoded. It asks the voters for their
+// signatures when the last descriptor is old or of another epoch, and fails if no quorum answers and none is left that
+// is valid.
+func (z *Zone) Descriptor(ctx context.Context) ([]byte, error) {
+	set, now := z.sets.newest(), z.cfg.Now()
+	d := &z.described
+	d.mu.Lock()
+	same := d.bytes != nil && d.set.Generation == set.Generation && d.set.Epoch == set.Epoch
+	if same && now < d.at+descriptorFresh {
+		defer d.mu.Unlock()
+		return d.bytes, nil
+	}
+	wait := d.signed
+	if wait == nil && time.Since(d.tried) >= descriptorEvery {
+		wait = make(chan struct{})
+		d.signed, d.tried = wait, time.Now()
+		z.duties.background(func() { z.describe(&set, now, wait) })
+	}
+	d.mu.Unlock()
+	if wait != nil && !(same && now < d.at+descriptorLife) {
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-z.ctx.Done():
+			return nil, z.ctx.Err()
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.bytes == nil || now >= d.at+descriptorLife {
+		return nil, fmt.Errorf("zone %s: no quorum has signed how it stands", z.id)
+	}
+	return d.bytes, nil
+}
+
+// describe has the voters sign how the zone stands.
+func (z *Zone) describe(set *cert.VoterSet, now uint64, done chan struct{}) {
+	b, err := z.signedDescriptor(set, now)
+	if err != nil {
+		z.log.Debug("descriptor not signed", "zone", z.id, "err", err)
+	}
+	d := &z.described
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err == nil {
+		d.set, d.at, d.bytes = *set, now, b
+	}
+	d.signed = nil
+	close(done)
+}
+
+func (z *Zone) signedDescriptor(set *cert.VoterSet, now uint64) ([]byte, error) {
+	d, err := z.descriptor(set)
+	if err != nil {
+		return nil, err
+	}
+	d.At, d.Expires = now, now+descriptorLife
+	payload, err := capsule.Marshal(d)
+	if err != nil {
+		return nil, err
+	}
+	sigs, err := z.gather(z.ctx, set, callDescriptor, payload, descriptorWait)
+	if err != nil {
+		return nil, err
+	}
+	return capsule.Marshal(&cert.SignedDescriptor{Payload: payload, Sigs: sigs})
+}
+
+// descriptor is the zone as this voter sees it, without the time.
+func (z *Zone) descriptor(set *cert.VoterSet) (*cert.Descriptor, error) {
+	v, err := z.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	row, err := v.Zone()
+	if err != nil {
+		return nil, err
+	}
+	policy, err := v.Policy()
+	if err != nil {
+		return nil, err
+	}
+	g, _, err := cert.ParseGenesis(z.cfg.Genesis)
+	if err != nil {
+		return nil, err
+	}
+	return &cert.Descriptor{
+		V: cert.Version, Zone: z.id, Generation: set.Generation, Epoch: set.Epoch, Dev: len(set.Keys) < 3, Voters: set.Keys,
+		Index: v.Index(), PolicyVersion: row.PolicyVersion, GasPrice: policy.Price.Gas, MeterVersion: g.MeterVersion, Feature: row.Feature,
+	}, nil
+}
+
+// signDescriptor signs another voter's description of the zone if this one would say the same. Index is where the other
+// one stands: replicas are never at the same entry.
+func (z *Zone) signDescriptor(payload []byte) ([]byte, error) {
+	var d cert.Descriptor
+	if err := capsule.Unmarshal(payload, &d); err != nil {
+		return nil, err
+	}
+	set := z.sets.newest()
+	own, err := z.descriptor(&set)
+	if err != nil {
+		return nil, err
+	}
+	now := z.cfg.Now()
+	if d.At > now+descriptorSkew || d.At+descriptorSkew < now || d.Expires > d.At+descriptorLife {
+		return nil, fmt.Errorf("a descriptor of %d to %d, this voter's clock is at %d", d.At, d.Expires, now)
+	}
+	same := slices.Equal(d.Voters, own.Voters)
+	d.Voters, d.Index, d.At, d.Expires = own.Voters, own.Index, 0, 0
+	mine, err := capsule.Marshal(own)
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := capsule.Marshal(&d)
+	if err != nil {
+		return nil, err
+	}
+	if !same || string(mine) != string(theirs) {
+		return nil, fmt.Errorf("the zone stands otherwise here: epoch %d/%d, policy %d", own.Generation, own.Epoch, own.PolicyVersion)
+	}
+	sig := z.cfg.Identity.Sign(cert.KindDescriptor, payload)
+	return sig[:], nil
+}
