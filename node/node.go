@@ -41,6 +41,7 @@ type Config struct {
 	Timing   raft.Timing
 	// LinkDelay holds everything that the node sends for so long: see p2p.Config.
 	LinkDelay time.Duration
+	Line      *p2p.Line // takes the place of LinkDelay
 	Logger    *slog.Logger
 }
 
@@ -109,7 +110,7 @@ func Start(cfg Config) (n *Node, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return n, err
 	}
-	if n.host, err = p2p.New(p2p.Config{Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Log: cfg.Logger, LinkDelay: cfg.LinkDelay}); err != nil {
+	if n.host, err = p2p.New(p2p.Config{Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Log: cfg.Logger, LinkDelay: cfg.LinkDelay, Line: cfg.Line}); err != nil {
 		return n, err
 	}
 	if n.cache, err = blob.OpenCache(filepath.Join(cfg.Dir, "blobs"), cfg.Cache); err != nil {
@@ -239,7 +240,7 @@ func (n *Node) openZone(z Zone) error {
 
 // startWorker gives the worker a host of its own: a zone knows it by the key that it connects with.
 func (n *Node) startWorker(cfg worker.Config) error {
-	h, err := p2p.New(p2p.Config{Identity: cfg.Identity, Log: n.log, LinkDelay: n.cfg.LinkDelay})
+	h, err := p2p.New(p2p.Config{Identity: cfg.Identity, Log: n.log, LinkDelay: n.cfg.LinkDelay, Line: n.cfg.Line})
 	if err != nil {
 		return err
 	}

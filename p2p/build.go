@@ -79,8 +79,11 @@ func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) 
 	if cfg.Packets != nil {
 		return newSimulated(cfg.Packets, opts)
 	}
-	if cfg.LinkDelay > 0 {
-		return libp2p.New(append(opts, libp2p.Transport(delayedTCP(cfg.LinkDelay)))...)
+	if cfg.Line == nil && cfg.LinkDelay > 0 {
+		cfg.Line = NewLine(cfg.LinkDelay)
+	}
+	if cfg.Line != nil {
+		return libp2p.New(append(opts, libp2p.Transport(delayedTCP(cfg.Line)))...)
 	}
 	return libp2p.New(append(opts, libp2p.Transport(libp2pquic.NewTransport), libp2p.Transport(tcp.NewTCPTransport))...)
 }

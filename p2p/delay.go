@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -13,59 +14,133 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcpreuse"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/p2p/internal/raw"
 )
+
+// Line makes peers seem far away, for trying out long lines on one machine, and counts what is sent to them. One Line may
+// serve several hosts.
+type Line struct {
+	delay atomic.Int64 // ns, one way
+	sent  atomic.Uint64
+	near  map[peer.ID]bool // not far, and not counted
+}
+
+// NewLine is a line that holds everything sent for d, but for peers that are near.
+func NewLine(d time.Duration, near ...capsule.Key) *Line {
+	l := &Line{near: map[peer.ID]bool{}}
+	l.Set(d)
+	for _, k := range near {
+		l.near[raw.PeerID(k)] = true
+	}
+	return l
+}
+
+// Set changes the delay of what is sent from now on.
+func (l *Line) Set(d time.Duration) { l.delay.Store(int64(d)) }
+
+// Sent is how many bytes went out to peers that aren't near, handshakes with all of them included: below encryption,
+// without the headers of TCP.
+func (l *Line) Sent() uint64 { return l.sent.Load() }
 
 // delayedTCP makes TCP whose connections hold everything that is sent for a while before it leaves. It stands below
 // encryption and streams, so that these behave as on a long line.
-func delayedTCP(d time.Duration) func(transport.Upgrader, network.ResourceManager, *tcpreuse.ConnMgr) (*tcp.TcpTransport, error) {
+func delayedTCP(l *Line) func(transport.Upgrader, network.ResourceManager, *tcpreuse.ConnMgr) (*tcp.TcpTransport, error) {
 	return func(u transport.Upgrader, rm network.ResourceManager, shared *tcpreuse.ConnMgr) (*tcp.TcpTransport, error) {
-		return tcp.NewTCPTransport(delayUpgrader{u, d}, rm, shared)
+		return tcp.NewTCPTransport(delayUpgrader{u, l}, rm, shared)
 	}
 }
 
 type delayUpgrader struct {
 	transport.Upgrader
-	d time.Duration
+	line *Line
 }
 
 func (u delayUpgrader) Upgrade(ctx context.Context, t transport.Transport, c manet.Conn, dir network.Direction, p peer.ID, scope network.ConnManagementScope) (transport.CapableConn, error) {
+	dc := newDelayConn(c, u.line)
+	if u.line.near[p] {
+		dc.near.Store(true)
+		return u.Upgrader.Upgrade(ctx, t, dc, dir, p, scope)
+	}
 	// The kernel's handshake was not delayed: there and back.
-	timer := time.NewTimer(2 * u.d)
+	timer := time.NewTimer(2 * time.Duration(u.line.delay.Load()))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-		c.Close()
+		dc.Close()
 		return nil, ctx.Err()
 	}
-	return u.Upgrader.Upgrade(ctx, t, newDelayConn(c, u.d), dir, p, scope)
+	return u.Upgrader.Upgrade(ctx, t, dc, dir, p, scope)
 }
 
 func (u delayUpgrader) UpgradeGatedMaListener(t transport.Transport, l transport.GatedMaListener) transport.Listener {
-	return u.Upgrader.UpgradeGatedMaListener(t, delayListener{l, u.d})
+	d := &delayListener{GatedMaListener: l, line: u.line, unknown: map[string]*delayConn{}}
+	return &knownListener{u.Upgrader.UpgradeGatedMaListener(t, d), d}
 }
 
+// delayListener accepts connections of which nobody knows yet whose they are.
 type delayListener struct {
 	transport.GatedMaListener
-	d time.Duration
+	line *Line
+
+	mu      sync.Mutex
+	unknown map[string]*delayConn // by remote address, until they are upgraded or closed
 }
 
-func (l delayListener) Accept() (manet.Conn, network.ConnManagementScope, error) {
+func (l *delayListener) Accept() (manet.Conn, network.ConnManagementScope, error) {
 	c, scope, err := l.GatedMaListener.Accept()
 	if err != nil {
 		return nil, nil, err
 	}
-	return newDelayConn(c, l.d), scope, nil
+	dc := newDelayConn(c, l.line)
+	at := c.RemoteMultiaddr().String()
+	l.mu.Lock()
+	l.unknown[at] = dc
+	l.mu.Unlock()
+	go func() {
+		<-dc.closed
+		l.take(at)
+	}()
+	return dc, scope, nil
+}
+
+func (l *delayListener) take(at string) *delayConn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	dc := l.unknown[at]
+	delete(l.unknown, at)
+	return dc
+}
+
+// knownListener tells the connections below whose they have turned out to be.
+type knownListener struct {
+	transport.Listener
+	below *delayListener
+}
+
+func (l *knownListener) Accept() (transport.CapableConn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if dc := l.below.take(c.RemoteMultiaddr().String()); dc != nil && l.below.line.near[c.RemotePeer()] {
+		dc.near.Store(true)
+	}
+	return c, nil
 }
 
 // delayQueue is how many writes may be on the way. One of yamux is at most maxFrame and a header, so a connection holds
 // at most 64 MiB; a line of 100 ms then carries 640 MB/s.
 const delayQueue = 4096
 
-// delayConn delivers what is written to it, in order, each write d after it was made. Writes don't wait for each other.
+// delayConn delivers what is written to it, in order, each write one delay of the line after it was made. Writes don't
+// wait for each other.
 type delayConn struct {
 	manet.Conn
-	d      time.Duration
+	line   *Line
+	near   atomic.Bool
 	queue  chan delayed
 	failed chan struct{} // closed when the connection below has failed; err is set before
 	err    error
@@ -79,8 +154,8 @@ type delayed struct {
 	data []byte
 }
 
-func newDelayConn(c manet.Conn, d time.Duration) *delayConn {
-	dc := &delayConn{Conn: c, d: d, queue: make(chan delayed, delayQueue), failed: make(chan struct{}), closed: make(chan struct{})}
+func newDelayConn(c manet.Conn, l *Line) *delayConn {
+	dc := &delayConn{Conn: c, line: l, queue: make(chan delayed, delayQueue), failed: make(chan struct{}), closed: make(chan struct{})}
 	go dc.deliver()
 	return dc
 }
@@ -93,8 +168,13 @@ func (c *delayConn) Write(b []byte) (int, error) {
 		return 0, c.err
 	default:
 	}
+	due := time.Now()
+	if !c.near.Load() {
+		due = due.Add(time.Duration(c.line.delay.Load()))
+		c.line.sent.Add(uint64(len(b)))
+	}
 	select {
-	case c.queue <- delayed{time.Now().Add(c.d), append([]byte(nil), b...)}:
+	case c.queue <- delayed{due, append([]byte(nil), b...)}:
 		return len(b), nil
 	case <-c.closed:
 		return 0, net.ErrClosed

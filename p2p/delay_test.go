@@ -65,3 +65,41 @@ func TestDelayPipelines(t *testing.T) {
 		}
 	})
 }
+
+// TestLine holds what goes to a far peer, as long as it says, and leaves a near one alone.
+func TestLine(t *testing.T) {
+	here := p2p.NewLine(0, sim.Identity(2).Key())
+	there := p2p.NewLine(0, sim.Identity(1).Key())
+	host := func(i int, l *p2p.Line) *p2p.Host {
+		h := newHost(t, p2p.Config{Identity: sim.Identity(i), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Line: l})
+		if err := h.Handle(proto, p2p.StreamLimits{}, echo); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	a, near, far := host(1, here), host(2, there), host(3, p2p.NewLine(0))
+	connect(t, a, near)
+	talk := func(to *p2p.Host) time.Duration {
+		t.Helper()
+		began := time.Now()
+		if _, err := roundTrip(t.Context(), a, to.Key(), make([]byte, 1000)); err != nil {
+			t.Fatal(err)
+		}
+		return time.Since(began)
+	}
+	talk(near)
+	before := there.Sent() // the handshake, before it was known who comes
+	talk(near)
+	if here.Sent() != 0 || there.Sent() != before {
+		t.Errorf("%d bytes were sent to a near peer, and %d back", here.Sent(), there.Sent()-before)
+	}
+	connect(t, a, far)
+	if talk(far); here.Sent() < 1000 || a.Snapshot().Far != here.Sent() {
+		t.Errorf("%d bytes were sent to a far peer, the host says %d", here.Sent(), a.Snapshot().Far)
+	}
+	const delay = 40 * time.Millisecond
+	here.Set(delay)
+	if took := talk(far); took < delay {
+		t.Errorf("a round trip took %s after the line had become %s longer one way", took, delay)
+	}
+}

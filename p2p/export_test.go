@@ -27,7 +27,7 @@ func SealBook(body []byte) []byte {
 }
 
 // DelayConn is a connection that holds what is written to it.
-func DelayConn(c net.Conn, d time.Duration) net.Conn { return newDelayConn(plain{c}, d) }
+func DelayConn(c net.Conn, d time.Duration) net.Conn { return newDelayConn(plain{c}, NewLine(d)) }
 
 type plain struct{ net.Conn }
 

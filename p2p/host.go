@@ -44,6 +44,8 @@ type Config struct {
 	// LinkDelay holds everything that is sent for so long before it leaves, for trying out long lines on one machine.
 	// The host then speaks TCP only.
 	LinkDelay time.Duration
+	// Line is the same, for some peers only and changed while the host runs; nil is one of LinkDelay for all.
+	Line *Line
 
 	// Packets replaces UDP sockets, for a simulated network. The host then speaks QUIC only and skips what watches
 	// real interfaces.
@@ -74,6 +76,7 @@ type Host struct {
 	token  *raw.Host
 	gate   *gate
 	limits Limits
+	line   *Line // or nil
 	book   *book
 	log    *slog.Logger
 
@@ -124,8 +127,8 @@ func New(cfg Config) (*Host, error) {
 		return nil, err
 	}
 	h := &Host{
-		limits: cfg.Limits,
-		key:    cfg.Identity.Key(), gate: gate, book: book, log: cfg.Log,
+		limits: cfg.Limits, line: cfg.Line,
+		key: cfg.Identity.Key(), gate: gate, book: book, log: cfg.Log,
 		services:  make(map[string]*service),
 		dialled:   make(map[string]*atomic.Uint64),
 		listeners: make(map[*Listener]struct{}),

@@ -102,6 +102,7 @@ type Snapshot struct {
 	ConnsOut   int
 	StreamsIn  int
 	StreamsOut int
+	Far        uint64 // bytes sent over Config.Line
 }
 
 // Snapshot reads the host's state. Its parts are read one after the other, not at one instant.
@@ -109,6 +110,9 @@ func (h *Host) Snapshot() Snapshot {
 	s := Snapshot{
 		Key: h.key, Addrs: h.Addrs(), Peers: h.Peers(), Protocols: h.protocols(),
 		Remembered: len(h.book.all()), ShutOut: h.gate.shutOut(), Refused: h.gate.refused.Load(), Shed: h.gate.shed.Load(),
+	}
+	if h.line != nil {
+		s.Far = h.line.Sent()
 	}
 	// ViewSystem fails only if the function does.
 	_ = h.inner.Network().ResourceManager().ViewSystem(func(scope network.ResourceScope) error {

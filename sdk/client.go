@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
 )
@@ -64,6 +65,7 @@ type dialConfig struct {
 	trustNew string
 	grants   []capsule.Chain
 	delay    time.Duration
+	line     *p2p.Line
 }
 
 // DialOption changes how Dial works.
@@ -87,6 +89,9 @@ func WithTransport(t Transport) DialOption { return func(c *dialConfig) { c.tr =
 // out on one machine, with nodes that do the same.
 func WithLinkDelay(d time.Duration) DialOption { return func(c *dialConfig) { c.delay = d } }
 
+// WithLine is WithLinkDelay for some nodes only, and changed while the client is in use.
+func WithLine(l *p2p.Line) DialOption { return func(c *dialConfig) { c.line = l } }
+
 // TrustFirst enters the zone that the dialled node serves into the book under this name, if the book has none of it.
 // It is for development: whoever answers at the address is believed.
 func TrustFirst(name string) DialOption { return func(c *dialConfig) { c.trustNew = name } }
@@ -108,7 +113,7 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 		cfg.book = NewBook()
 	}
 	if cfg.tr == nil {
-		if cfg.tr, err = newMesh(cfg.id, cfg.delay); err != nil {
+		if cfg.tr, err = newMesh(cfg.id, cfg.delay, cfg.line); err != nil {
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
 		}
 	}

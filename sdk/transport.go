@@ -23,8 +23,8 @@ type Transport interface {
 // mesh is the Transport over a host of the mesh that only dials out.
 type mesh struct{ *p2p.Host }
 
-func newMesh(id *capsule.Identity, delay time.Duration) (Transport, error) {
-	h, err := p2p.New(p2p.Config{Identity: id, LinkDelay: delay})
+func newMesh(id *capsule.Identity, delay time.Duration, line *p2p.Line) (Transport, error) {
+	h, err := p2p.New(p2p.Config{Identity: id, LinkDelay: delay, Line: line})
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/node"
 	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/proc"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -60,10 +62,12 @@ genesis names its key; else it waits until "kwnode zone add" lets it in. With --
 				return err
 			}
 			ctx := cmd.Context()
+			var orders chan string
 			if f.pipe {
-				ctx = untilEOF(ctx, cmd.InOrStdin())
+				orders = make(chan string)
+				ctx = untilEOF(ctx, cmd.InOrStdin(), orders)
 			}
-			return start(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), cfg)
+			return start(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), cfg, orders)
 		},
 	}
 	fl := cmd.Flags()
@@ -145,14 +149,39 @@ func (f *startFlags) config(cmd *cobra.Command) (*proc.Config, error) {
 	return cfg, nil
 }
 
-// untilEOF ends with ctx or with r. A parent that dies closes its end of the pipe, on every system.
-func untilEOF(ctx context.Context, r io.Reader) context.Context {
+// untilEOF ends with ctx or with r. A parent that dies closes its end of the pipe, on every system. The lines that it
+// writes before are its orders.
+func untilEOF(ctx context.Context, r io.Reader, orders chan<- string) context.Context {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
-		_, _ = io.Copy(io.Discard, r)
-		cancel()
+		defer cancel()
+		for lines := bufio.NewScanner(r); lines.Scan(); {
+			select {
+			case orders <- lines.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
 	}()
 	return ctx
+}
+
+// obey carries out a parent's orders until ctx ends.
+func obey(ctx context.Context, orders <-chan string, line *p2p.Line, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case order := <-orders:
+			delay, ok := strings.CutPrefix(order, proc.OrderDelay+" ")
+			d, err := sdk.ParseLinkDelay(delay)
+			if !ok || err != nil || line == nil {
+				log.Warn("order not understood", "order", order, "err", err)
+				continue
+			}
+			line.Set(d)
+		}
+	}
 }
 
 func newLogger(w io.Writer, form, level string) (*slog.Logger, error) {
@@ -193,6 +222,15 @@ func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []caps
 	}
 	if cfg.LinkDelay, err = sdk.ParseLinkDelay(c.LinkDelay); err != nil {
 		return cfg, nil, err
+	}
+	if len(c.Near) > 0 {
+		near := make([]capsule.Key, len(c.Near))
+		for i, s := range c.Near {
+			if near[i], err = capsule.ParseKey(s); err != nil {
+				return cfg, nil, fmt.Errorf("near: %w", err)
+			}
+		}
+		cfg.Line = p2p.NewLine(cfg.LinkDelay, near...)
 	}
 	for _, z := range c.Zones {
 		b, err := os.ReadFile(z.Genesis)
@@ -257,7 +295,7 @@ func workConfig(w *proc.Work) (*node.Work, error) {
 // drainTime is how long workers have to save what they run.
 const drainTime = 20 * time.Second
 
-func start(ctx context.Context, stdout, stderr io.Writer, c *proc.Config) error {
+func start(ctx context.Context, stdout, stderr io.Writer, c *proc.Config, orders <-chan string) error {
 	log, err := newLogger(stderr, c.Log, c.Level)
 	if err != nil {
 		return withStatus(statusUsage, err)
@@ -300,6 +338,7 @@ func start(ctx context.Context, stdout, stderr io.Writer, c *proc.Config) error 
 		fmt.Fprintf(stdout, "ready %s\n", a)
 	}
 	log.Info("node is ready", "key", n.Key(), "zones", len(zones), "workers", len(n.Workers()))
+	go obey(ctx, orders, cfg.Line, log)
 	failed := watchVoters(ctx, n, zones)
 	var cause error
 	select {

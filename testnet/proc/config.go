@@ -24,6 +24,7 @@ type Config struct {
 	Cache     int64    `json:"cache,omitempty"`      // bytes of code and states
 	Heartbeat string   `json:"heartbeat,omitempty"`  // duration, of voters
 	Interp    bool     `json:"interp,omitempty"`     // run capsules interpreted only
+	Near      []string `json:"near,omitempty"`       // public keys of peers that link_delay leaves out
 	LinkDelay string   `json:"link_delay,omitempty"` // duration that everything sent is held, to try out long lines
 }
 

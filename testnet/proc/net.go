@@ -36,6 +36,13 @@ type Options struct {
 	Slots     uint32
 	Heartbeat time.Duration
 	Interp    bool
+	// Names of the zones; by default home, zone-1 and so on.
+	Names []string
+	// Work has voters run capsules too.
+	Work bool
+	// Joined zones have roots of their own, pin each other and know where each other's nodes are. Only the links between
+	// them are long, and from the client to all but the first. LinkDelay of nothing can be changed then, too.
+	Joined    bool
 	LinkDelay time.Duration // one-way, of everything that is sent
 	// Namespaces of every zone, owned by the client.
 	Namespaces []string
@@ -67,6 +74,7 @@ type State struct {
 type ZoneState struct {
 	Name    string         `json:"name"`
 	ID      capsule.ZoneID `json:"id"`
+	Root    string         `json:"root"` // key file, below the network's folder
 	Genesis string         `json:"genesis"`
 }
 
@@ -97,7 +105,7 @@ type Net struct {
 
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.Closer
+	stdin io.WriteCloser
 	ended chan struct{}
 	ready chan struct{}
 }
@@ -127,21 +135,36 @@ func Up(ctx context.Context, o Options) (n *Net, err error) {
 	if n.ctl, err = serveControl(n); err != nil {
 		return n, err
 	}
-	for _, s := range n.State().Nodes {
+	st := n.State()
+	if err := together(st.Nodes, func(s NodeState) error {
 		o.Progress("start %s", s.Name)
-		if err := n.Start(ctx, s.Name); err != nil {
-			return n, err
-		}
+		return n.Start(ctx, s.Name)
+	}); err != nil {
+		return n, err
 	}
-	for _, z := range n.State().Zones {
+	if err := together(st.Zones, func(z ZoneState) error {
 		if err := n.furnish(ctx, z); err != nil {
-			return n, fmt.Errorf("zone %s: %w", z.Name, err)
+			return fmt.Errorf("zone %s: %w", z.Name, err)
 		}
+		return nil
+	}); err != nil {
+		return n, err
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.state.Ready = true
 	return n, n.save()
+}
+
+// together runs fn for all of them at once, and returns what went wrong.
+func together[T any](all []T, fn func(T) error) error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i := range all {
+		wg.Go(func() { errs[i] = fn(all[i]) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // load reads the folder, or makes everything that a new network needs.
@@ -238,7 +261,17 @@ func (n *Net) create() error {
 		if i == 0 {
 			name = "home"
 		}
-		z, err := n.createZone(name, root)
+		if i < len(n.opt.Names) {
+			name = n.opt.Names[i]
+		}
+		rootFile := RootKey
+		if n.opt.Joined && i > 0 {
+			rootFile = name + "." + RootKey
+			if root, err = n.draw(rootFile); err != nil {
+				return err
+			}
+		}
+		z, err := n.createZone(name, rootFile, root)
 		if err != nil {
 			return err
 		}
@@ -256,7 +289,49 @@ func (n *Net) create() error {
 	if err := sdk.SaveGrants(n.path(GrantsFile), rights); err != nil {
 		return err
 	}
+	for i, z := range n.state.Zones {
+		root, err := capsule.LoadIdentity(n.path(z.Root))
+		if err != nil {
+			return err
+		}
+		near := []string{root.Key().String()}
+		if i == 0 {
+			near = append(near, client.Key().String())
+		}
+		if err := n.configureZone(z, root, near); err != nil {
+			return err
+		}
+	}
 	return n.save()
+}
+
+// configureZone writes the configurations of a zone's nodes.
+func (n *Net) configureZone(z ZoneState, root *capsule.Identity, near []string) error {
+	workers := map[string]*capsule.Identity{}
+	for _, s := range n.state.Nodes {
+		if s.Zone != z.Name {
+			continue
+		}
+		near = append(near, s.Key.String())
+		if s.Vote && !n.opt.Work {
+			continue
+		}
+		w, err := n.draw(s.Name, "worker.key")
+		if err != nil {
+			return err
+		}
+		workers[s.Name] = w
+		near = append(near, w.Key().String())
+	}
+	for _, s := range n.state.Nodes {
+		if s.Zone != z.Name {
+			continue
+		}
+		if err := n.configure(z, s, root, workers[s.Name], near); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func grant(z capsule.ZoneID, to capsule.Key, caps ...capsule.Cap) capsule.Grant {
@@ -266,7 +341,7 @@ func grant(z capsule.ZoneID, to capsule.Key, caps ...capsule.Cap) capsule.Grant 
 	}
 }
 
-func (n *Net) createZone(name string, root *capsule.Identity) (ZoneState, error) {
+func (n *Net) createZone(name, rootFile string, root *capsule.Identity) (ZoneState, error) {
 	g := &cert.Genesis{
 		V: cert.Version, Dev: n.opt.Voters < 3, Roots: []capsule.Key{root.Key()}, MeterVersion: 1,
 		Thresholds: cert.Thresholds{Policy: 1, Mint: 1, Membership: 1, Recover: 1},
@@ -274,7 +349,7 @@ func (n *Net) createZone(name string, root *capsule.Identity) (ZoneState, error)
 	if _, err := rand.Read(g.Nonce[:]); err != nil {
 		return ZoneState{}, err
 	}
-	z := ZoneState{Name: name, Genesis: n.path(name + ".genesis")}
+	z := ZoneState{Name: name, Root: rootFile, Genesis: n.path(name + ".genesis")}
 	var nodes []NodeState
 	for i := range n.opt.Voters + n.opt.Workers {
 		s := NodeState{Name: fmt.Sprintf("%s-voter-%d", name, i), Zone: name, Vote: true, Status: "stopped"}
@@ -305,18 +380,13 @@ func (n *Net) createZone(name string, root *capsule.Identity) (ZoneState, error)
 	if err := os.WriteFile(z.Genesis, b, 0o600); err != nil {
 		return z, err
 	}
-	for _, s := range nodes {
-		if err := n.configure(z, s, nodes, root); err != nil {
-			return z, err
-		}
-	}
 	n.state.Zones = append(n.state.Zones, z)
 	n.state.Nodes = append(n.state.Nodes, nodes...)
 	return z, nil
 }
 
-// configure writes a node's configuration.
-func (n *Net) configure(z ZoneState, s NodeState, all []NodeState, root *capsule.Identity) error {
+// configure writes a node's configuration; w is the identity that it works under, or nil.
+func (n *Net) configure(z ZoneState, s NodeState, root, w *capsule.Identity, near []string) error {
 	listen, _, _ := strings.Cut(s.Addr, "/p2p/")
 	c := &Config{
 		Identity: "node.key", Dir: "data", Listen: []string{listen}, Operators: []string{root.Key().String()}, Interp: n.opt.Interp,
@@ -327,16 +397,18 @@ func (n *Net) configure(z ZoneState, s NodeState, all []NodeState, root *capsule
 		c.Heartbeat = max(n.opt.Heartbeat, 5*n.opt.LinkDelay).String()
 	}
 	c.LinkDelay = n.state.Delay
-	for _, other := range all {
-		if other.Vote && other.Name != s.Name {
+	if n.opt.Joined {
+		c.Near = near
+		if n.opt.Heartbeat > 0 {
+			c.Heartbeat = n.opt.Heartbeat.String()
+		}
+	}
+	for _, other := range n.state.Nodes {
+		if other.Vote && other.Name != s.Name && (other.Zone == z.Name || n.opt.Joined) {
 			c.Peers = append(c.Peers, other.Addr)
 		}
 	}
-	if !s.Vote {
-		w, err := n.draw(s.Name, "worker.key")
-		if err != nil {
-			return err
-		}
+	if w != nil {
 		chain, err := root.Delegate(nil, grant(z.ID, w.Key(), capsule.Cap{Resource: machine.ResourceWorker, Ability: capsule.Write}))
 		if err != nil {
 			return err
@@ -579,7 +651,10 @@ func (n *Net) Close() error {
 
 // furnish waits until a zone decides, gives the client credits and namespaces, and waits for the workers.
 func (n *Net) furnish(ctx context.Context, z ZoneState) error {
-	root, err := capsule.LoadIdentity(n.path(RootKey))
+	if z.Root == "" {
+		z.Root = RootKey
+	}
+	root, err := capsule.LoadIdentity(n.path(z.Root))
 	if err != nil {
 		return err
 	}
@@ -591,8 +666,13 @@ func (n *Net) furnish(ctx context.Context, z ZoneState) error {
 		case s.Zone != z.Name:
 		case !s.Vote:
 			workers++
-		case first.Name == "":
-			first = s
+		default:
+			if first.Name == "" {
+				first = s
+			}
+			if n.opt.Work {
+				workers++
+			}
 		}
 	}
 	c, err := admin.Dial(ctx, first.Addr, root)
@@ -626,6 +706,11 @@ func (n *Net) endow(ctx context.Context, c *admin.Client, z *admin.Zone, root *c
 	if err := c.Act(ctx, z, cert.OpCredit, &machine.Credit{Account: client.Key(), Amount: 1 << 50}, root); err != nil {
 		return err
 	}
+	if n.opt.Joined {
+		if err := n.join(ctx, c, z, root); err != nil {
+			return err
+		}
+	}
 	for _, name := range n.opt.Namespaces {
 		if err := c.Act(ctx, z, cert.OpNamespace, &machine.GiveNamespace{Name: name, Owner: client.Key(), Quota: 64 << 20}, root); err != nil {
 			return err
@@ -633,6 +718,39 @@ func (n *Net) endow(ctx context.Context, c *admin.Client, z *admin.Zone, root *c
 	}
 	return nil
 }
+
+// join has a zone pin the others.
+func (n *Net) join(ctx context.Context, c *admin.Client, z *admin.Zone, root *capsule.Identity) error {
+	for _, other := range n.State().Zones {
+		if other.ID == z.ID {
+			continue
+		}
+		b, err := os.ReadFile(other.Genesis)
+		if err != nil {
+			return err
+		}
+		if err := c.Act(ctx, z, cert.OpPeer, &machine.Peer{Genesis: b, Cap: 1 << 50}, root); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Delay changes how long joined zones are apart, one way.
+func (n *Net) Delay(d time.Duration) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.state.Delay = d.String()
+	for name, p := range n.procs {
+		if _, err := fmt.Fprintf(p.stdin, "%s %s\n", OrderDelay, d); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return n.save()
+}
+
+// OrderDelay is what a node reads from its standard input, followed by a duration, to change its line.
+const OrderDelay = "link-delay"
 
 func (n *Net) await(ctx context.Context, c *admin.Client, z *admin.Zone, workers int) error {
 	t := time.NewTicker(50 * time.Millisecond)
