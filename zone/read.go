@@ -173,9 +173,21 @@ func (z *Zone) Subscribe(worker capsule.Key) (*Subscription, error) {
 		return nil, err
 	}
 	defer v.Close()
+	w, err := v.Worker(worker)
+	if err != nil && !errors.Is(err, machine.ErrNotFound) {
+		s.Close()
+		return nil, err
+	}
 	err = v.Held(worker, func(id capsule.ID) {
-		if c, err := v.Capsule(id); err == nil {
-			z.hub.send(s, machine.Effect{Kind: machine.EffectDeliver, Worker: worker, Capsule: id, Lease: c.Lease.Number})
+		c, err := v.Capsule(id)
+		if err != nil {
+			return
+		}
+		e := machine.Effect{Kind: machine.EffectDeliver, Worker: worker, Capsule: id, Lease: c.Lease.Number}
+		z.hub.send(s, e)
+		if w.Closed {
+			e.Kind = machine.EffectYield
+			z.hub.send(s, e)
 		}
 	})
 	if err != nil {
@@ -240,7 +252,7 @@ func (h *hub) publish(o *machine.Outcome) {
 	defer h.mu.Unlock()
 	for _, e := range o.Effects {
 		switch e.Kind {
-		case machine.EffectDeliver, machine.EffectStop:
+		case machine.EffectDeliver, machine.EffectStop, machine.EffectYield:
 			for s := range h.workers[e.Worker] {
 				h.sendLocked(s, e)
 			}

@@ -205,6 +205,8 @@ func newZoneWorkersCmd() *cobra.Command {
 				for _, i := range *l {
 					state := "ready"
 					switch {
+					case i.Closed:
+						state = "out of service"
 					case i.Drain:
 						state = "draining"
 					case i.Suspect:
@@ -422,30 +424,5 @@ func newZoneTransferCmd() *cobra.Command {
 		},
 	}
 	t.zoneFlag(cmd)
-	return cmd
-}
-
-func newZoneDrainCmd() *cobra.Command {
-	var t target
-	cmd := &cobra.Command{
-		Use:   "drain",
-		Short: "Have the workers of a node give back what they run and take no more",
-		Long:  `Asks the node at --node as its operator: --identity is the node's own key, or one that it started with as --operator.`,
-		Args:  wantArgs(),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
-			defer cancel()
-			c, err := t.dial(ctx, cmd)
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			if err := c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpDrain}, new(admin.Done)); err != nil {
-				return judged(err)
-			}
-			return t.done(cmd, 0, "drained")
-		},
-	}
-	t.flags(cmd)
 	return cmd
 }

@@ -57,8 +57,12 @@ func (s *Server) over(worker capsule.Key, req *api.WorkRequest, w io.Writer) err
 
 func (s *Server) tell(ctx context.Context, e machine.Effect, w io.Writer) error {
 	m := &api.Work{V: api.Version, Lease: api.LeaseRef{Capsule: e.Capsule, Number: e.Lease}, Grant: []byte{}}
-	if e.Kind == machine.EffectStop {
+	switch e.Kind {
+	case machine.EffectStop:
 		m.Stop = true
+		return api.Accept(w, m)
+	case machine.EffectYield:
+		m.Yield = true
 		return api.Accept(w, m)
 	}
 	g, err := s.grant(ctx, e)

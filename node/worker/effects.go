@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -48,9 +50,14 @@ type effects struct {
 
 // read is a row as the segment first saw it.
 type read struct {
-	version uint64
-	value   []byte
+	version   uint64
+	hash      capsule.Hash // of the value; zero if there was none
+	value     []byte
+	elsewhere bool // an earlier attempt has the value; this one knows its hash
 }
+
+// errJournal: the worker that wrote the checkpoint had not read what it said.
+var errJournal = errors.New("the checkpoint's journal does not agree with the zone's data")
 
 // maxBuffered bounds what one segment may hold back until its commit. A commit has to fit into one log entry.
 const maxBuffered = 4 << 20
@@ -75,17 +82,25 @@ func (e *effects) row(key []byte) (read, error) {
 		}
 		return read{version: 1, value: w.Value}, nil
 	}
-	if r, ok := e.reads[string(key)]; ok {
-		return r, nil
+	old, again := e.reads[string(key)]
+	if again && !old.elsewhere {
+		return old, nil
 	}
-	if len(e.reads)+len(e.scans) >= machine.MaxReads {
+	if !again && len(e.reads)+len(e.scans) >= machine.MaxReads {
 		return read{}, hostabi.ErrExhausted
 	}
 	got, err := e.data.Row(key)
 	if err != nil {
 		return read{}, e.unavailable(err)
 	}
-	r := read{got.Version, got.Value}
+	r := read{version: got.Version, value: got.Value}
+	if r.version != 0 {
+		r.hash = capsule.Sum(got.Value)
+	}
+	if again && (r.version != old.version || r.hash != old.hash) {
+		e.broken = fmt.Errorf("%w: the row %q", errJournal, key)
+		return read{}, e.broken
+	}
 	e.reads[string(key)] = r
 	return r, nil
 }
@@ -277,27 +292,42 @@ func (e *effects) Gas() (uint64, error) {
 }
 
 // journal is what the segment did, as a commit has it.
-func (e *effects) journal(c *machine.Commit) {
-	keys := make([]string, 0, len(e.reads))
-	for k := range e.reads {
-		keys = append(keys, k)
+func (e *effects) journal() *machine.Journal {
+	j := &machine.Journal{Scans: e.scans, Events: e.events}
+	for _, k := range slices.Sorted(maps.Keys(e.reads)) {
+		r := e.reads[k]
+		j.Reads = append(j.Reads, machine.Read{Key: []byte(k), Version: r.version, Hash: r.hash})
 	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		r := machine.Read{Key: []byte(k), Version: e.reads[k].version}
-		if r.Version != 0 {
-			r.Hash = capsule.Sum(e.reads[k].value)
-		}
-		c.Reads = append(c.Reads, r)
+	for _, k := range slices.Sorted(maps.Keys(e.writes)) {
+		j.Writes = append(j.Writes, e.writes[k])
 	}
-	c.Scans = e.scans
-	keys = keys[:0]
-	for k := range e.writes {
-		keys = append(keys, k)
+	return j
+}
+
+// saved is the encoded journal, nothing if the segment has neither read nor held back anything.
+func (e *effects) saved() ([]byte, error) {
+	if len(e.reads)+len(e.scans)+len(e.writes)+len(e.events) == 0 {
+		return nil, nil
 	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		c.Writes = append(c.Writes, e.writes[k])
+	return e.journal().Bytes()
+}
+
+// resume takes over what an earlier attempt had done until its checkpoint. The values that it read are not part of it:
+// they are read again when they are wanted, at the same index.
+func (e *effects) resume(j *machine.Journal) {
+	if j == nil {
+		return
 	}
-	c.Events = e.events
+	for _, r := range j.Reads {
+		e.reads[string(r.Key)] = read{version: r.Version, hash: r.Hash, elsewhere: r.Version != 0}
+	}
+	e.scans = j.Scans
+	for _, w := range j.Writes {
+		e.writes[string(w.Key)] = w
+		e.bytes += len(w.Key) + len(w.Value)
+	}
+	e.events = j.Events
+	for _, ev := range j.Events {
+		e.bytes += len(ev.Data)
+	}
 }

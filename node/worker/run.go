@@ -89,6 +89,7 @@ func (w *Worker) take(m *api.Work) error {
 	ctx, cancel := context.WithCancelCause(w.ctx)
 	l := &lease{number: g.warrant.Segment.Lease, cancel: cancel}
 	w.mu.Lock()
+	l.yield.Store(w.drain)
 	if old := w.leases[id]; old != nil {
 		if old.number >= l.number {
 			w.mu.Unlock()
@@ -102,7 +103,10 @@ func (w *Worker) take(m *api.Work) error {
 	w.mu.Unlock()
 	w.wg.Go(func() {
 		defer cancel(nil)
-		err := w.run(ctx, g)
+		err := w.run(ctx, g, l)
+		if errors.Is(err, errYield) {
+			w.giveBack(ctx, machine.LeaseRef{Capsule: id, Number: l.number})
+		}
 		w.mu.Lock()
 		if w.leases[id] == l {
 			delete(w.leases, id)
@@ -111,7 +115,7 @@ func (w *Worker) take(m *api.Work) error {
 			w.done++
 		}
 		w.mu.Unlock()
-		if err != nil && !errors.Is(err, errLost) && w.ctx.Err() == nil {
+		if err != nil && !errors.Is(err, errLost) && !errors.Is(err, errYield) && w.ctx.Err() == nil {
 			w.cfg.Logger.Warn("segment given up", "zone", w.zone, "capsule", id, "segment", g.warrant.Segment.Segment, "err", err)
 			w.giveUp(g, err)
 		}
@@ -123,19 +127,17 @@ func (w *Worker) take(m *api.Work) error {
 func (w *Worker) giveUp(g *grant, cause error) {
 	s := g.warrant.Segment
 	w.cfg.Note(s.Capsule, api.WatchEvent{Kind: api.EventRetry, Segment: s.Segment, Text: cause.Error()})
-	cmd, err := machine.NewRenew(w.cfg.Identity, &machine.Renew{
-		Scope: w.scope(), Sequence: w.next(), Drop: []machine.LeaseRef{{Capsule: s.Capsule, Number: s.Lease}},
-	})
-	if err == nil {
-		_, err = w.command(w.ctx, cmd)
-	}
-	if err != nil {
-		w.cfg.Logger.Debug("lease not returned", "capsule", s.Capsule, "err", err)
-	}
+	w.giveBack(w.ctx, machine.LeaseRef{Capsule: s.Capsule, Number: s.Lease})
 }
 
+// errYield: the segment was saved, and somebody else is to continue it.
+var errYield = errors.New("the lease is wanted back")
+
 // run executes a segment and commits it.
-func (w *Worker) run(ctx context.Context, g *grant) error {
+func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
+	if l.yield.Load() {
+		return errYield
+	}
 	p, err := w.parts(ctx, g)
 	if errors.Is(err, errBroken) {
 		return w.commitEnd(ctx, g, outcome{end: machine.EndTrap, output: clip(err.Error())}, 0)
@@ -149,15 +151,27 @@ func (w *Worker) run(ctx context.Context, g *grant) error {
 		return err
 	}
 	defer seg.close()
+	seg.eff.resume(p.journal)
 	last := time.Now()
-	out, err := seg.run(ctx, func() {
-		if time.Since(last) >= checkpointEvery {
-			w.checkpoint(ctx, seg)
-			last = time.Now()
+	out, err := seg.run(ctx, func() error {
+		yield := l.yield.Load()
+		if !yield && time.Since(last) < checkpointEvery {
+			return nil
 		}
+		err := w.checkpoint(ctx, seg)
+		last = time.Now()
+		if err != nil {
+			w.cfg.Logger.Debug("checkpoint not kept", "capsule", seg.warrant.Segment.Capsule, "err", err)
+		} else if yield {
+			return errYield
+		}
+		return nil
 	})
 	if errors.Is(err, errBroken) {
 		return w.commitEnd(ctx, g, outcome{end: machine.EndTrap, output: clip(err.Error())}, min(seg.used(), g.warrant.Units))
+	} else if errors.Is(err, errJournal) {
+		// The reads that don't hold are a conflict: the zone drops the checkpoint and begins the segment anew.
+		out = outcome{end: machine.EndTrap, output: clip(err.Error())}
 	} else if err != nil {
 		return err
 	}
@@ -206,6 +220,9 @@ func (w *Worker) parts(ctx context.Context, g *grant) (parts, error) {
 	at := g.warrant.Start
 	if !g.warrant.Check.State.IsZero() {
 		at = g.warrant.Check
+		if p.journal, err = w.journalOf(ctx, g); err != nil {
+			return p, err
+		}
 	}
 	state := at.State
 	if state.IsZero() {
@@ -227,6 +244,28 @@ func (w *Worker) parts(ctx context.Context, g *grant) (parts, error) {
 	return p, err
 }
 
+// journalOf returns the journal of the warrant's checkpoint, nil if it has none.
+func (w *Worker) journalOf(ctx context.Context, g *grant) (*machine.Journal, error) {
+	at, b := &g.warrant.Check, g.warrant.Entries
+	if at.Journal.IsZero() {
+		return nil, nil
+	}
+	if !at.Entries {
+		var err error
+		if b, err = w.cfg.Net.Fetch(ctx, at.Journal, machine.MaxJournal, g.holders...); err != nil {
+			return nil, err
+		}
+	}
+	if capsule.RawCID(b) != at.Journal {
+		return nil, fmt.Errorf("%w: the journal has another hash", errBroken)
+	}
+	j, err := machine.ParseJournal(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errBroken, err)
+	}
+	return j, nil
+}
+
 // commit ends the segment in the zone.
 func (w *Worker) commit(ctx context.Context, seg *segment, out outcome) error {
 	c := &machine.Commit{
@@ -237,17 +276,25 @@ func (w *Worker) commit(ctx context.Context, seg *segment, out outcome) error {
 	switch out.end {
 	case machine.EndFail, machine.EndTrap, machine.EndDry:
 		// The reads still have to hold for a failure to be true; its writes are dropped.
-		seg.eff.journal(c)
-		c.Writes, c.Events = nil, nil
+		j := seg.eff.journal()
+		c.Reads, c.Scans = j.Reads, j.Scans
 	default:
-		seg.eff.journal(c)
+		j := seg.eff.journal()
+		c.Reads, c.Scans, c.Writes, c.Events = j.Reads, j.Scans, j.Writes, j.Events
 	}
-	if out.end != machine.EndDone && out.end != machine.EndFail && out.end != machine.EndTrap {
-		saved, _, err := seg.save()
-		if err != nil {
-			return fmt.Errorf("freeze: %w", err)
+	var err error
+	switch out.end {
+	case machine.EndDone, machine.EndFail, machine.EndTrap:
+	case machine.EndDry:
+		// It pauses in the middle of a segment: what it holds back waits with it.
+		c.Saved, err = w.keep(ctx, seg)
+	default:
+		if c.Saved, _, err = seg.save(); err != nil {
+			err = fmt.Errorf("freeze: %w", err)
 		}
-		c.Saved = saved
+	}
+	if err != nil {
+		return err
 	}
 	return w.send(ctx, c)
 }
@@ -285,16 +332,11 @@ func (w *Worker) send(ctx context.Context, c *machine.Commit) error {
 	}
 }
 
-// checkpoint saves a segment that runs long. One that has read or buffered something is only kept as far as its start:
-// its journal would have to be promised by the voters first.
-func (w *Worker) checkpoint(ctx context.Context, seg *segment) {
-	e := seg.eff
-	if len(e.reads)+len(e.scans)+len(e.writes)+len(e.events) > 0 {
-		return
-	}
-	saved, _, err := seg.save()
-	if err != nil || len(saved.Inline) == 0 {
-		return
+// checkpoint saves a segment that runs long, with what it has read and holds back.
+func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
+	saved, err := w.keep(ctx, seg)
+	if err != nil {
+		return err
 	}
 	cmd, err := machine.NewCheckpoint(w.cfg.Identity, &machine.Checkpoint{
 		Scope: w.scope(), Segment: seg.warrant.Segment, Gas: min(seg.used(), seg.warrant.Units), Saved: saved,
@@ -302,10 +344,23 @@ func (w *Worker) checkpoint(ctx context.Context, seg *segment) {
 	if err == nil {
 		_, err = w.command(ctx, cmd)
 	}
-	if err != nil {
-		w.cfg.Logger.Debug("checkpoint not kept", "capsule", seg.warrant.Segment.Capsule, "err", err)
-	}
 	w.cfg.Note(seg.warrant.Segment.Capsule, api.WatchEvent{Kind: api.EventGas, Segment: seg.warrant.Segment.Segment, N: seg.used()})
+	return err
+}
+
+// keep freezes a segment in its middle. What it names is where the zone can find it.
+func (w *Worker) keep(ctx context.Context, seg *segment) (machine.Saved, error) {
+	saved, _, err := seg.save()
+	if err != nil {
+		return saved, fmt.Errorf("freeze: %w", err)
+	}
+	journal, err := seg.eff.saved()
+	if err != nil || len(journal) == 0 {
+		return saved, err
+	}
+	saved.Journal = capsule.RawCID(journal)
+	saved.Entries = journal
+	return saved, nil
 }
 
 // remote reads the zone's data under a lease.

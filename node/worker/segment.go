@@ -33,6 +33,7 @@ type segment struct {
 type parts struct {
 	code        *vm.Module
 	base, state []byte
+	journal     *machine.Journal // of a checkpoint that had read or held back something
 }
 
 // load makes the store that the warrant describes.
@@ -165,8 +166,8 @@ type outcome struct {
 // sliceGas is how much runs between two looks at whether a checkpoint is due: some tens of milliseconds.
 const sliceGas = 20_000_000
 
-// run executes to the next boundary. checkpoint is called between slices; its failure costs nothing but the checkpoint.
-func (s *segment) run(ctx context.Context, checkpoint func()) (outcome, error) {
+// run executes to the next boundary. between is called between slices; its error ends the attempt.
+func (s *segment) run(ctx context.Context, between func() error) (outcome, error) {
 	if err := s.answerPending(); errors.Is(err, errAgain) {
 		return s.waiting()
 	} else if err != nil {
@@ -185,7 +186,9 @@ func (s *segment) run(ctx context.Context, checkpoint func()) (outcome, error) {
 			if left = s.warrant.Units - min(s.used(), s.warrant.Units); stop.Need > left {
 				return outcome{end: machine.EndDry}, nil
 			}
-			checkpoint()
+			if err := between(); err != nil {
+				return outcome{}, err
+			}
 		case vm.Waiting:
 			return s.waiting()
 		case vm.Done:

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -53,9 +54,13 @@ type Worker struct {
 	sequence uint64     // of the last command
 	voter    capsule.Key
 	leases   map[capsule.ID]*lease
+	drops    []*giving // leases to give back with the next renewal
 	drain    bool
 	done     uint64        // segments that were committed
 	period   time.Duration // between renewals, a third of the zone's lease
+
+	orders  sync.Mutex    // held while a numbered command is on its way: the zone takes them in order
+	renewal chan struct{} // a renewal is wanted at once
 
 	ctx    context.Context // ends with the worker
 	cancel context.CancelFunc
@@ -66,6 +71,13 @@ type Worker struct {
 type lease struct {
 	number uint64
 	cancel context.CancelCauseFunc
+	yield  atomic.Bool // it is wanted back
+}
+
+// giving is a lease that goes back to the zone.
+type giving struct {
+	ref  machine.LeaseRef
+	done chan struct{} // closed when the zone has it
 }
 
 // errLost: the lease is over. What the segment did is void.
@@ -79,7 +91,7 @@ func Start(cfg Config) *Worker {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), code: newCodeCache(), leases: map[capsule.ID]*lease{}}
+	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), code: newCodeCache(), leases: map[capsule.ID]*lease{}, renewal: make(chan struct{}, 1)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.wg.Go(w.serve)
 	w.wg.Go(w.renew)
@@ -96,6 +108,9 @@ func (w *Worker) Close() {
 func (w *Worker) Drain(ctx context.Context) error {
 	w.mu.Lock()
 	w.drain = true
+	for _, l := range w.leases {
+		l.yield.Store(true)
+	}
 	w.mu.Unlock()
 	if err := w.register(ctx); err != nil {
 		return fmt.Errorf("drain: %w", err)
@@ -198,8 +213,8 @@ func (w *Worker) line(k capsule.Key) error {
 		if err != nil {
 			return err
 		}
-		if m.Stop {
-			w.stop(m.Lease)
+		if m.Stop || m.Yield {
+			w.stop(m.Lease, m.Yield)
 			continue
 		}
 		if err := w.take(m); err != nil {
@@ -224,6 +239,8 @@ func (w *Worker) scope() machine.Scope {
 
 // register tells the zone what the worker offers.
 func (w *Worker) register(ctx context.Context) error {
+	w.orders.Lock()
+	defer w.orders.Unlock()
 	w.mu.Lock()
 	drain := w.drain
 	w.mu.Unlock()
@@ -288,7 +305,7 @@ func askOne[T any](ctx context.Context, w *Worker, k capsule.Key, proto string, 
 // minPeriod bounds how often leases are renewed, whatever a zone asks for.
 const minPeriod = 100 * time.Millisecond
 
-// renew keeps the leases alive.
+// renew keeps the leases alive, and gives back those that others are to continue.
 func (w *Worker) renew() {
 	for {
 		w.mu.Lock()
@@ -298,30 +315,77 @@ func (w *Worker) renew() {
 		case <-w.ctx.Done():
 			return
 		case <-time.After(period):
+		case <-w.renewal:
 		}
-		r := &machine.Renew{Scope: w.scope(), Sequence: w.next()}
-		w.mu.Lock()
-		for id, l := range w.leases {
-			r.Keep = append(r.Keep, machine.LeaseRef{Capsule: id, Number: l.number})
-		}
-		w.mu.Unlock()
-		if len(r.Keep) == 0 {
-			continue
-		}
-		cmd, err := machine.NewRenew(w.cfg.Identity, r)
-		if err == nil {
-			_, err = w.command(w.ctx, cmd)
-		}
-		if err != nil && w.ctx.Err() == nil {
-			w.cfg.Logger.Warn("leases not renewed", "zone", w.zone, "leases", len(r.Keep), "err", err)
+		if err := w.renewOnce(); err != nil && w.ctx.Err() == nil {
+			w.cfg.Logger.Warn("leases not renewed", "zone", w.zone, "err", err)
 		}
 	}
 }
 
-func (w *Worker) stop(ref api.LeaseRef) {
+func (w *Worker) renewOnce() error {
+	w.orders.Lock()
+	defer w.orders.Unlock()
+	r := &machine.Renew{Scope: w.scope(), Sequence: w.next()}
+	w.mu.Lock()
+	drops := w.drops
+	w.drops = nil
+	going := map[machine.LeaseRef]bool{}
+	for _, d := range drops {
+		going[d.ref] = true
+		r.Drop = append(r.Drop, d.ref)
+	}
+	for id, l := range w.leases {
+		if ref := (machine.LeaseRef{Capsule: id, Number: l.number}); !going[ref] {
+			r.Keep = append(r.Keep, ref)
+		}
+	}
+	w.mu.Unlock()
+	if len(r.Keep)+len(r.Drop) == 0 {
+		return nil
+	}
+	cmd, err := machine.NewRenew(w.cfg.Identity, r)
+	if err == nil {
+		_, err = w.command(w.ctx, cmd)
+	}
+	if err != nil {
+		w.mu.Lock()
+		w.drops = append(w.drops, drops...) // with the next renewal
+		w.mu.Unlock()
+		return fmt.Errorf("%d kept, %d given back: %w", len(r.Keep), len(r.Drop), err)
+	}
+	for _, d := range drops {
+		close(d.done)
+	}
+	return nil
+}
+
+// giveBack returns a lease, and waits until the zone has it or ctx ends.
+func (w *Worker) giveBack(ctx context.Context, ref machine.LeaseRef) {
+	d := &giving{ref: ref, done: make(chan struct{})}
+	w.mu.Lock()
+	w.drops = append(w.drops, d)
+	w.mu.Unlock()
+	select {
+	case w.renewal <- struct{}{}:
+	default:
+	}
+	select {
+	case <-d.done:
+	case <-ctx.Done():
+	}
+}
+
+// stop ends a lease: at once, because it is lost, or at the next slice's end with its progress saved.
+func (w *Worker) stop(ref api.LeaseRef, yield bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l := w.leases[ref.Capsule]; l != nil && l.number <= ref.Number {
+	l := w.leases[ref.Capsule]
+	switch {
+	case l == nil || l.number > ref.Number:
+	case yield:
+		l.yield.Store(true)
+	default:
 		l.cancel(errLost)
 	}
 }

@@ -29,7 +29,8 @@ type Work struct {
 	V     uint8
 	Lease LeaseRef
 	Stop  bool   // the lease is over: what was not committed is void
-	Grant []byte // encoding of a LeaseGrant, empty with Stop
+	Yield bool   // the lease is wanted back: save the segment and drop it
+	Grant []byte // encoding of a LeaseGrant, empty with Stop and Yield
 }
 
 // MaxWork bounds a Work: an envelope, an inline continuation and two certificates.

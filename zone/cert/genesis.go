@@ -95,11 +95,12 @@ const (
 	OpEpoch
 	OpFeature
 	OpRecover
-	OpPeer // what this zone holds of another: accept its new generation, freeze, ledger cap
+	OpPeer   // what this zone holds of another: accept its new generation, freeze, ledger cap
+	OpWorker // a worker gives back what it runs and gets no more, or is given work again
 	opEnd
 )
 
-var opNames = [...]string{OpPolicy: "policy", OpCredit: "credit", OpNamespace: "namespace", OpEpoch: "epoch", OpFeature: "feature", OpRecover: "recover", OpPeer: "peer"}
+var opNames = [...]string{OpPolicy: "policy", OpCredit: "credit", OpNamespace: "namespace", OpEpoch: "epoch", OpFeature: "feature", OpRecover: "recover", OpPeer: "peer", OpWorker: "worker"}
 
 // String returns the operation's name.
 func (o Op) String() string {

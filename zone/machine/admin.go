@@ -106,6 +106,8 @@ func runAdmin(a *apply, p *prepared) (Result, *Refusal) {
 		r = a.setFeature(act.Body)
 	case cert.OpPeer:
 		r = a.setPeer(act.Body)
+	case cert.OpWorker:
+		r = a.setWorker(act.Body)
 	default:
 		r = refuse(CodeFeature, "%s is not supported at feature level %d", act.Op, z.Feature)
 	}

@@ -13,7 +13,10 @@ func (a *apply) refBlob(c capsule.CID) {
 	if c.IsZero() {
 		return
 	}
-	b, _ := a.blob(c)
+	b, known := a.blob(c)
+	if !known {
+		a.effect(Effect{Kind: EffectKeep, Blob: c})
+	}
 	b.Refs++
 	a.saveBlob(c, b)
 }
@@ -76,7 +79,10 @@ func (a *apply) promiseBlob(t *Attest) *Refusal {
 	if t.Until-a.time > a.policy().Times.MaxExpiry {
 		return refuse(CodeLimit, "a promise for %d ms, at most %d", t.Until-a.time, a.policy().Times.MaxExpiry)
 	}
-	b, _ := a.blob(t.Blob)
+	b, known := a.blob(t.Blob)
+	if !known {
+		a.effect(Effect{Kind: EffectKeep, Blob: t.Blob})
+	}
 	b.Keep, b.Size = max(b.Keep, t.Until), t.Size
 	if b.Refs == 0 {
 		a.scheduleBlob(t.Blob, &b)
@@ -111,7 +117,7 @@ func (a *apply) checkSaved(s *Saved, limit uint64) *Refusal {
 			return refuse(CodeBlob, "no fresh attestation that %s is held; upload it to the voters first", s.State)
 		}
 	}
-	if !s.Journal.IsZero() {
+	if !s.Journal.IsZero() && len(s.Entries) == 0 {
 		b, ok := a.blob(s.Journal)
 		if !ok || b.Keep < sum(a.time, a.policy().Times.BlobMargin) {
 			return refuse(CodeBlob, "no fresh attestation that the journal %s is held", s.Journal)
@@ -120,7 +126,8 @@ func (a *apply) checkSaved(s *Saved, limit uint64) *Refusal {
 	return nil
 }
 
-// keepSaved keeps the bytes of a continuation: inline ones in table tab, others as blob.
+// keepSaved keeps the bytes of a continuation: inline ones in table tab, others as blob. The caller has ended the use of
+// what the table held.
 func (a *apply) keepSaved(s *Saved, tab byte, id capsule.ID) SavedRow {
 	if len(s.Inline) > 0 {
 		a.setRaw(row(tab, id[:]), s.Inline)
@@ -128,8 +135,18 @@ func (a *apply) keepSaved(s *Saved, tab byte, id capsule.ID) SavedRow {
 		a.delete(row(tab, id[:]))
 		a.refBlob(s.State)
 	}
-	a.refBlob(s.Journal)
-	return SavedRow{State: s.State, StateHash: s.StateHash, Size: s.Size, Inline: len(s.Inline) > 0, Journal: s.Journal}
+	if len(s.Entries) > 0 {
+		a.setRaw(row(tabJournal, id[:]), s.Entries)
+	} else {
+		if tab == tabCheck {
+			a.delete(row(tabJournal, id[:]))
+		}
+		a.refBlob(s.Journal)
+	}
+	return SavedRow{
+		State: s.State, StateHash: s.StateHash, Size: s.Size, Inline: len(s.Inline) > 0,
+		Journal: s.Journal, Entries: len(s.Entries) > 0,
+	}
 }
 
 // unrefSaved ends the use of a continuation's blobs.
@@ -137,5 +154,7 @@ func (a *apply) unrefSaved(s *SavedRow) {
 	if !s.Inline {
 		a.unrefBlob(s.State)
 	}
-	a.unrefBlob(s.Journal)
+	if !s.Entries {
+		a.unrefBlob(s.Journal)
+	}
 }

@@ -130,7 +130,8 @@ type Saved struct {
 	StateHash capsule.Hash // of the logical state
 	Size      uint64       // bytes of the continuation
 	Inline    []byte       // the bytes, if they fit
-	Journal   capsule.CID  // of a checkpoint: reads and buffered writes so far
+	Journal   capsule.CID  // of a checkpoint: the Journal so far; absent if nothing was read or held back
+	Entries   []byte       // the journal's bytes, if they fit
 }
 
 // Segment names one attempt at one segment: fencing in three numbers.
@@ -235,4 +236,12 @@ type GiveNamespace struct {
 type SetFeature struct {
 	_     struct{} `cbor:",toarray"`
 	Level uint32
+}
+
+// SetWorker is the body of cert.OpWorker: whether a worker may have leases. One that may not saves what it runs and gives
+// it back; what it does not give back it loses as any worker does that is silent.
+type SetWorker struct {
+	_      struct{} `cbor:",toarray"`
+	Worker capsule.Key
+	Drain  bool
 }

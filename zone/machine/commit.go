@@ -30,13 +30,8 @@ func (c *Commit) check() error {
 	if err := checkWrites(c.Writes); err != nil {
 		return err
 	}
-	if len(c.Events) > MaxEvents {
-		return fmt.Errorf("%d events, at most %d", len(c.Events), MaxEvents)
-	}
-	for i := range c.Events {
-		if e := &c.Events[i]; len(e.Data) > MaxEvent || len(e.Topic) == 0 || len(e.Topic) > capsule.MaxResource {
-			return fmt.Errorf("event %d: a topic of %d bytes and data of %d; at most %d and %d", i, len(e.Topic), len(e.Data), capsule.MaxResource, MaxEvent)
-		}
+	if err := checkEvents(c.Events); err != nil {
+		return err
 	}
 	switch {
 	case c.End == 0 || c.End >= endEnd:
@@ -47,6 +42,8 @@ func (c *Commit) check() error {
 		return errors.New("writes or events of a segment that has no effect")
 	case c.End.ends() && (c.Saved.Size > 0 || !c.Saved.State.IsZero()):
 		return errors.New("a continuation of a capsule that is over")
+	case c.End != EndDry && !c.Saved.Journal.IsZero():
+		return errors.New("a journal of a segment that is over")
 	case c.Gas > maxAmount || c.Due > maxAmount:
 		return errors.New("an amount is not below 2^62")
 	}
@@ -66,6 +63,10 @@ func (s *Saved) check() error {
 		return fmt.Errorf("%d bytes inline, at most %d; upload them as a blob", len(s.Inline), MaxInline)
 	case len(s.Inline) > 0 && (capsule.RawCID(s.Inline) != s.State || s.Size != uint64(len(s.Inline))):
 		return errors.New("the inline bytes are not those that the continuation names")
+	case len(s.Entries) > MaxInline:
+		return fmt.Errorf("a journal of %d bytes inline, at most %d; upload it as a blob", len(s.Entries), MaxInline)
+	case len(s.Entries) > 0 && capsule.RawCID(s.Entries) != s.Journal:
+		return errors.New("the inline journal is not the one that is named")
 	case s.Size > maxAmount:
 		return errors.New("a size is not below 2^62")
 	}

@@ -22,6 +22,10 @@ const (
 	EffectEnded
 	// EffectMembers: the voter set changed: make Raft's configuration follow.
 	EffectMembers
+	// EffectKeep: Blob has become known: something refers to it, or a quorum has promised it.
+	EffectKeep
+	// EffectYield: Worker is to save Capsule and give Lease back, so that another goes on.
+	EffectYield
 	// EffectOutbox: hop N of Capsule is on offer, or was answered: the other zone is to be told.
 	EffectOutbox
 )

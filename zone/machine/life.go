@@ -99,7 +99,7 @@ func (a *apply) dropProgram(id capsule.ID, c *CapsuleRow) {
 	if c.Segment > 0 || c.Hop > 0 {
 		a.unrefSaved(&c.Run.Saved)
 	}
-	for _, tab := range []byte{tabEnvelope, tabRights, tabInline, tabCheck} {
+	for _, tab := range []byte{tabEnvelope, tabRights, tabInline, tabCheck, tabJournal} {
 		a.delete(row(tab, id[:]))
 	}
 	c.Run.Saved = SavedRow{}

@@ -19,7 +19,7 @@ func TestLife(t *testing.T) {
 	if len(out.Decisions) != 2 || out.Decisions[0].Verdict != cert.Admitted || out.Decisions[1].Verdict != cert.Leased {
 		t.Fatalf("decisions %+v", out.Decisions)
 	}
-	if len(out.Effects) != 1 || out.Effects[0].Kind != EffectDeliver || out.Effects[0].Worker != w.workers[0].Key() {
+	if len(out.Effects) != 2 || out.Effects[0].Kind != EffectKeep || out.Effects[1].Kind != EffectDeliver || out.Effects[1].Worker != w.workers[0].Key() {
 		t.Fatalf("effects %+v", out.Effects)
 	}
 	if c := w.capsule(id); c.Run.Seed != SegmentSeed(out.Chain, id, 0, 0) || c.Run.Clock != w.now {

@@ -183,6 +183,17 @@ func (v View) Blob(c capsule.CID) (BlobRow, error) {
 	return fetch[BlobRow](v, "blob "+c.String(), blobKey(c))
 }
 
+// Blobs lists what the zone knows of blobs, in the order of their names.
+func (v View) Blobs(after capsule.CID, limit int, fn func(capsule.CID, BlobRow)) error {
+	var from []byte
+	if !after.IsZero() {
+		from = blobKey(after)[1:]
+	}
+	return list(v, tabBlob, nil, from, limit, func(name []byte, b BlobRow) {
+		fn(capsule.CID{Codec: capsule.Codec(name[0]), Digest: capsule.Hash(name[1:])}, b)
+	})
+}
+
 // Worker returns a worker's row.
 func (v View) Worker(k capsule.Key) (WorkerRow, error) {
 	return fetch[WorkerRow](v, "worker "+k.String(), row(tabWorker, k[:]))
@@ -303,6 +314,7 @@ type Warrant struct {
 	Resume   int32
 	Envelope []byte
 	Inline   []byte // of Check if there is one, else of Start, when it is inline
+	Entries  []byte // of Check's journal, when it is inline
 }
 
 // Warrant returns the warrant for a running capsule.
@@ -326,6 +338,9 @@ func (v View) Warrant(id capsule.ID) (*Warrant, error) {
 	case !w.Check.State.IsZero():
 		if w.Check.Inline {
 			w.Inline, err = v.CheckpointBytes(id)
+		}
+		if w.Check.Entries && err == nil {
+			w.Entries, err = v.bytes("inline journal", tabJournal, id)
 		}
 	case w.Start.Inline:
 		w.Inline, err = v.Continuation(id)

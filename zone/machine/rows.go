@@ -17,6 +17,7 @@ const (
 	tabEnvelope  = 'e'  // ID → envelope
 	tabInline    = 'i'  // ID → inline continuation
 	tabCheck     = 'j'  // ID → inline continuation of a checkpoint
+	tabJournal   = 'J'  // ID → inline journal of a checkpoint
 	tabRights    = 'r'  // ID → Rights
 	tabSlots     = 's'  // ID → SlotRows
 	tabOutput    = 'o'  // ID → Output
@@ -207,7 +208,8 @@ type RunState struct {
 	Pauses    uint32 // suspensions so far
 }
 
-// SavedRow is a continuation that a zone keeps. Its bytes stand in tabInline or tabCheck, or are a blob.
+// SavedRow is a continuation that a zone keeps. Its bytes stand in tabInline or tabCheck, or are a blob; those of its
+// journal in tabJournal, or are a blob.
 type SavedRow struct {
 	_         struct{} `cbor:",toarray"`
 	State     capsule.CID
@@ -215,6 +217,7 @@ type SavedRow struct {
 	Size      uint64
 	Inline    bool
 	Journal   capsule.CID
+	Entries   bool // the journal is inline
 }
 
 // GasState is a capsule's budget. Units are spent against Limit; credits are settled once, at the end.
@@ -301,7 +304,8 @@ type WorkerRow struct {
 	Sequence         uint64
 	Slots, Used      uint32
 	Pages, UsedPages uint32
-	Drain            bool
+	Drain            bool           // by its own wish
+	Closed           bool           // by the roots' wish
 	Suspect          bool           // lost a lease and was not heard of since, or may not work any more
 	Until            uint64         // its right to work ends; 2^62 − 1 where anybody may
 	Grants           []capsule.Hash // every link that the right rests on

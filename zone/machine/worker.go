@@ -37,7 +37,7 @@ func (a *apply) worker(k capsule.Key) (WorkerRow, bool) {
 
 // free returns the segments that w can take now.
 func (w *WorkerRow) free() uint32 {
-	if w.Drain || w.Suspect || w.Used >= w.Slots {
+	if w.Drain || w.Closed || w.Suspect || w.Used >= w.Slots {
 		return 0
 	}
 	return w.Slots - w.Used
@@ -133,6 +133,30 @@ func (a *apply) workerDue(k capsule.Key) {
 	if a.time >= w.Until {
 		a.dismiss(k)
 	}
+}
+
+// setWorker opens or closes a worker for leases.
+func (a *apply) setWorker(body []byte) *Refusal {
+	var x SetWorker
+	if r := unmarshal(body, &x); r != nil {
+		return r
+	}
+	w, ok := a.worker(x.Worker)
+	if !ok {
+		return refuse(CodeUnknown, "no worker %s; see kwnode zone workers", x.Worker)
+	}
+	w.Closed = x.Drain
+	a.saveWorker(x.Worker, w)
+	if !x.Drain {
+		return nil
+	}
+	for _, key := range a.keys(row(tabHeldBy, x.Worker[:]), nil, maxSlots) {
+		id := capsule.ID([]byte(key)[1+len(x.Worker):])
+		if c, ok := a.capsule(id); ok {
+			a.effect(Effect{Kind: EffectYield, Worker: x.Worker, Capsule: id, Lease: c.Lease.Number})
+		}
+	}
+	return nil
 }
 
 // dismiss takes all work from a worker whose right has ended.
@@ -430,5 +454,6 @@ func (a *apply) dropCheckpoint(id capsule.ID, c *CapsuleRow) {
 func (a *apply) clearCheckpoint(id capsule.ID, c *CapsuleRow) {
 	a.unrefSaved(&c.Run.Check)
 	a.delete(row(tabCheck, id[:]))
+	a.delete(row(tabJournal, id[:]))
 	c.Run.Check, c.Run.Meter, c.Run.Pin, c.Run.Pinned = SavedRow{}, 0, 0, false
 }

@@ -1,0 +1,126 @@
+package testnet
+
+import (
+	"context"
+	"testing"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// checkpointed reports a capsule's row once it was saved in the middle of its segment.
+func checkpointed(t *testing.T, n *Net, id capsule.ID) (machine.CapsuleRow, bool) {
+	t.Helper()
+	v, err := n.Voter(0).Query()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	row, err := v.Capsule(id)
+	return row, err == nil && row.Run.Meter > 0
+}
+
+// startTally starts a capsule that reads, writes, computes for a second or so, and reads and writes again.
+func startTally(t *testing.T, ctx context.Context, n *Net, c *sdk.Client) (*sdk.Submission, capsule.Key) {
+	t.Helper()
+	s, err := sdk.Start(ctx, c, programs.Tally, programs.Ledger{Name: "hits", Below: 800_000}, sdk.Gas(1<<40), sdk.Keys("kv/count/*"), sdk.Need("event/tally", capsule.Emit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var worker capsule.Key
+	waitFor(t, ctx, "a checkpoint", func() bool {
+		row, ok := checkpointed(t, n, s.ID)
+		worker = row.Lease.Worker
+		return ok && !worker.IsZero()
+	})
+	return s, worker
+}
+
+// onceTallied checks that everything that the capsule did took effect, once.
+func onceTallied(t *testing.T, ctx context.Context, n *Net, s *sdk.Submission) *sdk.Result {
+	t.Helper()
+	res, err := s.Await(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const primes = 63951
+	if got, err := sdk.Decode[int64](res); err != nil || got != primes+11_000_000 {
+		t.Errorf("%d, want %d (%v)", got, primes+11_000_000, err)
+	}
+	if len(res.Events) != 1 {
+		t.Errorf("%d events, want 1", len(res.Events))
+	}
+	v, err := n.Voter(0).Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if _, err := v.Get([]byte("count/hits"), v.Index()); err != nil {
+		t.Error(err)
+	}
+	return res
+}
+
+// A worker that dies after the segment has read and written costs time only: the successor has its checkpoint with the
+// reads and the writes that wait.
+func TestWorkerDiesWithEffects(t *testing.T) {
+	ctx, n, c := up(t, Options{Interp: true})
+	s, _ := startTally(t, ctx, n, c)
+	row, _ := checkpointed(t, n, s.ID)
+	if row.Run.Check.Journal.IsZero() {
+		t.Error("the checkpoint has no journal")
+	}
+	if err := n.Workers[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.Workers = nil
+	if err := n.AddWorker(ctx, "successor"); err != nil {
+		t.Fatal(err)
+	}
+	onceTallied(t, ctx, n, s)
+}
+
+// Draining a worker moves what it runs in the middle of its loop. The result is that of an unmoved run, to the unit.
+func TestDrain(t *testing.T) {
+	ctx, n, c := up(t, Options{Interp: true})
+	s, _ := startTally(t, ctx, n, c)
+	unmoved := onceTallied(t, ctx, n, s)
+	for name, drain := range map[string]func(capsule.Key){
+		"by its node": func(capsule.Key) {
+			for _, w := range n.Workers {
+				if len(w.Workers()[0].Status().Running) > 0 {
+					if err := w.Workers()[0].Drain(ctx); err != nil {
+						t.Fatal(err)
+					}
+					return
+				}
+			}
+			t.Fatal("nobody runs it")
+		},
+		"by the roots": func(k capsule.Key) {
+			if err := n.Admin(ctx, cert.OpWorker, &machine.SetWorker{Worker: k, Drain: true}); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		if err := n.AddWorker(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sdk.Run(ctx, c, programs.Reset, "hits", sdk.Keys("kv/count/*")); err != nil {
+			t.Fatal(err)
+		}
+		s, first := startTally(t, ctx, n, c)
+		drain(first)
+		waitFor(t, ctx, "another worker", func() bool {
+			row, _ := checkpointed(t, n, s.ID)
+			return row.Status.Ended() || !row.Lease.Worker.IsZero() && row.Lease.Worker != first
+		})
+		moved := onceTallied(t, ctx, n, s)
+		if moved.Bill.Spent != unmoved.Bill.Spent || moved.Bill.Retry != 0 {
+			t.Errorf("%s: %d units and %d again, unmoved %d", name, moved.Bill.Spent, moved.Bill.Retry, unmoved.Bill.Spent)
+		}
+	}
+}
