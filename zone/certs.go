@@ -40,7 +40,26 @@ func (e *ForkError) Error() string {
 type batchRow struct {
 	_         struct{} `cbor:",toarray"`
 	Statement cert.Statement
-	Decisions []cert.Decision
+	Decided   []decided
+}
+
+// decided is what tells a decision from the others of its entry.
+type decided struct {
+	_       struct{} `cbor:",toarray"`
+	Slot    cert.Slot
+	Verdict cert.Verdict
+	Body    capsule.Hash
+}
+
+// decisions are those of the entry, whole.
+func (r *batchRow) decisions() []cert.Decision {
+	st := &r.Statement
+	out := make([]cert.Decision, len(r.Decided))
+	for i, d := range r.Decided {
+		out[i] = cert.Decision{V: st.V, Zone: st.Zone, Generation: st.Generation, Epoch: st.Epoch, Index: st.Index, Time: st.Time,
+			Slot: d.Slot, Verdict: d.Verdict, Chain: st.Chain, Body: d.Body}
+	}
+	return out
 }
 
 // certs keeps statements and the quorums that stand under them.
@@ -73,7 +92,12 @@ func slotKey(s cert.Slot) []byte {
 
 // record writes an entry's statement and decisions together with its rows.
 func (c *certs) record(tx *store.Batch, a *applied) error {
-	b, err := capsule.Marshal(&batchRow{Statement: a.st, Decisions: decisionsOf(a)})
+	r := batchRow{Statement: a.st, Decided: make([]decided, len(a.out.Decisions))}
+	for i := range a.out.Decisions {
+		d := &a.out.Decisions[i]
+		r.Decided[i] = decided{Slot: d.Slot, Verdict: d.Verdict, Body: d.Body}
+	}
+	b, err := capsule.Marshal(&r)
 	if err != nil {
 		return err
 	}
@@ -87,13 +111,6 @@ func (c *certs) record(tx *store.Batch, a *applied) error {
 		}
 	}
 	return nil
-}
-
-func decisionsOf(a *applied) []cert.Decision {
-	if a.out.Decisions == nil {
-		return []cert.Decision{}
-	}
-	return a.out.Decisions
 }
 
 // applied makes an entry's statement known in memory. It returns the statement that a quorum has signed instead, if the
@@ -262,12 +279,12 @@ func (c *certs) certificate(s cert.Slot, q *cert.Quorate) (*cert.Certificate, er
 	if err != nil {
 		return nil, err
 	}
-	b, err := cert.NewBatch(r.Decisions)
+	b, err := cert.NewBatch(r.decisions())
 	if err != nil {
 		return nil, err
 	}
-	for i := range r.Decisions {
-		if r.Decisions[i].Slot == s {
+	for i := range r.Decided {
+		if r.Decided[i].Slot == s {
 			return b.Certificate(i, q)
 		}
 	}
@@ -290,8 +307,8 @@ func (c *certs) prune(below uint64, limit int) error {
 		if fail = capsule.Unmarshal(v, r); fail != nil {
 			return false
 		}
-		for j := range r.Decisions {
-			s := r.Decisions[j].Slot
+		for j := range r.Decided {
+			s := r.Decided[j].Slot
 			if at, ok, err := c.slot(s); err == nil && ok && at == i {
 				rows = append(rows, store.LocalRow{Key: slotKey(s)})
 			}

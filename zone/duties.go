@@ -169,8 +169,8 @@ func (d *duties) sweep() {
 			missing = append(missing, i)
 		}
 		if leading && age[i] > restateAfter {
-			for j := range r.Decisions {
-				s := r.Decisions[j].Slot
+			for j := range r.Decided {
+				s := r.Decided[j].Slot
 				if at, ok, err := z.certs.slot(s); err == nil && ok && at == i && len(restate) < maxRestates {
 					restate = append(restate, s)
 				}

@@ -47,8 +47,10 @@ func split(n int) int { return 1 << (bits.Len(uint(n-1)) - 1) }
 // Batch is the decisions of one log index with their tree.
 type Batch struct {
 	decisions []Decision
-	leaves    []capsule.Hash
-	root      capsule.Hash
+	// nodes is the tree in pre-order: a subtree of n leaves is 2n−1 hashes, its own first, then the left, then the right
+	// subtree's.
+	nodes []capsule.Hash
+	root  capsule.Hash
 }
 
 // NewBatch builds the tree over ds, which all belong to one log index. No decisions give the zero root.
@@ -56,17 +58,21 @@ func NewBatch(ds []Decision) (*Batch, error) {
 	if len(ds) > MaxBatch {
 		return nil, fmt.Errorf("%d decisions in a batch, at most %d", len(ds), MaxBatch)
 	}
-	b := &Batch{decisions: ds, leaves: make([]capsule.Hash, len(ds))}
+	b := &Batch{decisions: ds}
+	if len(ds) == 0 {
+		return b, nil
+	}
+	leaves := make([]capsule.Hash, len(ds))
 	for i := range ds {
 		p, err := capsule.Marshal(&ds[i])
 		if err != nil {
 			return nil, err
 		}
-		b.leaves[i] = leafHash(p)
+		leaves[i] = leafHash(p)
 	}
-	if len(ds) > 0 {
-		b.root = rootHash(uint32(len(ds)), treeRoot(b.leaves))
-	}
+	b.nodes = make([]capsule.Hash, 2*len(ds)-1)
+	buildTree(b.nodes, leaves)
+	b.root = rootHash(uint32(len(ds)), b.nodes[0])
 	return b, nil
 }
 
@@ -76,12 +82,17 @@ func (b *Batch) Root() capsule.Hash { return b.root }
 // Decisions returns the decisions in order. The caller does not change them.
 func (b *Batch) Decisions() []Decision { return b.decisions }
 
-func treeRoot(l []capsule.Hash) capsule.Hash {
-	if len(l) == 1 {
-		return l[0]
+// buildTree fills nodes, of which there are 2·len(leaves)−1.
+func buildTree(nodes, leaves []capsule.Hash) {
+	if len(leaves) == 1 {
+		nodes[0] = leaves[0]
+		return
 	}
-	k := split(len(l))
-	return nodeHash(treeRoot(l[:k]), treeRoot(l[k:]))
+	k := split(len(leaves))
+	left, right := nodes[1:2*k], nodes[2*k:]
+	buildTree(left, leaves[:k])
+	buildTree(right, leaves[k:])
+	nodes[0] = nodeHash(left[0], right[0])
 }
 
 // Path proves that a leaf stands under a root.
@@ -94,16 +105,18 @@ type Path struct {
 
 // Path returns the proof for decision i. It panics if there is no such decision.
 func (b *Batch) Path(i int) Path {
-	p := Path{Leaf: uint32(i), Count: uint32(len(b.leaves)), Steps: []capsule.Hash{}}
-	l := b.leaves
-	for len(l) > 1 {
-		k := split(len(l))
+	_ = b.decisions[i]
+	n := len(b.decisions)
+	p := Path{Leaf: uint32(i), Count: uint32(n), Steps: make([]capsule.Hash, 0, bits.Len(uint(n)))}
+	for nodes := b.nodes; n > 1; {
+		k := split(n)
+		left, right := nodes[1:2*k], nodes[2*k:]
 		if i < k {
-			p.Steps = append(p.Steps, treeRoot(l[k:]))
-			l = l[:k]
+			p.Steps = append(p.Steps, right[0])
+			nodes, n = left, k
 		} else {
-			p.Steps = append(p.Steps, treeRoot(l[:k]))
-			l, i = l[k:], i-k
+			p.Steps = append(p.Steps, left[0])
+			nodes, n, i = right, n-k, i-k
 		}
 	}
 	return p

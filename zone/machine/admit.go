@@ -76,8 +76,9 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 		return Result{Capsule: id}, r
 	}
 	a.setRaw(nonce, id[:])
-	a.setRaw(row(tabEnvelope, id[:]), c.Bytes())
-	save(a.state, row(tabRights, id[:]), rights)
+	// Invariant: what only the execution needs exists only while the capsule's own row does.
+	a.set(a.fresh(row(tabEnvelope, id[:])), cellValue{val: c.Bytes(), ok: true})
+	a.set(a.fresh(row(tabRights, id[:])), cellValue{obj: &rights, ok: true})
 	for _, blob := range []capsule.CID{m.Code, m.Base, m.State} {
 		a.refBlob(blob)
 	}

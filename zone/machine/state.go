@@ -57,7 +57,7 @@ func (s *state) cell(key []byte) *cell {
 	if c := s.cells[string(key)]; c != nil {
 		return c
 	}
-	c := &cell{key: string(key)}
+	c := s.fresh(key)
 	if s.err == nil {
 		v, ok, err := s.tx.Get(key)
 		if err != nil {
@@ -67,6 +67,16 @@ func (s *state) cell(key []byte) *cell {
 			c.val, c.ok = v, true
 		}
 	}
+	return c
+}
+
+// fresh is cell for a row that cannot exist in the store, by an invariant that the caller knows: looking for what is not
+// there costs more than anything else about a new row.
+func (s *state) fresh(key []byte) *cell {
+	if c := s.cells[string(key)]; c != nil {
+		return c
+	}
+	c := &cell{key: string(key)}
 	s.cells[c.key] = c
 	s.touched[key[0]] = append(s.touched[key[0]], c)
 	s.order = append(s.order, c)

@@ -135,7 +135,8 @@ func (a *apply) saveCapsule(id capsule.ID, c CapsuleRow) {
 			a.delete(timerKey(c.Due, timerCapsule, id[:]))
 		}
 		if want != 0 {
-			a.setTimer(want, timerCapsule, id[:])
+			// Invariant: a capsule has one timer row, at c.Due, so none is at another time.
+			a.set(a.fresh(timerKey(want, timerCapsule, id[:])), cellValue{val: []byte{}, ok: true})
 		}
 		c.Due = want
 	}

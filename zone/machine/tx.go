@@ -10,13 +10,13 @@ import (
 type Tx interface {
 	// Get returns the value of key. The slice stays valid and unchanged after further calls.
 	Get(key []byte) (val []byte, ok bool, err error)
-	// Set and Delete are seen by later calls on the same Tx. The machine does not change key or val
-	// afterwards.
+	// Set and Delete need not be seen by later calls on the same Tx: the machine buffers its writes and makes them
+	// when it has read everything. It does not change key or val afterwards.
 	Set(key, val []byte) error
 	Delete(key []byte) error
 	// Scan calls fn with the rows whose key has prefix and is greater than after (nil: from the first),
 	// in ascending byte order, until fn returns false. prefix is not empty. The slices are valid only
-	// during the call. fn may read the same Tx, but doesn't write.
+	// during the call. fn may read the same Tx, but doesn't write to it.
 	Scan(prefix, after []byte, fn func(key, val []byte) bool) error
 }
 

@@ -251,7 +251,7 @@ func (a *apply) requeue(id capsule.ID, c *CapsuleRow) {
 		seq = n.Ready
 	})
 	c.Queue = seq
-	a.setRaw(row(tabReady, be64(seq)), id[:])
+	a.set(a.fresh(row(tabReady, be64(seq))), cellValue{val: id[:], ok: true}) // a sequence number is used once
 }
 
 // unqueue takes the capsule out of the queue, if it stands there.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -72,7 +73,7 @@ type Applied struct {
 // Options configure a store. The zero value suits production.
 type Options struct {
 	FS        vfs.FS // default: the operating system's
-	CacheSize int64  // bytes of uncompressed blocks kept; default 4 MiB
+	CacheSize int64  // bytes of uncompressed blocks kept; default 32 MiB
 	Logger    *slog.Logger
 	// Fatal is called, at most once, when the database met an error after which its state is unknown. The goroutine
 	// that met it does not go on. Default: panic.
@@ -120,7 +121,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		opts.FS = vfs.Default
 	}
 	if opts.CacheSize == 0 {
-		opts.CacheSize = 4 << 20
+		opts.CacheSize = 32 << 20
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -163,7 +164,7 @@ func (s *Store) openHandle(name string) (*handle, error) {
 	o := &pebble.Options{
 		FS:                    s.opts.FS,
 		CacheSize:             s.opts.CacheSize,
-		MemTableSize:          4 << 20,
+		MemTableSize:          16 << 20,
 		FormatMajorVersion:    pebble.FormatNewest,
 		L0CompactionThreshold: 4,
 		MaxOpenFiles:          256,
@@ -178,6 +179,9 @@ func (s *Store) openHandle(name string) (*handle, error) {
 	// Most reads of an admission are of rows that do not exist yet; without filters each one searches every level.
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		o.Levels[i].IndexBlockSize = 256 << 10 // one level of index: a second one costs as much as the rest of a look-up
+		// Rows are mostly hashes, keys and signatures, which do not get smaller.
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	o.CompactionConcurrencyRange = func() (int, int) { return 1, 1 }
 	db, err := openPebble(dir, o)

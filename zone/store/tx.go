@@ -87,7 +87,8 @@ func readError(err error, key []byte) error {
 	return fmt.Errorf("read zone state: %w", err)
 }
 
-// Batch collects the writes of one log entry; its reads see them. All reach the disk with the applied index, or none.
+// Batch collects the writes of one log entry. All reach the disk with the applied index, or none. Its reads see the state
+// before it, so that its writes need no index: the state machine writes when it has read everything.
 type Batch struct {
 	s   *Store
 	h   *handle
@@ -101,11 +102,11 @@ func (s *Store) Begin() (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Batch{s: s, h: h, b: h.db.NewIndexedBatch()}, nil
+	return &Batch{s: s, h: h, b: h.db.NewBatch()}, nil
 }
 
 // Get returns a copy of the value.
-func (b *Batch) Get(key []byte) ([]byte, bool, error) { return get(b.b, rowKey(spaceState, key)) }
+func (b *Batch) Get(key []byte) ([]byte, bool, error) { return get(b.h.db, rowKey(spaceState, key)) }
 
 // Set replaces the value of a replicated row.
 func (b *Batch) Set(key, val []byte) error { return b.set(spaceState, key, val) }
@@ -114,9 +115,9 @@ func (b *Batch) Set(key, val []byte) error { return b.set(spaceState, key, val) 
 func (b *Batch) Delete(key []byte) error { return b.b.Delete(rowKey(spaceState, key), nil) }
 
 // Scan calls fn for the rows with the prefix that are above after, in order, until it returns false. A nil after is below
-// every key. The slices are valid during the call only; rows written meanwhile are not seen.
+// every key. The slices are valid during the call only.
 func (b *Batch) Scan(prefix, after []byte, fn func(k, v []byte) bool) error {
-	return scan(b.b, spaceState, prefix, after, fn)
+	return scan(b.h.db, spaceState, prefix, after, fn)
 }
 
 // SetLocal writes a row of this replica alone, with the batch.
