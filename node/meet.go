@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -13,7 +14,7 @@ import (
 
 const (
 	meetFirst = 100 * time.Millisecond
-	meetEvery = 10 * time.Second
+	meetEvery = 30 * time.Second
 	meetTime  = 5 * time.Second // one peer
 )
 
@@ -62,24 +63,20 @@ func (n *Node) ask(addr string) error {
 	return nil
 }
 
-// learn takes a node's word for where a zone's voters are.
+// learn takes a node's word for where a zone's voters are, beside what proves itself: a zone that has no quorum yet, or
+// no more, cannot sign how it stands.
 func (n *Node) learn(z *api.ZoneInfo) {
-	const maxKnown = 32
-	for _, p := range z.Voters[:min(len(z.Voters), maxKnown)] {
+	if err := n.believe(z); err == nil {
+		return
+	}
+	for _, p := range z.Voters[:min(len(z.Voters), maxTold)] {
 		if p.Key == n.Key() {
 			continue
 		}
-		if len(p.Addrs) > 0 {
-			n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)])
-		}
+		n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)])
 		n.mu.Lock()
-		m := n.known[z.Zone]
-		if m == nil && len(n.known) < 1024 {
-			m = map[capsule.Key]bool{}
-			n.known[z.Zone] = m
-		}
-		if len(m) < maxKnown && m != nil {
-			m[p.Key] = true
+		if k := n.zoneOf(z.Zone); len(k.told) < maxTold && !slices.Contains(k.told, p.Key) {
+			k.told = append(k.told, p.Key)
 		}
 		n.mu.Unlock()
 	}
@@ -154,7 +151,7 @@ func (n *Node) open(ctx context.Context, k capsule.Key, proto string) (net.Conn,
 // forward asks voters of another zone for the result of a capsule that went there.
 func (n *Node) forward(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error) {
 	err := error(&api.Refusal{Code: api.CodeUnavailable, Detail: "no voter of zone " + req.Zone.String() + " is known here", Retry: 1000})
-	for _, k := range n.votersOf(req.Zone, nil) {
+	for _, k := range n.locate(ctx, req.Zone, nil) {
 		out, ferr := n.forwardTo(ctx, k, req)
 		var refused *api.Refusal
 		if ferr == nil || errors.As(ferr, &refused) && refused.Code == api.CodeTimeout {

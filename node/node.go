@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/kitwork/kwnode/node/worker"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/blob"
+	"github.com/kitwork/kwnode/p2p/find"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -34,7 +34,11 @@ type Config struct {
 	Identity *capsule.Identity
 	Dir      string   // everything that the node keeps
 	Listen   []string // multiaddrs
-	Peers    []string // multiaddrs of nodes to begin with
+	Peers    []string // multiaddrs of nodes to begin with; one is enough, the others are found
+	DHT      find.Mode
+	LAN      bool      // find nodes, and be found, by multicast DNS
+	Reach    p2p.Reach // how the node is reached through NATs
+	Limits   p2p.Limits
 	Zones    []Zone
 	Cache    int64 // bytes of code and states kept; default 1 GiB
 	Interp   bool  // run capsules interpreted only
@@ -74,8 +78,11 @@ type Node struct {
 	voters   map[capsule.ZoneID]*voting
 	workers  []*worker.Worker
 
-	mu    sync.Mutex                              // guards known
-	known map[capsule.ZoneID]map[capsule.Key]bool // voters elsewhere, as nodes told
+	finder *find.Finder
+
+	mu    sync.Mutex // guards known
+	known map[capsule.ZoneID]*known
+	looks chan struct{} // holds a token for each search for a zone
 
 	cancel context.CancelFunc
 	ctx    context.Context // ends with the node
@@ -99,7 +106,10 @@ func Start(cfg Config) (n *Node, err error) {
 	if cfg.Cache == 0 {
 		cfg.Cache = defaultCache
 	}
-	n = &Node{cfg: cfg, log: cfg.Logger, voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]map[capsule.Key]bool{}}
+	n = &Node{
+		cfg: cfg, log: cfg.Logger, voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
+		looks: make(chan struct{}, maxLooks),
+	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
@@ -110,7 +120,10 @@ func Start(cfg Config) (n *Node, err error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return n, err
 	}
-	if n.host, err = p2p.New(p2p.Config{Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Log: cfg.Logger, LinkDelay: cfg.LinkDelay, Line: cfg.Line}); err != nil {
+	if n.host, err = p2p.New(p2p.Config{
+		Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Reach: cfg.Reach, Limits: cfg.Limits, Log: cfg.Logger,
+		LinkDelay: cfg.LinkDelay, Line: cfg.Line,
+	}); err != nil {
 		return n, err
 	}
 	if n.cache, err = blob.OpenCache(filepath.Join(cfg.Dir, "blobs"), cfg.Cache); err != nil {
@@ -124,6 +137,9 @@ func Start(cfg Config) (n *Node, err error) {
 			return n, err
 		}
 	}
+	if err := n.discover(); err != nil {
+		return n, err
+	}
 	for _, z := range cfg.Zones {
 		if err := n.openZone(z); err != nil {
 			return n, err
@@ -133,10 +149,11 @@ func Start(cfg Config) (n *Node, err error) {
 		return n, err
 	}
 	if n.gateway, err = gateway.Start(gateway.Config{
-		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Logger: cfg.Logger,
+		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Logger: cfg.Logger,
 	}); err != nil {
 		return n, err
 	}
+	n.provide()
 	n.wg.Go(n.meet)
 	return n, nil
 }
@@ -155,6 +172,9 @@ func (n *Node) Close() error {
 		v.mover.Close()
 		v.server.Close()
 		errs = append(errs, v.zone.Close())
+	}
+	if n.finder != nil {
+		errs = append(errs, n.finder.Close())
 	}
 	if n.exchange != nil {
 		errs = append(errs, n.exchange.Close())
@@ -215,7 +235,7 @@ func (n *Node) openZone(z Zone) error {
 		})
 		m := mover.Start(mover.Config{
 			Zone: opened, Contents: contents{n.cache, n.exchange}, Open: n.open, Logger: n.log,
-			Voters: func(z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) },
+			Voters: func(z capsule.ZoneID) []capsule.Key { return n.locate(n.ctx, z, nil) },
 		})
 		carrier.Store(m)
 		n.voters[id] = &voting{opened, server, m}
@@ -230,7 +250,7 @@ func (n *Node) openZone(z Zone) error {
 	first := tracker.Newest().Keys
 	cfg := worker.Config{
 		Identity: z.Work.Identity, Tracker: tracker, Chain: z.Work.Chain, Slots: z.Work.Slots, Pages: z.Work.Pages,
-		Voters: func() []capsule.Key { return n.votersOf(id, first) }, Logger: n.log, Note: n.noteOf(id),
+		Voters: func() []capsule.Key { return n.locate(n.ctx, id, first) }, Logger: n.log, Note: n.noteOf(id),
 	}
 	if n.compiler != nil {
 		cfg.Compiler = n.compiler
@@ -248,7 +268,9 @@ func (n *Node) startWorker(cfg worker.Config) error {
 		<-n.ctx.Done()
 		_ = h.Close()
 	})
-	h.SetResolver(func(ctx context.Context, k capsule.Key) []string { return n.addrs(k) })
+	h.SetResolver(func(ctx context.Context, k capsule.Key) []string {
+		return append(n.addrs(k), n.finder.Addrs(ctx, k)...)
+	})
 	x, err := blob.New(h, n.cache, blob.Options{})
 	if err != nil {
 		return err
@@ -341,20 +363,12 @@ func (n *Node) localVoters() []gateway.Voter {
 }
 
 // find names voters of a zone that is not served here.
-func (n *Node) find(_ context.Context, z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) }
-
-// votersOf joins what is known of a zone's voters.
-func (n *Node) votersOf(z capsule.ZoneID, first []capsule.Key) []capsule.Key {
-	out := slices.Clone(first)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for k := range n.known[z] {
-		if !slices.Contains(out, k) {
-			out = append(out, k)
-		}
-	}
-	return out
+func (n *Node) find(ctx context.Context, z capsule.ZoneID) []capsule.Key {
+	return n.locate(ctx, z, nil)
 }
+
+// Finder is the node's part in the discovery.
+func (n *Node) Finder() *find.Finder { return n.finder }
 
 // peers says where keys can be reached, as this node knows it.
 func (n *Node) peers(keys []capsule.Key) []api.Peer {

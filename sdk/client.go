@@ -35,6 +35,11 @@ type Client struct {
 	nodes []*node    // best first
 	idle  map[line][]net.Conn
 	lanes map[line]chan struct{} // holds a token for each stream in use
+	seeks map[capsule.ZoneID]*seeking
+
+	ctx    context.Context // ends with the client: for searches
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
 }
 
 // node is one that answered or was named by one that did. Client.mu owns its fields.
@@ -96,8 +101,8 @@ func WithLine(l *p2p.Line) DialOption { return func(c *dialConfig) { c.line = l 
 // It is for development: whoever answers at the address is believed.
 func TrustFirst(name string) DialOption { return func(c *dialConfig) { c.trustNew = name } }
 
-// Dial connects to a node by multiaddr and learns which zones it serves. Any node of a zone will do: others are learnt
-// from it and used when it fails.
+// Dial connects to a node by multiaddr and learns which zones it serves. Any node of the mesh will do: the nodes of the
+// zones that the book trusts are found from it when they are needed, and found again when they have moved.
 func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, error) {
 	var cfg dialConfig
 	for _, o := range options {
@@ -117,7 +122,8 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
 		}
 	}
-	c := &Client{id: cfg.id, tr: cfg.tr, book: cfg.book, grants: cfg.grants, idle: map[line][]net.Conn{}, lanes: map[line]chan struct{}{}}
+	c := &Client{id: cfg.id, tr: cfg.tr, book: cfg.book, grants: cfg.grants, idle: map[line][]net.Conn{}, lanes: map[line]chan struct{}{}, seeks: map[capsule.ZoneID]*seeking{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if err := c.connect(ctx, addr, cfg.trustNew); err != nil {
 		c.Close()
 		return nil, fmt.Errorf("dial %s: %w", addr, err)
@@ -195,6 +201,8 @@ func (c *Client) note(key capsule.Key, zone capsule.ZoneID, r role) {
 
 // Close drops every connection. What was submitted goes on.
 func (c *Client) Close() error {
+	c.cancel()
+	c.wg.Wait()
 	c.mu.Lock()
 	for _, conns := range c.idle {
 		for _, conn := range conns {
@@ -371,8 +379,13 @@ const (
 // anyNode tries fn on the nodes of a zone until one succeeds, fn says that nobody can (a refusal that isn't elsewhere's, or
 // an error wrapped in final), or ctx ends.
 func (c *Client) anyNode(ctx context.Context, zone capsule.ZoneID, wanted role, fn func(capsule.Key) error) error {
-	last := fmt.Errorf("no node of zone %s is known; dial one", zone)
+	var last error
 	for wait := backoffFirst; ; wait = min(2*wait, backoffMost) {
+		if known := len(c.candidates(zone, wanted)) > 0; !known || last != nil {
+			if err := c.seek(ctx, zone, known); last == nil {
+				last = err
+			}
+		}
 		for _, key := range c.candidates(zone, wanted) {
 			err := fn(key)
 			var refusal *api.Refusal
@@ -397,6 +410,9 @@ func (c *Client) anyNode(ctx context.Context, zone capsule.ZoneID, wanted role, 
 				c.judge(key, false)
 			}
 			last = fmt.Errorf("node %s: %w", key, err)
+		}
+		if last == nil {
+			last = fmt.Errorf("no node of zone %s that could do this was found", zone)
 		}
 		select {
 		case <-time.After(wait):

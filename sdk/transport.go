@@ -3,13 +3,16 @@ package sdk
 import (
 	"context"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/find"
 )
 
-// Transport is how a client reaches nodes. A connection is authenticated: it leads to the key that was asked for.
+// Transport is how a client reaches nodes. A connection is authenticated: it leads to the key that was asked for. One that
+// also is a [Seeker] finds the nodes of a zone.
 type Transport interface {
 	// Connect reaches the node at a multiaddr and says who it is.
 	Connect(ctx context.Context, addr string) (capsule.Key, error)
@@ -20,21 +23,55 @@ type Transport interface {
 	Close() error
 }
 
-// mesh is the Transport over a host of the mesh that only dials out.
-type mesh struct{ *p2p.Host }
+// mesh is the Transport over a host of the mesh that only dials out. It asks the mesh's directory and answers nobody.
+type mesh struct {
+	*p2p.Host
+	finder *find.Finder
+
+	mu    sync.Mutex // guards prove
+	prove map[capsule.ZoneID]func(context.Context, capsule.Key) error
+}
 
 func newMesh(id *capsule.Identity, delay time.Duration, line *p2p.Line) (Transport, error) {
 	h, err := p2p.New(p2p.Config{Identity: id, LinkDelay: delay, Line: line})
 	if err != nil {
 		return nil, err
 	}
-	return mesh{h}, nil
+	m := &mesh{Host: h, prove: map[capsule.ZoneID]func(context.Context, capsule.Key) error{}}
+	if m.finder, err = find.New(h, find.Config{Mode: find.Client, Check: m.check}); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return m, nil
 }
 
-func (m mesh) Open(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
+func (m *mesh) check(ctx context.Context, zone capsule.ZoneID, k capsule.Key) error {
+	m.mu.Lock()
+	prove := m.prove[zone]
+	m.mu.Unlock()
+	return prove(ctx, k)
+}
+
+func (m *mesh) Seek(ctx context.Context, zone capsule.ZoneID, prove func(context.Context, capsule.Key) error) error {
+	m.mu.Lock()
+	m.prove[zone] = prove // of one client always: whichever is called does the same
+	m.mu.Unlock()
+	_, err := m.finder.Find(ctx, zone, 1)
+	return err
+}
+
+func (m *mesh) Open(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
 	s, err := m.Dial(ctx, k, proto)
 	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (m *mesh) Close() error {
+	err := m.finder.Close()
+	if herr := m.Host.Close(); err == nil {
+		err = herr
+	}
+	return err
 }

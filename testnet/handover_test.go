@@ -12,7 +12,7 @@ import (
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
-// join makes two zones pin each other, as their operators would, and lets their nodes know of each other.
+// join makes two zones pin each other, as their operators would.
 func join(t *testing.T, ctx context.Context, nets ...*Net) {
 	t.Helper()
 	for _, a := range nets {
@@ -22,13 +22,6 @@ func join(t *testing.T, ctx context.Context, nets ...*Net) {
 			}
 			if err := a.Admin(ctx, cert.OpPeer, &machine.Peer{Genesis: b.Genesis, Cap: 1 << 50}); err != nil {
 				t.Fatal(err)
-			}
-			for _, x := range a.Voters {
-				for _, y := range b.Voters {
-					if err := x.Meet(y.Addrs()[0]); err != nil {
-						t.Fatal(err)
-					}
-				}
 			}
 		}
 	}
@@ -41,8 +34,9 @@ func zones(t *testing.T, names ...string) (context.Context, []*Net, *sdk.Client)
 	t.Cleanup(cancel)
 	nets := make([]*Net, len(names))
 	book := sdk.NewBook()
+	boot := ""
 	for i, name := range names {
-		n, err := Up(ctx, Options{})
+		n, err := Up(ctx, Options{Bootstrap: boot}) // the zones' nodes find each other
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,6 +46,9 @@ func zones(t *testing.T, names ...string) (context.Context, []*Net, *sdk.Client)
 			}
 		})
 		nets[i] = n
+		if boot == "" {
+			boot = n.Voters[0].Addrs()[0]
+		}
 		if err := book.Trust(name, n.Zone); err != nil {
 			t.Fatal(err)
 		}

@@ -27,10 +27,12 @@ type Options struct {
 	Voters  int
 	Workers int
 	Slots   uint32 // of each worker
-	Dir     string // empty: a temporary one, removed by Close
-	Interp  bool   // run capsules interpreted only
-	Timing  raft.Timing
-	Logger  *slog.Logger
+	// Bootstrap is the multiaddr of the one node that all begin with; empty is the first voter.
+	Bootstrap string
+	Dir       string // empty: a temporary one, removed by Close
+	Interp    bool   // run capsules interpreted only
+	Timing    raft.Timing
+	Logger    *slog.Logger
 	// Namespaces get the client as owner; default "acct", "count", "text" and "note".
 	Namespaces []string
 	Policy     func(*machine.Policy)
@@ -70,6 +72,7 @@ type Net struct {
 	dir      string
 	temp     bool
 	genesis  *cert.Genesis
+	voters   []*capsule.Identity
 	sequence uint64
 }
 
@@ -91,26 +94,15 @@ func Up(ctx context.Context, o Options) (n *Net, err error) {
 			return n, err
 		}
 	}
-	ids, err := n.found()
-	if err != nil {
+	if n.voters, err = n.found(); err != nil {
 		return n, err
 	}
-	var peers []string
-	for i, id := range ids {
-		v, err := n.start(fmt.Sprintf("voter-%d", i), id, peers, node.Zone{Genesis: n.Genesis, Vote: true})
+	for i, id := range n.voters {
+		v, err := n.start(fmt.Sprintf("voter-%d", i), id, node.Zone{Genesis: n.Genesis, Vote: true})
 		if err != nil {
 			return n, err
 		}
 		n.Voters = append(n.Voters, v)
-		peers = append(peers, v.Addrs()[0])
-	}
-	// The first ones have not heard of the later ones yet.
-	for _, v := range n.Voters {
-		for _, other := range n.Voters {
-			if other != v {
-				v.Host().Hint(other.Key(), other.Addrs())
-			}
-		}
 	}
 	if err := n.furnish(ctx); err != nil {
 		return n, err
@@ -159,11 +151,32 @@ func (n *Net) found() ([]*capsule.Identity, error) {
 	return ids, nil
 }
 
-func (n *Net) start(name string, id *capsule.Identity, peers []string, z node.Zone) (*node.Node, error) {
+// start starts a node that knows one other and finds the rest.
+func (n *Net) start(name string, id *capsule.Identity, z node.Zone) (*node.Node, error) {
+	var peers []string
+	switch {
+	case n.opt.Bootstrap != "":
+		peers = []string{n.opt.Bootstrap}
+	case len(n.Voters) > 0:
+		peers = n.Voters[0].Addrs()[:1]
+	}
 	return node.Start(node.Config{
 		Identity: id, Dir: filepath.Join(n.dir, name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers,
 		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, LinkDelay: n.opt.LinkDelay, Logger: n.opt.Logger.With("node", name),
 	})
+}
+
+// Move ends a voter and starts it elsewhere, at a port that nobody is told of.
+func (n *Net) Move(voter int) error {
+	if err := n.Voters[voter].Close(); err != nil {
+		return err
+	}
+	v, err := n.start(fmt.Sprintf("voter-%d", voter), n.voters[voter], node.Zone{Genesis: n.Genesis, Vote: true})
+	if err != nil {
+		return err
+	}
+	n.Voters[voter] = v
+	return nil
 }
 
 // AddWorker starts a node that runs capsules for the zone.
@@ -180,11 +193,7 @@ func (n *Net) AddWorker(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	var peers []string
-	for _, v := range n.Voters {
-		peers = append(peers, v.Addrs()[0])
-	}
-	w, err := n.start(name, self, peers, node.Zone{
+	w, err := n.start(name, self, node.Zone{
 		Genesis: n.Genesis, Work: &node.Work{Identity: work, Chain: chain, Slots: n.opt.Slots, Pages: n.opt.Slots * 4096},
 	})
 	if err != nil {

@@ -59,8 +59,9 @@ type Config struct {
 }
 
 const (
-	provideEvery = 10 * time.Minute // a record lives recordLife, so five repetitions may fail
-	provideAgain = 5 * time.Second  // after a failure
+	provideEvery = 10 * time.Minute       // a record lives recordLife, so five repetitions may fail
+	provideAgain = 5 * time.Second        // after a failure
+	provideSoon  = 250 * time.Millisecond // while nobody is known
 	recordLife   = time.Hour
 	provideTime  = time.Minute // of one attempt
 	maintain     = 15 * time.Second
@@ -288,8 +289,12 @@ func (f *Finder) bootstrapPeers() []peer.AddrInfo {
 	return out
 }
 
+// Addrs looks up where a peer can be reached: hints, as everything in the DHT.
+func (f *Finder) Addrs(ctx context.Context, k capsule.Key) []string { return f.resolve(ctx, k) }
+
 // resolve looks a peer up in the DHT, for the host that has no working address of it.
 func (f *Finder) resolve(ctx context.Context, k capsule.Key) []string {
+	f.ready(ctx)
 	info, err := f.dht.FindPeer(ctx, raw.PeerID(k))
 	if err != nil {
 		return nil
@@ -319,6 +324,7 @@ func (f *Finder) Provide(ctx context.Context, zone capsule.ZoneID) error {
 		f.provided[zone] = &provision{due: time.Now().Add(provideTime)} // the attempt below comes first
 	}
 	f.mu.Unlock()
+	f.ready(ctx)
 	return f.provide(ctx, zone)
 }
 
@@ -351,8 +357,10 @@ func (f *Finder) provideDue(ctx context.Context) {
 func (f *Finder) provide(ctx context.Context, zone capsule.ZoneID) error {
 	ctx, cancel := context.WithTimeout(ctx, provideTime)
 	defer cancel()
-	f.ready(ctx)
-	err := f.dht.Provide(ctx, zoneCID(zone), true)
+	err, again := errAlone, provideSoon
+	if f.dht.RoutingTable().Size() > 0 {
+		err, again = f.dht.Provide(ctx, zoneCID(zone), true), provideAgain
+	}
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -361,8 +369,8 @@ func (f *Finder) provide(ctx context.Context, zone capsule.ZoneID) error {
 		if err == nil {
 			p.last, p.due = now, now.Add(provideEvery)
 		} else {
-			p.due = now.Add(provideAgain)
-			time.AfterFunc(provideAgain, f.signal)
+			p.due = now.Add(again)
+			time.AfterFunc(again, f.signal)
 		}
 	}
 	if err != nil {
@@ -370,6 +378,8 @@ func (f *Finder) provide(ctx context.Context, zone capsule.ZoneID) error {
 	}
 	return nil
 }
+
+var errAlone = errors.New("no peer that answers the DHT is known yet")
 
 func (f *Finder) signal() {
 	select {

@@ -1,0 +1,111 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
+)
+
+// Seeker is a Transport that can look for zones in the mesh.
+type Seeker interface {
+	// Seek asks nodes that may serve a zone to prove it, several at a time, until one has; without one it fails.
+	Seek(ctx context.Context, zone capsule.ZoneID, prove func(ctx context.Context, node capsule.Key) error) error
+}
+
+const (
+	seekTime  = 10 * time.Second
+	seekAgain = time.Second // pause between searches of a zone
+)
+
+// seeking is one search; those who need the same zone wait for it.
+type seeking struct {
+	done  chan struct{}
+	err   error
+	ended time.Time
+}
+
+// seek looks for nodes of a zone that the book trusts, and waits for what comes of it unless somebody is known already.
+// Searches of one zone follow each other with a pause.
+func (c *Client) seek(ctx context.Context, zone capsule.ZoneID, known bool) error {
+	seeker, ok := c.tr.(Seeker)
+	if !ok || !c.book.Trusts(zone) {
+		return fmt.Errorf("no node of zone %s is known; dial one, and see that the book has the zone", zone)
+	}
+	c.mu.Lock()
+	s := c.seeks[zone]
+	if s == nil || !s.ended.IsZero() && time.Since(s.ended) >= seekAgain {
+		s = &seeking{done: make(chan struct{})}
+		c.seeks[zone] = s
+		c.wg.Go(func() {
+			sctx, cancel := context.WithTimeout(c.ctx, seekTime)
+			defer cancel()
+			err := seeker.Seek(sctx, zone, func(ctx context.Context, k capsule.Key) error { return c.prove(ctx, zone, k) })
+			c.mu.Lock()
+			s.err, s.ended = err, time.Now()
+			c.mu.Unlock()
+			close(s.done)
+		})
+	}
+	c.mu.Unlock()
+	if known {
+		return nil
+	}
+	select {
+	case <-s.done:
+		return s.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// prove has a node show how a zone stands, and notes the zone's nodes if that is the zone's own word.
+func (c *Client) prove(ctx context.Context, zone capsule.ZoneID, key capsule.Key) error {
+	for last := int64(-1); ; {
+		req := &api.ZoneRequest{V: api.Version, Zone: zone}
+		_ = c.book.with(zone, func(t *cert.Tracker) error {
+			set := t.Newest()
+			req.Generation, req.Epoch = set.Generation, set.Epoch
+			return nil
+		})
+		zones, err := ask[api.Zones](ctx, c, key, api.ProtoZone, req, askTimeout)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(zones.Zones, func(i api.ZoneInfo) bool { return i.Zone == zone })
+		if i < 0 {
+			return fmt.Errorf("%s does not serve zone %s", key, zone)
+		}
+		z := &zones.Zones[i]
+		if err := c.book.learn(zone, z.Genesis, z.Epochs); err != nil {
+			return err
+		}
+		z.Epochs = nil // followed
+		var d *cert.Descriptor
+		err = c.book.with(zone, func(t *cert.Tracker) (err error) {
+			_, d, err = z.Describe(zone, t, uint64(time.Now().UnixMilli()))
+			return err
+		})
+		if errors.Is(err, cert.ErrEpoch) && int64(req.Epoch) > last {
+			last = int64(req.Epoch) // a zone of many epochs tells them in several answers
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		z.Voters = slices.DeleteFunc(z.Voters, func(p api.Peer) bool { return !slices.Contains(d.Voters, p.Key) })
+		if err := c.absorb(z); err != nil {
+			return err
+		}
+		for _, k := range d.Voters {
+			c.note(k, zone, roleVoter)
+		}
+		c.note(key, zone, roleGateway)
+		return nil
+	}
+}
