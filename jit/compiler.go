@@ -239,7 +239,7 @@ func (n *module) report(f *code.Func, start time.Time, size int, err error) {
 	}
 	n.c.seen.Lock()
 	defer n.c.seen.Unlock()
-	n.c.observe(Event{n.m.Hash, f.Index, n.m.FuncName(f.Index), start.Sub(n.c.born), took, int(body.End - body.Off), size, err})
+	n.c.observe(Event{n.m.Hash(), f.Index, n.m.FuncName(f.Index), start.Sub(n.c.born), took, int(body.End - body.Off), size, err})
 }
 
 // Request has a function compiled in the background.

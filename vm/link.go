@@ -275,7 +275,10 @@ func (s *Store) initialise(inst *Instance) error {
 		if seg.Mode != wasm.SegActive {
 			continue
 		}
-		at, _ := inst.constant(seg.Offset)
+		at := uint64(seg.Addr)
+		if !seg.Fixed {
+			at, _ = inst.constant(w.DataOffset(seg))
+		}
 		if !inst.memInit(uint32(i), uint32(at), 0, seg.Len) {
 			return &Trap{Code: TrapMemory}
 		}
@@ -303,38 +306,33 @@ func (m *Module) initialImage() (*image, error) {
 		if w.NumImportedMems > 0 || len(w.Mems) == 0 {
 			return
 		}
-		var end uint64
+		from, end := uint64(maxImage), uint64(0)
 		for i := range w.Datas {
 			seg := &w.Datas[i]
 			if seg.Mode != wasm.SegActive {
 				continue
 			}
-			at, ok := m.constantOffset(seg.Offset)
-			if !ok || uint64(at)+uint64(seg.Len) > uint64(w.Mems[0].Min)*pageSize {
+			to := uint64(seg.Addr) + uint64(seg.Len)
+			if !seg.Fixed || to > uint64(w.Mems[0].Min)*pageSize {
 				return
 			}
-			end = max(end, uint64(at)+uint64(seg.Len))
+			from, end = min(from, uint64(seg.Addr)), max(end, to)
 		}
 		if end == 0 || end > maxImage {
 			return
 		}
 		m.image, m.imageErr = newImage(int(end+4095)&^4095, func(dst []byte) {
+			if uint64(len(w.Bytes)) >= (end-from)/2 { // else the holes between the segments aren't worth their pages
+				populate(dst[from:end])
+			}
 			for i := range w.Datas {
 				if seg := &w.Datas[i]; seg.Mode == wasm.SegActive {
-					at, _ := m.constantOffset(seg.Offset)
-					copy(dst[at:], w.Bytes[seg.Off:seg.Off+seg.Len])
+					copy(dst[seg.Addr:], w.Bytes[seg.Off:seg.Off+seg.Len])
 				}
 			}
 		})
 	})
 	return m.image, m.imageErr
-}
-
-func (m *Module) constantOffset(e wasm.ConstExpr) (uint32, bool) {
-	r := wasm.NewConstReader(m.w, e)
-	var in wasm.Instr
-	ok := r.Next(&in) && in.Op == wasm.OpI32Const
-	return uint32(in.Const), ok
 }
 
 // Start queues a call of an exported function, to be made by the next Run. The store must not be in the middle of one.

@@ -76,7 +76,7 @@ func typeKey(t *wasm.FuncType) []byte {
 }
 
 // Hash is the SHA-256 of the module's bytes, its name everywhere.
-func (m *Module) Hash() [32]byte { return m.w.Hash }
+func (m *Module) Hash() [32]byte { return m.w.Hash() }
 
 // Wasm gives access to the decoded module, which must not be changed.
 func (m *Module) Wasm() *wasm.Module { return m.w }

@@ -46,6 +46,8 @@ func newImage(size int, fill func(dst []byte)) (*image, error) {
 	return img, nil
 }
 
+func populate([]byte) {}
+
 // touched appends the parts of b behind from that were written since they were mapped: all, for nobody knows better.
 func touched(b []byte, from int, out []span) []span {
 	if from < len(b) {

@@ -2,66 +2,145 @@ package code
 
 import "github.com/kitwork/kwnode/vm/wasm"
 
-// code lowers the instructions of a function's body.
-func (l *lowerer) code(r wasm.Reader) {
+// code lowers the instructions of a function's body. It decodes the frequent ones itself, the others with a reader.
+func (l *lowerer) code(body *wasm.Body) {
 	in := &l.in
-	for r.Next(in) {
-		if wasm.Sized(in.Op) {
-			// What is still to be done of such an instruction is in its operands, so that running out of gas, or of a
-			// slice, in the middle of one is a stop at the start of its block.
-			l.flush()
-			l.beginBlock(in.Off)
-		}
-		l.blocks[l.cur].charge += uint64(in.Info().Gas)
-		live := true
-		switch in.Op {
-		case wasm.OpNop:
-		case wasm.OpUnreachable:
-			l.emit(uint64(Unreachable))
-			live = false
-		case wasm.OpBlock:
-			l.flush()
-			l.open(wasm.OpBlock, l.newLabel())
-		case wasm.OpLoop:
-			l.flush()
-			label := l.newLabel()
-			l.bind(label, in.Next)
-			l.open(wasm.OpLoop, label)
-		case wasm.OpIf:
-			l.openIf()
-		case wasm.OpElse:
-			l.elseArm(true)
-		case wasm.OpEnd:
-			if l.end(true) {
-				return
+	b, pos := l.m.Bytes[:body.End], int(body.Off)
+	r := wasm.NewReader(l.m, body)
+	for pos < len(b) {
+		op := wasm.Op(b[pos])
+		k := &rows[op]
+		in.Off = uint32(pos)
+		pos++
+		var x uint32
+		switch k.shape {
+		case shapeLocalGet:
+			x, pos = u32(b, pos)
+			l.pushLazy(l.locals[x])
+		case shapeLocalSet:
+			x, pos = u32(b, pos)
+			l.setLocal(l.pop(), l.locals[x].slot())
+		case shapeLocalTee:
+			x, pos = u32(b, pos)
+			l.setLocal(l.pop(), l.locals[x].slot())
+			l.pushLazy(l.locals[x])
+		case shapeConst:
+			var v int64
+			v, pos = s64(b, pos)
+			if op == wasm.OpI32Const {
+				v = int64(uint32(v))
 			}
-		case wasm.OpBr:
-			l.br(in.X)
-			live = false
-		case wasm.OpBrIf:
-			l.brIf(in.X)
-		case wasm.OpBrTable:
-			l.brTable()
-			live = false
-		case wasm.OpReturn:
-			l.ret()
-			live = false
-		default:
-			l.straight()
-		}
-		for !live {
-			l.cur = -1
-			if !skip(&r, in) {
-				return
-			}
-			if in.Op == wasm.OpElse {
-				l.elseArm(false)
-				live = true
-			} else if l.end(false) {
-				return
+			l.pushLazy(lazily(constant, k.result, 0, uint64(v)))
+		case shapeBinary:
+			l.binary(op, k)
+		case shapeUnary:
+			l.unary(op, k)
+		case shapeRename:
+			if o := l.pop(); o.kind() == atHome {
+				l.push(k.result)
 			} else {
-				live = l.cur >= 0
+				l.pushLazy(o.as(k.result))
 			}
+		case shapeLoad:
+			_, pos = u32(b, pos)
+			x, pos = u32(b, pos)
+			l.load(op, k, x)
+		case shapeStore:
+			_, pos = u32(b, pos)
+			x, pos = u32(b, pos)
+			l.store(op, x)
+		default:
+			r.Seek(in.Off)
+			r.Next(in)
+			if !l.rest(&r) {
+				return
+			}
+			pos = int(r.Pos())
+			continue // rest has charged it
+		}
+		l.blocks[l.cur].charge += uint64(k.gas)
+	}
+}
+
+// rest lowers the instruction that the reader has read. It is false at the function's end.
+func (l *lowerer) rest(r *wasm.Reader) bool {
+	in := &l.in
+	op := in.Op
+	k := &rows[op]
+	if k.shape == shapeSized {
+		// What is still to be done of such an instruction is in its operands, so that running out of gas, or of a
+		// slice, in the middle of one is a stop at the start of its block.
+		l.flush()
+		l.beginBlock(in.Off)
+	}
+	l.blocks[l.cur].charge += uint64(k.gas)
+	switch k.shape {
+	case shapeControl:
+		return l.control(op) || l.dead(r)
+	case shapeVector:
+		l.vector(op)
+	case shapeUnary:
+		l.unary(op, k)
+	case shapeRareUnary:
+		l.rareUnary(op, k)
+	default:
+		l.other(op)
+	}
+	return true
+}
+
+// control lowers what changes the flow of control. It is false if nothing reaches what follows.
+func (l *lowerer) control(op wasm.Op) bool {
+	in := &l.in
+	switch op {
+	case wasm.OpBlock:
+		l.flush()
+		l.open(wasm.OpBlock, l.newLabel())
+	case wasm.OpLoop:
+		l.flush()
+		label := l.newLabel()
+		l.bind(label, in.Next)
+		l.open(wasm.OpLoop, label)
+	case wasm.OpIf:
+		l.openIf()
+	case wasm.OpElse:
+		l.elseArm(true)
+	case wasm.OpEnd:
+		return !l.end(true)
+	case wasm.OpBrIf:
+		l.brIf(in.X)
+	case wasm.OpUnreachable:
+		l.emit(uint64(Unreachable))
+		return false
+	case wasm.OpBr:
+		l.br(in.X)
+		return false
+	case wasm.OpBrTable:
+		l.brTable()
+		return false
+	case wasm.OpReturn:
+		l.ret()
+		return false
+	}
+	return true
+}
+
+// dead passes over code that nothing reaches. It is false at the function's end.
+func (l *lowerer) dead(r *wasm.Reader) bool {
+	for {
+		l.cur = -1
+		if !skip(r, &l.in) {
+			return false
+		}
+		if l.in.Op == wasm.OpElse {
+			l.elseArm(false)
+			return true
+		}
+		if l.end(false) {
+			return false
+		}
+		if l.cur >= 0 {
+			return true
 		}
 	}
 }
@@ -177,7 +256,7 @@ type condition struct {
 // the branch will do it.
 func (l *lowerer) condition() condition {
 	o := l.pop()
-	if o.kind == atHome && l.last >= 0 && l.lastDst == o.home {
+	if o.kind() == atHome && l.last >= 0 && l.lastDst == o.home() {
 		w := l.ins[l.last]
 		op, _, b, c := Fields(w)
 		base := op &^ KBit
@@ -224,21 +303,21 @@ func (l *lowerer) branchTo(c condition, sense bool) {
 		if invert {
 			base = BrKBase
 		}
-		l.emit(Word(base+c.op, c.a, 0, 0), 0)
+		l.emit2(Word(base+c.op, c.a, 0, 0), 0)
 	case op >= wasm.OpF32Eq:
 		base := BrBase
 		if invert {
 			base = BrKBase
 		}
-		l.emit(Word(base+c.op, c.a, c.b, 0), 0)
+		l.emit2(Word(base+c.op, c.a, c.b, 0), 0)
 	default:
 		if invert {
 			op = inverse(op)
 		}
 		if c.k {
-			l.emit(Wide(BrKBase+Op(op), c.a, c.imm), 0)
+			l.emit2(Wide(BrKBase+Op(op), c.a, c.imm), 0)
 		} else {
-			l.emit(Word(BrBase+Op(op), c.a, c.b, 0), 0)
+			l.emit2(Word(BrBase+Op(op), c.a, c.b, 0), 0)
 		}
 	}
 	l.last = -1
@@ -282,7 +361,7 @@ func (l *lowerer) target(depth uint32) (*control, []wasm.ValType) {
 // base is the slot where the values of a branch to c belong.
 func (l *lowerer) base(c *control) uint16 {
 	if c.height < len(l.stack) {
-		return l.stack[c.height].home
+		return l.stack[c.height].home()
 	}
 	return l.top
 }
@@ -301,13 +380,13 @@ func (l *lowerer) carry(c *control, n int) {
 	dst := l.base(c)
 	if l.floor > at {
 		// Those below the floor are at home, one behind the other.
-		from, to := l.stack[at].home, l.top
+		from, to := l.stack[at].home(), l.top
 		if l.floor < len(l.stack) {
-			to = l.stack[l.floor].home
+			to = l.stack[l.floor].home()
 		}
 		if to-from >= moveMany {
 			if from != dst {
-				l.emit(Word(MoveN, dst, from, 0), uint64(to-from))
+				l.emit2(Word(MoveN, dst, from, 0), uint64(to-from))
 			}
 			dst += to - from
 			at = l.floor
@@ -315,12 +394,8 @@ func (l *lowerer) carry(c *control, n int) {
 	}
 	for i := at; i < len(l.stack); i++ {
 		o := l.stack[i]
-		if o.kind == constant {
-			l.constant(dst, o.typ, o.lo, o.hi)
-		} else if o.slot != dst {
-			l.move(dst, o.slot, o.typ)
-		}
-		dst += uint16(o.typ.Slots())
+		l.write(dst, o)
+		dst += uint16(o.typ().Slots())
 	}
 	l.last = -1
 }
@@ -427,7 +502,7 @@ func (l *lowerer) ret() {
 		l.emit(Word(Return1, l.use(l.stack[len(l.stack)-1]), 0, h))
 	default:
 		l.flush()
-		l.emit(Word(ReturnN, l.stack[len(l.stack)-len(types)].home, uint16(f.Results), h))
+		l.emit(Word(ReturnN, l.stack[len(l.stack)-len(types)].home(), uint16(f.Results), h))
 	}
 	l.last = -1
 }

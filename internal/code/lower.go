@@ -2,6 +2,7 @@ package code
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/kitwork/kwnode/vm/wasm"
@@ -61,13 +62,11 @@ func OffsetOf(m *wasm.Module, fn uint32, sig SigKey, pc uint32) (uint32, bool) {
 
 var lowerers = sync.Pool{New: func() any { return new(lowerer) }}
 
-// operand describes a value on the stack.
+// operand describes a value on the stack. It is packed in two words: what is written field by field and read as a whole
+// makes the processor wait, and that was the most of what lowering took.
 type operand struct {
-	kind   operandKind
-	typ    wasm.ValType
-	home   uint16 // its home slot
-	slot   uint16 // where it is now, for atHome and inLocal
-	lo, hi uint64 // of a constant
+	where uint64 // home slot, the slot where it is now (of atHome and inLocal), type, kind; from the low end
+	value uint64 // of a constant; of a vector, its index in lowerer.vectors
 }
 
 type operandKind uint8
@@ -77,6 +76,26 @@ const (
 	inLocal
 	constant
 )
+
+// lazily describes a value that isn't at home; pushLazy says where that is.
+func lazily(kind operandKind, t wasm.ValType, slot uint16, value uint64) operand {
+	return operand{uint64(slot)<<16 | uint64(t)<<32 | uint64(kind)<<40, value}
+}
+
+// homed is a value in its home slot.
+func homed(home uint16, t wasm.ValType) operand {
+	return operand{uint64(home) | uint64(home)<<16 | uint64(t)<<32 | uint64(atHome)<<40, 0}
+}
+
+func (o operand) home() uint16           { return uint16(o.where) }
+func (o operand) slot() uint16           { return uint16(o.where >> 16) }
+func (o operand) typ() wasm.ValType      { return wasm.ValType(o.where >> 32) }
+func (o operand) kind() operandKind      { return operandKind(o.where >> 40) }
+func (o operand) at(home uint16) operand { o.where = o.where&^0xffff | uint64(home); return o }
+func (o operand) as(t wasm.ValType) operand {
+	o.where = o.where&^(0xff<<32) | uint64(t)<<32
+	return o
+}
 
 // block is a unit of gas.
 type block struct {
@@ -117,12 +136,13 @@ const (
 const lazyWindow = 24
 
 type lowerer struct {
-	m    *wasm.Module
-	sig  SigKey
-	fn   *Func
-	ins  []uint64
-	typs []wasm.ValType // of locals
-	slot []uint16       // of locals
+	m      *wasm.Module
+	sig    SigKey
+	fn     *Func
+	ins    []uint64
+	locals []operand // parameters and locals as operands
+
+	at uint32 // slots of the locals so far, while they are listed
 
 	stack []operand
 	floor int // operands below are at home
@@ -134,6 +154,9 @@ type lowerer struct {
 	labels []int32 // block of each label, -1 while unknown
 	fixups []fixup
 	tables []uint32 // for each table fixup, in order, its BrTable
+	calls  []Safepoint
+
+	vectors [][2]uint64 // vector constants
 
 	last    int32  // the instruction that computed lastDst, if nothing came after it, else -1
 	lastDst uint16 // its destination slot
@@ -153,29 +176,38 @@ func (l *lowerer) run(m *wasm.Module, fn uint32, sig SigKey, noCarry bool) (*Fun
 	l.m, l.sig, l.fn, l.noCarry = m, sig, f, noCarry
 	l.ins, l.stack, l.ctl = l.ins[:0], l.stack[:0], l.ctl[:0]
 	l.blocks, l.labels, l.fixups, l.tables = l.blocks[:0], l.labels[:0], l.fixups[:0], l.tables[:0]
-	l.floor, l.last, l.cur = 0, -1, -1
-	l.typs = m.AppendLocals(l.typs[:0], fn)
-	l.slot = l.slot[:0]
-	at := uint32(0)
-	for _, t := range l.typs {
-		l.slot = append(l.slot, uint16(f.Slot(at)))
-		at += uint32(t.Slots())
+	l.calls, l.vectors = l.calls[:0], l.vectors[:0]
+	l.floor, l.last, l.cur, l.at = 0, -1, -1, 0
+	l.locals = l.locals[:0]
+	for _, t := range t.Params {
+		l.local(t)
+	}
+	for g := range m.LocalGroups(body) {
+		for range g.N {
+			l.local(g.Type)
+		}
 	}
 	l.top = uint16(f.Operands())
 
 	l.ctl = append(l.ctl, control{op: wasm.OpEnd, results: t.Results, label: -1})
 	l.beginBlock(body.Off)
 	l.blocks[0].charge = wasm.EntryGas(t, body)
-	l.code(wasm.NewReader(m, body))
+	l.code(body)
 	if !l.link() {
 		return nil, false
 	}
 	// The last word is never executed: it keeps a pointer past the last instruction inside the slice.
-	f.Ins = make([]uint64, len(l.ins)+1)
-	copy(f.Ins, l.ins)
-	fuse(f.Ins)
+	l.ins = append(l.ins, 0)
+	fuse(l.ins)
+	f.Ins = slices.Clone(l.ins)
 	l.m, l.sig, l.fn = nil, nil, nil
 	return f, true
+}
+
+// local adds the next parameter or local.
+func (l *lowerer) local(t wasm.ValType) {
+	l.locals = append(l.locals, lazily(inLocal, t, uint16(l.fn.Slot(l.at)), 0))
+	l.at += uint32(t.Slots())
 }
 
 // link fills in charges and jumps, and the tables of safepoints.
@@ -195,12 +227,14 @@ func (l *lowerer) link() bool {
 			}
 		}
 	}
-	f.Blocks = make([]Safepoint, 0, n)
+	points := make([]Safepoint, 0, n+len(l.calls)) // one piece of memory for both lists
 	for i := range l.blocks {
 		if b := &l.blocks[i]; b.alias < 0 && b.off != noOffset && (b.charge > 0 || b.pc == 0) {
-			f.Blocks = append(f.Blocks, Safepoint{b.off, b.pc})
+			points = append(points, Safepoint{b.off, b.pc})
 		}
 	}
+	f.Blocks = points[:len(points):len(points)]
+	f.Calls = append(points, l.calls...)[len(points):]
 	table := 0
 	for _, x := range l.fixups {
 		if x.kind == fixFall {
@@ -269,26 +303,43 @@ func (l *lowerer) jump(label int32) {
 	l.last = -1
 }
 
-func (l *lowerer) emit(words ...uint64) {
+// note remembers where the next instruction comes from, for OffsetOf.
+func (l *lowerer) note() {
 	if l.trace != nil {
 		l.trace = append(l.trace, Safepoint{l.in.Off, uint32(len(l.ins))})
 	}
-	l.ins = append(l.ins, words...)
+}
+
+func (l *lowerer) emit(w uint64) {
+	l.note()
+	l.ins = append(l.ins, w)
+	l.last = -1
+}
+
+func (l *lowerer) emit2(w, imm uint64) {
+	l.note()
+	l.ins = append(l.ins, w, imm)
 	l.last = -1
 }
 
 // result emits an instruction whose destination is its A field, which local.set may redirect.
-func (l *lowerer) result(dst uint16, words ...uint64) {
-	at := int32(len(l.ins))
-	l.emit(words...)
-	l.last, l.lastDst = at, dst
+func (l *lowerer) result(dst uint16, w uint64) {
+	l.note()
+	l.last, l.lastDst = int32(len(l.ins)), dst
+	l.ins = append(l.ins, w)
+}
+
+func (l *lowerer) result2(dst uint16, w, imm uint64) {
+	l.note()
+	l.last, l.lastDst = int32(len(l.ins)), dst
+	l.ins = append(l.ins, w, imm)
 }
 
 // The stack of operands.
 
 func (l *lowerer) push(t wasm.ValType) uint16 {
 	home := l.top
-	l.stack = append(l.stack, operand{kind: atHome, typ: t, home: home, slot: home})
+	l.stack = append(l.stack, homed(home, t))
 	l.top += uint16(t.Slots())
 	l.window()
 	return home
@@ -297,15 +348,14 @@ func (l *lowerer) push(t wasm.ValType) uint16 {
 // window sends the oldest operands home that it no longer covers.
 func (l *lowerer) window() {
 	for len(l.stack)-l.floor > lazyWindow {
-		l.goHome(&l.stack[l.floor])
+		l.goHome(l.floor)
 		l.floor++
 	}
 }
 
 func (l *lowerer) pushLazy(o operand) {
-	o.home = l.top
-	l.stack = append(l.stack, o)
-	l.top += uint16(o.typ.Slots())
+	l.stack = append(l.stack, o.at(l.top))
+	l.top += uint16(o.typ().Slots())
 	l.window()
 }
 
@@ -313,32 +363,34 @@ func (l *lowerer) pop() operand {
 	n := len(l.stack) - 1
 	o := l.stack[n]
 	l.stack = l.stack[:n]
-	l.top = o.home
+	l.top = o.home()
 	l.floor = min(l.floor, n)
 	return o
 }
 
-// goHome writes an operand to its home slot.
-func (l *lowerer) goHome(o *operand) {
-	switch o.kind {
-	case atHome:
-		return
-	case constant:
-		l.constant(o.home, o.typ, o.lo, o.hi)
-	case inLocal:
-		l.move(o.home, o.slot, o.typ)
+// goHome writes operand i of the stack to its home slot.
+func (l *lowerer) goHome(i int) {
+	if o := l.stack[i]; o.kind() != atHome {
+		l.write(o.home(), o)
+		l.stack[i] = homed(o.home(), o.typ())
 	}
-	o.kind, o.slot = atHome, o.home
 }
 
-func (l *lowerer) constant(dst uint16, t wasm.ValType, lo, hi uint64) {
+// write brings a value into a slot.
+func (l *lowerer) write(dst uint16, o operand) {
 	switch {
-	case t == wasm.V128:
-		l.emit(Word(RareBase+Op(wasm.OpV128Const), dst, 0, 0), lo, hi)
-	case lo>>32 == 0:
-		l.emit(Wide(Const, dst, uint32(lo)))
+	case o.kind() != constant:
+		if o.slot() != dst {
+			l.move(dst, o.slot(), o.typ())
+		}
+	case o.typ() == wasm.V128:
+		v := l.vectors[o.value]
+		l.emit2(Word(RareBase+Op(wasm.OpV128Const), dst, 0, 0), v[0])
+		l.ins = append(l.ins, v[1])
+	case o.value>>32 == 0:
+		l.emit(Wide(Const, dst, uint32(o.value)))
 	default:
-		l.emit(uint64(Const64)|uint64(dst)<<16, lo)
+		l.emit2(uint64(Const64)|uint64(dst)<<16, o.value)
 	}
 }
 
@@ -350,46 +402,45 @@ func (l *lowerer) move(dst, src uint16, t wasm.ValType) {
 	}
 }
 
-// use returns a slot that holds the operand.
+// use returns a slot that holds the operand, which isn't on the stack any more.
 func (l *lowerer) use(o operand) uint16 {
-	if o.kind == constant {
-		l.goHome(&o)
+	if o.kind() == constant {
+		l.write(o.home(), o)
+		return o.home()
 	}
-	return o.slot
+	return o.slot()
 }
 
 // flush brings every operand home.
-func (l *lowerer) flush() { l.flushTo(len(l.stack)) }
-
-func (l *lowerer) flushTo(n int) {
+func (l *lowerer) flush() {
+	n := len(l.stack)
 	for i := l.floor; i < n; i++ {
-		o := &l.stack[i]
-		if i+1 < n && o.kind == inLocal && o.typ != wasm.V128 {
+		if o := l.stack[i]; i+1 < n && o.kind() == inLocal && o.typ() != wasm.V128 {
 			// Two copies side by side take one instruction.
-			if p := &l.stack[i+1]; p.kind == inLocal && p.typ != wasm.V128 {
-				l.emit(Word(Mov2, o.home, o.slot, p.slot))
-				o.kind, o.slot, p.kind, p.slot = atHome, o.home, atHome, p.home
+			if p := l.stack[i+1]; p.kind() == inLocal && p.typ() != wasm.V128 {
+				l.emit(Word(Mov2, o.home(), o.slot(), p.slot()))
+				l.stack[i], l.stack[i+1] = homed(o.home(), o.typ()), homed(p.home(), p.typ())
 				i++
 				continue
 			}
 		}
-		l.goHome(o)
+		l.goHome(i)
 	}
-	l.floor = max(l.floor, n)
+	l.floor = n
 }
 
 // flushLocal saves the operands that are still in a local before the local changes.
 func (l *lowerer) flushLocal(slot uint16) {
 	for i := l.floor; i < len(l.stack); i++ {
-		if o := &l.stack[i]; o.kind == inLocal && o.slot == slot {
-			l.goHome(o)
+		if o := l.stack[i]; o.kind() == inLocal && o.slot() == slot {
+			l.goHome(i)
 		}
 	}
 }
 
 func (l *lowerer) aliased(slot uint16) bool {
 	for i := l.floor; i < len(l.stack); i++ {
-		if o := &l.stack[i]; o.kind == inLocal && o.slot == slot {
+		if o := l.stack[i]; o.kind() == inLocal && o.slot() == slot {
 			return true
 		}
 	}
@@ -398,30 +449,25 @@ func (l *lowerer) aliased(slot uint16) bool {
 
 // setLocal stores the popped operand o in a local.
 func (l *lowerer) setLocal(o operand, slot uint16) {
-	if o.kind == atHome && l.last >= 0 && l.lastDst == o.home {
+	if o.kind() == atHome && l.last >= 0 && l.lastDst == o.home() {
 		// The instruction that computed it may as well write the local. Copies of the old value that are still on
 		// the stack are saved before it.
-		at := l.last
 		if l.aliased(slot) {
-			saved := append([]uint64(nil), l.ins[at:]...)
-			l.ins = l.ins[:at]
+			saved := append([]uint64(nil), l.ins[l.last:]...)
+			l.ins = l.ins[:l.last]
 			l.flushLocal(slot)
-			at = int32(len(l.ins))
-			l.emit(saved...)
+			l.last = int32(len(l.ins))
+			l.note()
+			l.ins = append(l.ins, saved...)
 			if n := len(l.trace); n > 0 {
 				l.trace[n-1].Off-- // it is the instruction before this local.set
 			}
 		}
-		l.ins[at] = l.ins[at]&^(0xffff<<16) | uint64(slot)<<16
-		l.last, l.lastDst = at, slot
+		l.ins[l.last] = l.ins[l.last]&^(0xffff<<16) | uint64(slot)<<16
+		l.lastDst = slot
 		return
 	}
 	l.flushLocal(slot)
-	switch {
-	case o.kind == constant:
-		l.constant(slot, o.typ, o.lo, o.hi)
-	case o.slot != slot:
-		l.move(slot, o.slot, o.typ)
-	}
+	l.write(slot, o)
 	l.last = -1
 }

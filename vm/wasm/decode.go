@@ -21,8 +21,13 @@ func Decode(b []byte, f Features) (*Module, error) {
 	if d.err != nil {
 		return nil, d.err
 	}
-	d.m.Hash = sha256.Sum256(b)
 	return d.m, nil
+}
+
+// Hash is the SHA-256 of the module's bytes. It is computed when it is first asked for: to run a program nobody needs it.
+func (m *Module) Hash() [32]byte {
+	m.hashed.Do(func() { m.hash = sha256.Sum256(m.Bytes) })
+	return m.hash
 }
 
 // sectionOrder[id] is the place of a section in the module.

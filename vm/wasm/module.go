@@ -2,7 +2,10 @@
 // opcodes; it must never know how code is run, where a module came from, or what an import means.
 package wasm
 
-import "iter"
+import (
+	"iter"
+	"sync"
+)
 
 // The limits of the format that go beyond the specification's own. Decode answers with an Error of
 // kind Limit when a module exceeds one.
@@ -19,13 +22,12 @@ const (
 // PageSize is the size of a memory page in bytes.
 const PageSize = 64 << 10
 
-// Module is a decoded and validated module. It is immutable and may be shared by any number of
+// Module is a decoded and validated module. It is immutable as far as anybody can see, and may be shared by any number of
 // goroutines. All offsets in it count from the start of Bytes.
 //
 // The index spaces (functions, tables, memories, globals) hold the imported entries first.
 type Module struct {
 	Bytes    []byte   // the whole module, not copied: the caller must not change it
-	Hash     [32]byte // SHA-256 of Bytes
 	Features Features // what Decode accepted beyond core 2.0
 
 	Types     []FuncType
@@ -46,6 +48,8 @@ type Module struct {
 	hasDataCount bool
 	slotTypes    []FuncType // Types slot by slot, a v128 twice; Types itself if there are none
 	names        nameIndex
+	hashed       sync.Once
+	hash         [32]byte
 }
 
 // Import is one import. Index is its place in its own index space; for a function that is also the
@@ -99,10 +103,21 @@ type Elem struct {
 
 // Data is a data segment: Bytes[Off:Off+Len]. It is kept small since a module may have 100,000.
 type Data struct {
-	Offset   ConstExpr // active segments only
 	Off, Len uint32
+	Addr     uint32 // where it goes, if Fixed
+	expr     uint32 // where the expression of an active segment's offset begins
 	Mem      uint32
 	Mode     SegMode
+	Fixed    bool // it is active and its offset an i32.const
+}
+
+// DataOffset is where an active data segment goes.
+func (m *Module) DataOffset(s *Data) ConstExpr {
+	r := newReader(m, s.expr, s.Off)
+	var in Instr
+	for r.Next(&in) && in.Op != OpEnd {
+	}
+	return ConstExpr{Off: s.expr, End: in.Next}
 }
 
 // Body is the code of a defined function: Bytes[Off:End] is its expression with the final end opcode.

@@ -37,7 +37,7 @@ func (p *printer) printf(format string, args ...any) { fmt.Fprintf(p.w, format, 
 
 func (p *printer) header() {
 	m := p.m
-	p.printf("module sha256:%x (%d bytes)\n", m.Hash, len(m.Bytes))
+	p.printf("module sha256:%x (%d bytes)\n", m.Hash(), len(m.Bytes))
 	for i, t := range m.Types {
 		p.printf("type %d: %s\n", i, t)
 	}
@@ -118,7 +118,7 @@ func (p *printer) segments() {
 		p.printf("data %d: %s", i, modeText(s.Mode))
 		if s.Mode == SegActive {
 			p.printf(", memory %d at ", s.Mem)
-			p.constExpr(s.Offset)
+			p.constExpr(m.DataOffset(s))
 		}
 		p.printf(", %d bytes\n", s.Len)
 	}

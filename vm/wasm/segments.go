@@ -179,6 +179,9 @@ func (d *decoder) dataSection() {
 }
 
 func (d *decoder) data(s *Data) {
+	if d.plainData(s) {
+		return
+	}
 	at := d.pos
 	switch d.u32() {
 	case 0:
@@ -193,11 +196,36 @@ func (d *decoder) data(s *Data) {
 		if d.err == nil && int(s.Mem) >= len(d.m.Mems) {
 			d.invalid(at, "unknown memory %d", s.Mem)
 		}
-		s.Offset = d.constExpr(I32)
+		s.expr = d.constExpr(I32).Off
+		if d.err == nil && Op(d.b[s.expr]) == OpI32Const {
+			c := cursor{b: d.b, pos: int(s.expr) + 1}
+			s.Addr = uint32(c.fastS64())
+			s.Fixed = Op(d.b[c.pos]) == OpEnd
+		}
 	}
 	s.Len = uint32(d.vector(1))
 	s.Off = uint32(d.pos)
 	d.skip(int(s.Len))
+}
+
+// plainData is a shortcut for what nearly all data segments are, active ones of memory 0 with a constant offset: a Go
+// program has tens of thousands. It is false, and nothing happened, if the segment is something else or wrong.
+func (d *decoder) plainData(s *Data) bool {
+	b, pos := d.b[:d.end], d.pos
+	if pos+4 > len(b) || b[pos] != 0 || Op(b[pos+1]) != OpI32Const || len(d.m.Mems) == 0 {
+		return false
+	}
+	addr, next := readSigned(b, pos+2, 32)
+	if next < 0 || next >= len(b) || Op(b[next]) != OpEnd {
+		return false
+	}
+	n, off := readU32(b, next+1)
+	if off < 0 || int(n) > len(b)-off {
+		return false
+	}
+	*s = Data{Off: uint32(off), Len: n, Addr: uint32(addr), expr: uint32(pos + 1), Fixed: true}
+	d.pos = off + int(n)
+	return true
 }
 
 // ElemItem is one reference of an element segment.

@@ -113,15 +113,28 @@ func (v *validator) brTable(at int) *Error {
 	v.serial++
 	arity := -1
 	for n := uint64(v.in.x) + 1; n > 0; n-- {
-		label, err := v.index(len(v.blocks), "label")
-		if err != nil {
-			return err
+		var label uint32
+		if v.pos < len(v.b) && v.b[v.pos] < 0x80 && int(v.b[v.pos]) < len(v.blocks) {
+			label = uint32(v.b[v.pos])
+			v.pos++
+		} else {
+			var err *Error
+			if label, err = v.index(len(v.blocks), "label"); err != nil {
+				return err
+			}
 		}
 		c := &v.blocks[len(v.blocks)-1-int(label)]
 		if c.checked == v.serial {
 			continue
 		}
 		c.checked = v.serial
+		if arity <= 0 && c.block == BlockEmpty {
+			arity = 0
+			if !v.dead {
+				c.flags |= ctrlTargeted
+			}
+			continue
+		}
 		if arity < 0 {
 			arity = v.arity(label)
 		}

@@ -1,10 +1,16 @@
 package wasm
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // fastOp is what run needs of an opcode's row.
 type fastOp struct {
 	kind    fastKind
 	in, out ValType
-	align   uint8 // largest alignment of a memory access
+	align   uint8    // largest alignment of a memory access
+	_       [4]uint8 // a table of words is indexed faster
 }
 
 type fastKind uint8
@@ -17,7 +23,8 @@ const (
 	fastLocalGet
 	fastLocalSet
 	fastLocalTee
-	fastConstLEB
+	fastConst32
+	fastConst64
 	fastConst4
 	fastConst8
 	fastLoad
@@ -29,6 +36,9 @@ const (
 	fastBr
 	fastBrIf
 	fastNop
+	fastCall
+	fastReturn
+	fastUnreachable
 )
 
 var fastOps = func() (all [256]fastOp) {
@@ -43,8 +53,10 @@ var fastOps = func() (all [256]fastOp) {
 			f.kind = fastUnary
 		case in.Imm == ImmNone && e.in == 2 && e.out == 1 && e.types[0] == e.types[1]:
 			f.kind = fastBinary
-		case in.Imm == ImmI32 || in.Imm == ImmI64:
-			f.kind = fastConstLEB
+		case in.Imm == ImmI32:
+			f.kind = fastConst32
+		case in.Imm == ImmI64:
+			f.kind = fastConst64
 		case in.Imm == ImmF32:
 			f.kind = fastConst4
 		case in.Imm == ImmF64:
@@ -71,6 +83,9 @@ var fastOps = func() (all [256]fastOp) {
 	all[OpBr].kind = fastBr
 	all[OpBrIf].kind = fastBrIf
 	all[OpNop].kind = fastNop
+	all[OpCall].kind = fastCall
+	all[OpReturn].kind = fastReturn
+	all[OpUnreachable].kind = fastUnreachable
 	return all
 }()
 
@@ -79,174 +94,225 @@ var fastOps = func() (all [256]fastOp) {
 // The switch is a shortcut for frequent instructions in their usual form: a case that finds all in
 // order continues, and anything else goes to step, which has the whole rule. No case may accept what
 // step would refuse; a test compares the two.
+//
+// The immediates of an instruction are read as one word, which may reach beyond the end of the body. That the
+// instruction doesn't is checked where it could: by the cases that look at more than a byte behind the opcode, for an
+// opcode can't be the last byte of a body that ends in end.
 func (v *validator) run(stop int) *Error {
-	b, pos, height, base := v.b, v.pos, v.height, v.base
+	b, pos, height, base, highest, limit := v.b, v.pos, v.height, v.base, v.highest, v.limit
+	all := v.m.Bytes
 	stack := &v.stack
 	nlocals := min(v.nlocals, 0x80) // those whose index takes one byte
 	globals := v.m.Globals
 	nglobals := min(uint32(len(globals)), 0x80)
 	noMem := len(v.m.Mems) == 0
+	quick := min(stop, len(all)-8, len(b)-1)
 	for pos < stop {
-		op := b[pos]
-		f := &fastOps[op]
-		switch f.kind {
-		case fastUnary:
-			if height > base && stack[uint16(height-1)] == f.in {
-				stack[uint16(height-1)] = f.out
-				pos++
-				continue
-			}
-		case fastBinary:
-			if height-1 > base && stack[uint16(height-1)] == f.in && stack[uint16(height-2)] == f.in {
-				height--
-				stack[uint16(height-1)] = f.out
-				pos++
-				continue
-			}
-		case fastLocalGet:
-			if pos+1 < len(b) && uint32(b[pos+1]) < nlocals && height < v.highest {
-				if t := v.local[b[pos+1]]; t != V128 {
-					stack[uint16(height)] = t
-					height++
-					pos += 2
+		for pos < quick {
+			op := all[pos]
+			w := binary.LittleEndian.Uint64(all[pos+1:])
+			f := &fastOps[op]
+			switch f.kind {
+			case fastUnary:
+				if height > base && stack[uint16(height-1)] == f.in {
+					stack[uint16(height-1)] = f.out
+					pos++
 					continue
 				}
-			}
-		case fastLocalSet:
-			if pos+1 < len(b) && uint32(b[pos+1]) < nlocals && height > base {
-				if t := v.local[b[pos+1]]; t != V128 && t == stack[uint16(height-1)] {
+			case fastBinary:
+				if height-1 > base && stack[uint16(height-1)] == f.in && stack[uint16(height-2)] == f.in {
 					height--
-					pos += 2
+					stack[uint16(height-1)] = f.out
+					pos++
 					continue
 				}
-			}
-		case fastLocalTee:
-			if pos+1 < len(b) && uint32(b[pos+1]) < nlocals && height > base {
-				if t := v.local[b[pos+1]]; t != V128 && t == stack[uint16(height-1)] {
-					pos += 2
-					continue
+			case fastLocalGet:
+				if x := uint32(w & 0xff); x < nlocals && height < limit {
+					if t := v.local[x]; t != V128 {
+						stack[uint16(height)] = t
+						height++
+						highest = max(highest, height)
+						pos += 2
+						continue
+					}
 				}
-			}
-		case fastConstLEB:
-			if height < v.highest {
-				// At most 4 bytes: neither type has anything to check in them.
-				if n := lebLen(b, pos+1); n > 0 {
+			case fastLocalSet:
+				if x := uint32(w & 0xff); x < nlocals && height > base {
+					if t := v.local[x]; t != V128 && t == stack[uint16(height-1)] {
+						height--
+						pos += 2
+						continue
+					}
+				}
+			case fastLocalTee:
+				if x := uint32(w & 0xff); x < nlocals && height > base {
+					if t := v.local[x]; t != V128 && t == stack[uint16(height-1)] {
+						pos += 2
+						continue
+					}
+				}
+			case fastConst32, fastConst64:
+				// At most 4 bytes of an i32 and 8 of an i64: there is nothing to check in them.
+				ends := ^w & lebEnds
+				if f.kind == fastConst32 {
+					ends &= 1<<32 - 1
+				}
+				if n := lebLen(ends); ends != 0 && height < limit && pos+1+n <= len(b) {
 					stack[uint16(height)] = f.out
 					height++
+					highest = max(highest, height)
 					pos += 1 + n
 					continue
 				}
-			}
-		case fastConst4, fastConst8:
-			n := 5
-			if f.kind == fastConst8 {
-				n = 9
-			}
-			if height < v.highest && pos+n <= len(b) {
-				stack[uint16(height)] = f.out
-				height++
-				pos += n
-				continue
-			}
-		case fastLoad:
-			if height > base && stack[uint16(height-1)] == I32 && pos+1 < len(b) && b[pos+1] <= f.align && !noMem {
-				if n := lebLen(b, pos+2); n > 0 {
+			case fastConst4, fastConst8:
+				n := 5
+				if f.kind == fastConst8 {
+					n = 9
+				}
+				if height < limit && pos+n <= len(b) {
+					stack[uint16(height)] = f.out
+					height++
+					highest = max(highest, height)
+					pos += n
+					continue
+				}
+			case fastLoad:
+				// The offset takes at most 4 bytes.
+				ends := ^w >> 8 & (lebEnds & (1<<32 - 1))
+				if n := lebLen(ends); ends != 0 && height > base && stack[uint16(height-1)] == I32 && uint8(w) <= f.align && !noMem &&
+					pos+2+n <= len(b) {
 					stack[uint16(height-1)] = f.out
 					pos += 2 + n
 					continue
 				}
-			}
-		case fastStore:
-			if height-1 > base && stack[uint16(height-1)] == f.in && stack[uint16(height-2)] == I32 &&
-				pos+1 < len(b) && b[pos+1] <= f.align && !noMem {
-				if n := lebLen(b, pos+2); n > 0 {
+			case fastStore:
+				ends := ^w >> 8 & (lebEnds & (1<<32 - 1))
+				if n := lebLen(ends); ends != 0 && height-1 > base && stack[uint16(height-1)] == f.in && stack[uint16(height-2)] == I32 &&
+					uint8(w) <= f.align && !noMem && pos+2+n <= len(b) {
 					height -= 2
 					pos += 2 + n
 					continue
 				}
-			}
-		case fastGlobalGet:
-			if pos+1 < len(b) && uint32(b[pos+1]) < nglobals && height < v.highest {
-				if t := globals[b[pos+1]].Type; t != V128 {
-					stack[uint16(height)] = t
-					height++
+			case fastGlobalGet:
+				if x := uint32(w & 0xff); x < nglobals && height < limit {
+					if t := globals[x].Type; t != V128 {
+						stack[uint16(height)] = t
+						height++
+						highest = max(highest, height)
+						pos += 2
+						continue
+					}
+				}
+			case fastGlobalSet:
+				if x := uint32(w & 0xff); x < nglobals && height > base {
+					if g := &globals[x]; g.Mutable && g.Type != V128 && g.Type == stack[uint16(height-1)] {
+						height--
+						pos += 2
+						continue
+					}
+				}
+			case fastBlock:
+				if byte(w) == 0x40 && len(v.blocks) < MaxNesting {
+					if op == byte(OpIf) {
+						if height == base || stack[uint16(height-1)] != I32 {
+							break
+						}
+						height--
+					}
 					pos += 2
+					v.enter(Op(op), height, pos)
+					base = height
 					continue
 				}
-			}
-		case fastGlobalSet:
-			if pos+1 < len(b) && uint32(b[pos+1]) < nglobals && height > base {
-				if g := &globals[b[pos+1]]; g.Mutable && g.Type != V128 && g.Type == stack[uint16(height-1)] {
+			case fastEnd:
+				if c := &v.blocks[len(v.blocks)-1]; c.block == BlockEmpty && height == base {
+					pos++
+					v.exit(pos)
+					base = v.base
+					continue
+				}
+			case fastBr:
+				if v.jump(byte(w)) {
+					pos += 2
+					height = base
+					v.blocks[len(v.blocks)-1].flags |= ctrlPolymorphic
+					v.dead = true
+					continue
+				}
+			case fastBrIf:
+				if height > base && stack[uint16(height-1)] == I32 && v.jump(byte(w)) {
+					pos += 2
 					height--
-					pos += 2
+					v.start = pos
 					continue
 				}
-			}
-		case fastBlock:
-			if pos+1 >= len(b) || b[pos+1] != 0x40 || len(v.blocks) >= MaxNesting {
-				break
-			}
-			if op == byte(OpIf) {
-				if height == base || stack[uint16(height-1)] != I32 {
-					break
-				}
-				height--
-			}
-			pos += 2
-			v.enter(Op(op), height, pos)
-			base = height
-			continue
-		case fastEnd:
-			if c := &v.blocks[len(v.blocks)-1]; c.block == BlockEmpty && height == base {
+			case fastNop:
 				pos++
-				v.exit(pos)
-				base = v.base
 				continue
-			}
-		case fastBr:
-			if pos+1 < len(b) && v.jump(b[pos+1]) {
-				pos += 2
+			case fastCall:
+				if x, next := readU32(b, pos+1); next > 0 && int(x) < len(v.m.FuncTypes) {
+					t := &v.m.slotTypes[v.m.FuncTypes[x]]
+					n, r := len(t.Params), len(t.Results)
+					if height-base < n || r > freeValues || height-n+r > limit || !sameTypes(stack[height-n:height], t.Params) {
+						break
+					}
+					height -= n
+					for i, t := range t.Results {
+						stack[uint16(height+i)] = t
+					}
+					height += r
+					highest = max(highest, height)
+					pos = next
+					continue
+				}
+			case fastReturn:
+				if n := len(v.typ.Results); height-base >= n && sameTypes(stack[height-n:height], v.typ.Results) {
+					pos++
+					height = base
+					v.blocks[len(v.blocks)-1].flags |= ctrlPolymorphic
+					v.dead = true
+					continue
+				}
+			case fastUnreachable:
+				pos++
 				height = base
 				v.blocks[len(v.blocks)-1].flags |= ctrlPolymorphic
 				v.dead = true
 				continue
 			}
-		case fastBrIf:
-			if pos+1 < len(b) && height > base && stack[uint16(height-1)] == I32 && v.jump(b[pos+1]) {
-				pos += 2
-				height--
-				v.start = pos
-				continue
-			}
-		case fastNop:
-			pos++
-			continue
+			break
 		}
-		v.pos, v.height = pos, height
+		if pos >= stop {
+			break
+		}
+		v.pos, v.height, v.highest = pos, height, highest
 		if err := v.step(); err != nil {
 			return err
 		}
-		pos, height, base = v.pos, v.height, v.base
+		pos, height, base, highest = v.pos, v.height, v.base, v.highest
 	}
-	v.pos, v.height = pos, height
+	v.pos, v.height, v.highest = pos, height, highest
 	return nil
 }
 
-// lebLen is the length of the LEB128 number at pos if that is at most 4 bytes, else 0.
-func lebLen(b []byte, pos int) int {
-	if pos+3 >= len(b) {
-		return 0
-	}
-	s := b[pos : pos+4 : pos+4]
-	switch {
-	case s[0] < 0x80:
+// lebEnds are the bits that are clear in the last byte of a LEB128 number.
+const lebEnds = 0x8080808080808080
+
+// lebLen is the length of a LEB128 number in a word of which ends has the lebEnds that are clear.
+//
+// The branch lets the processor guess it: to compute it takes longer than most instructions.
+func lebLen(ends uint64) int {
+	if ends&0x80 != 0 {
 		return 1
-	case s[1] < 0x80:
-		return 2
-	case s[2] < 0x80:
-		return 3
-	case s[3] < 0x80:
-		return 4
 	}
-	return 0
+	return bits.TrailingZeros64(ends)>>3 + 1
+}
+
+func sameTypes(a, b []ValType) bool {
+	for i, t := range b {
+		if a[i] != t {
+			return false
+		}
+	}
+	return true
 }
