@@ -64,7 +64,7 @@ func (c *compiler) instruction(in instruction) error {
 		i := wasm.Op(op) - wasm.OpI32TruncSatF32S
 		c.truncate(in, i >= 4, i&1 != 0, i&2 != 0)
 	case op >= code.RareBase:
-		c.rare(in)
+		return c.rare(in)
 	case op >= code.BrBase:
 		c.branch(in)
 	case isLoad(wasm.Op(op &^ code.KBit)):

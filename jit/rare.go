@@ -1,6 +1,8 @@
 package jit
 
 import (
+	"fmt"
+
 	"github.com/kitwork/kwnode/internal/code"
 	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
 	"github.com/kitwork/kwnode/vm/wasm"
@@ -20,15 +22,14 @@ func truncates(op wasm.Op) bool {
 
 // rare translates what the interpreter does outside its loop: the machine does
 // it, and compiled code goes on behind it.
-func (c *compiler) rare(in instruction) {
+func (c *compiler) rare(in instruction) error {
 	op := wasm.Op(in.op - code.RareBase)
 	switch {
 	case op >= wasm.PrefixSIMD:
-		c.vector(in, op)
-		return
+		return c.vector(in, op)
 	case op == wasm.OpSelect:
 		c.selectVector(in, uint16(c.f.Ins[in.pc+1]))
-		return
+		return nil
 	}
 	if truncates(op) {
 		i, long := op-wasm.OpI32TruncF32S, false
@@ -36,16 +37,33 @@ func (c *compiler) rare(in instruction) {
 			i, long = op-wasm.OpI64TruncF32S, true
 		}
 		c.truncate(in, long, i&1 != 0, i >= 2)
-		return
+		return nil
 	}
 	if op == wasm.OpMemoryCopy || op == wasm.OpMemoryFill {
 		c.bulk(in, op == wasm.OpMemoryCopy)
-		return
+		return nil
+	}
+	if !machines(op) {
+		return fmt.Errorf("jit: function %d: unknown operation %#x at word %d", c.f.Index, in.op, in.pc)
 	}
 	c.flush()
 	c.spillPins()
 	c.giveUp(&c.exitRare, in)
 	c.afterExit(in)
+	return nil
+}
+
+// machines tells the operations that are the machine's to do: what they work on is Go's, or they move more than a
+// compiled instruction should.
+func machines(op wasm.Op) bool {
+	switch op {
+	case wasm.OpMemoryGrow, wasm.OpMemoryInit, wasm.OpDataDrop, wasm.OpElemDrop,
+		wasm.OpTableGet, wasm.OpTableSet, wasm.OpTableSize, wasm.OpTableGrow, wasm.OpTableFill, wasm.OpTableCopy, wasm.OpTableInit,
+		wasm.OpRefFunc, wasm.OpGlobalGet, wasm.OpGlobalSet, // imported ones, and vectors
+		wasm.Op(code.MoveN - code.RareBase):
+		return true
+	}
+	return false
 }
 
 const (

@@ -1,6 +1,7 @@
 package jit
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/kitwork/kwnode/internal/code"
@@ -203,9 +204,8 @@ func (c *compiler) vectorConst(x Xmm, lo, hi uint64) {
 	}
 }
 
-// vector translates an operation of the 0xFD prefix. One that isn't in any
-// table is left to the machine.
-func (c *compiler) vector(in instruction, op wasm.Op) {
+// vector translates an operation of the 0xFD prefix.
+func (c *compiler) vector(in instruction, op wasm.Op) error {
 	switch {
 	case op == wasm.OpV128Const:
 		d := c.vectorDst(in.a)
@@ -214,11 +214,9 @@ func (c *compiler) vector(in instruction, op wasm.Op) {
 	case c.vectorMemory(in, op), c.vectorBinary(in, op), c.vectorUnary(in, op), c.vectorLane(in, op),
 		c.vectorCompare(in, op), c.vectorShift(in, op), c.vectorTest(in, op), c.vectorWiden(in, op), c.vectorOther(in, op):
 	default:
-		c.flush()
-		c.spillPins()
-		c.giveUp(&c.exitRare, in)
-		c.afterExit(in)
+		return fmt.Errorf("jit: function %d: unknown vector operation %#x at word %d", c.f.Index, op, in.pc)
 	}
+	return nil
 }
 
 // binaryOps are single instructions; swap exchanges the operands.

@@ -545,8 +545,61 @@ func (c *compiler) vectorFloat(in instruction, op wasm.Op) bool {
 		d := c.vectorDst(in.a, x)
 		c.b = VecRRR(c.b, VPXOR, d, t, scratchX2)
 		c.setVector(in.a, d, 0)
+	case wasm.OpI32x4TruncSatF32x4U:
+		c.truncateLanesUnsigned(in)
+	case wasm.OpI32x4TruncSatF64x2SZero, wasm.OpI32x4TruncSatF64x2UZero:
+		c.truncateDoubles(in, op == wasm.OpI32x4TruncSatF64x2UZero)
 	default:
 		return false
 	}
 	return true
+}
+
+// truncateLanesUnsigned converts x and x−2^31 as signed numbers. Below 2^31 the second is cut to zero; above, the first
+// is "indefinite", 0x80000000, to which the second adds; beyond 2^32 the second becomes 0x7fffffff, and the sum is all
+// ones.
+func (c *compiler) truncateLanesUnsigned(in instruction) {
+	x := c.exactVector(in.b)
+	t := c.holdX()
+	c.b = VecRRR(c.b, VXORPS, scratchX, scratchX, scratchX)
+	c.b = VecRRR(c.b, VMAXPS, t, x, scratchX)                        // the second source, zero, for a NaN
+	c.vectorConst(scratchX2, 0x4f0000004f000000, 0x4f0000004f000000) // 2^31
+	c.b = VecRRR(c.b, VSUBPS, scratchX, t, scratchX2)
+	c.b = VecRRRI(c.b, VCMPPS, scratchX2, scratchX2, scratchX, 2) // 2^31 ≤ x−2^31
+	c.b = VecRR(c.b, VCVTTPS2DQ, scratchX, scratchX)
+	c.b = VecRRR(c.b, VPXOR, scratchX, scratchX, scratchX2)
+	c.b = VecRRR(c.b, VPXOR, scratchX2, scratchX2, scratchX2)
+	c.b = VecRRR(c.b, VPMAXSD, scratchX, scratchX, scratchX2)
+	c.b = VecRR(c.b, VCVTTPS2DQ, t, t)
+	d := c.vectorDst(in.a, x)
+	c.b = VecRRR(c.b, VPADDD, d, t, scratchX)
+	c.setVector(in.a, d, 0)
+}
+
+// truncateDoubles clamps to what 32 bits can hold, as a double can hold all of it, and turns a NaN into zero.
+func (c *compiler) truncateDoubles(in instruction, unsigned bool) {
+	x := c.exactVector(in.b)
+	t := c.holdX()
+	if !unsigned {
+		c.b = VecRRRI(c.b, VCMPPD, t, x, x, 0)                           // all ones but for a NaN
+		c.vectorConst(scratchX2, 0x41dfffffffc00000, 0x41dfffffffc00000) // 2^31−1
+		c.b = VecRRR(c.b, VPAND, t, t, scratchX2)
+		c.b = VecRRR(c.b, VMINPD, t, x, t) // the second source, zero, for a NaN
+		d := c.vectorDst(in.a, x)
+		// "Indefinite" below the range is its smallest number. The upper half becomes zero.
+		c.b = VecRR(c.b, VCVTTPD2DQ, d, t)
+		c.setVector(in.a, d, 0)
+		return
+	}
+	c.b = VecRRR(c.b, VPXOR, scratchX, scratchX, scratchX)
+	c.b = VecRRR(c.b, VMAXPD, t, x, scratchX)
+	c.vectorConst(scratchX2, 0x41efffffffe00000, 0x41efffffffe00000) // 2^32−1
+	c.b = VecRRR(c.b, VMINPD, t, t, scratchX2)
+	c.b = VecRRI(c.b, VROUNDPD, t, t, rounding[fTrunc])
+	// Adding 2^52 leaves the integer in the low bits.
+	c.vectorConst(scratchX2, 0x4330000000000000, 0x4330000000000000)
+	c.b = VecRRR(c.b, VADDPD, t, t, scratchX2)
+	d := c.vectorDst(in.a, x)
+	c.b = VecRRRI(c.b, VSHUFPS, d, t, scratchX, 0x88)
+	c.setVector(in.a, d, 0)
 }
