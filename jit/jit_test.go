@@ -2,11 +2,7 @@ package jit_test
 
 import (
 	"context"
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/kitwork/kwnode/jit"
 	"github.com/kitwork/kwnode/vm"
@@ -58,34 +54,4 @@ func run(t testing.TB, wasm []byte, cfg vm.Config, export string, args ...vm.Val
 	}
 	o.gas = s.Gas()
 	return o
-}
-
-func TestKernels(t *testing.T) {
-	c := newCompiler(t)
-	files, err := filepath.Glob("../bench/kernels/wasm/*.wasm")
-	if err != nil || len(files) == 0 {
-		t.Skip("no kernels beside this module; check the repository out whole")
-	}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".wasm")
-		t.Run(name, func(t *testing.T) {
-			wasm, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			start := time.Now()
-			want := run(t, wasm, vm.Config{}, "run", vm.I32(20))
-			mid := time.Now()
-			got := run(t, wasm, vm.Config{Compiler: c, Tier: vm.TierJIT}, "run", vm.I32(20))
-			end := time.Now()
-			if got != want {
-				t.Errorf("compiled %+v\ninterpreted %+v", got, want)
-			}
-			auto := run(t, wasm, vm.Config{Compiler: c}, "run", vm.I32(20))
-			if auto != want {
-				t.Errorf("auto %+v\ninterpreted %+v", auto, want)
-			}
-			t.Logf("%v interpreted, %v compiled", mid.Sub(start), end.Sub(mid))
-		})
-	}
 }

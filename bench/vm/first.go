@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/kitwork/kwnode/bench/programs"
 )
 
 // firstRow takes a program that was never seen before to its first result.
@@ -17,7 +19,7 @@ func firstRow(ctx context.Context, o *options) error {
 }
 
 func firstResult(ctx context.Context, o *options, source []byte) error {
-	wasm, err := buildGo(source)
+	wasm, err := programs.BuildGo(source)
 	if err != nil {
 		return err
 	}

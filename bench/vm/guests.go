@@ -3,11 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"embed"
+	_ "embed" // for the sources
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -19,12 +16,6 @@ import (
 	"github.com/kitwork/kwnode/vm/wasi"
 )
 
-//go:embed rust/*.wasm
-var rust embed.FS
-
-//go:embed go/main.go
-var goSource []byte
-
 //go:embed small/main.go
 var smallSource []byte
 
@@ -33,31 +24,6 @@ var tinySource []byte
 
 //go:embed hello/main.go
 var helloSource []byte
-
-// goKernels are the kernels of go/main.go, in its order, and sizes that take a compiler some tens of milliseconds.
-var goKernels = []struct {
-	name string
-	size int32
-}{{"json", 300}, {"maps", 150}, {"sort", 6}, {"tree", 60}, {"text", 40}, {"pipeline", 200}}
-
-// buildGo compiles a Go program for WASI with the toolchain at hand: 2 MB and more are not worth committing.
-func buildGo(source []byte, args ...string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "guest")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	file, out := filepath.Join(dir, "main.go"), filepath.Join(dir, "main.wasm")
-	if err := os.WriteFile(file, source, 0o600); err != nil {
-		return nil, err
-	}
-	cmd := exec.Command("go", append(append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}, args...), file)...)
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
-	if text, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %w\n%s", err, text)
-	}
-	return os.ReadFile(out)
-}
 
 // guest is a loaded program under WASI. One goroutine uses it.
 type guest interface {

@@ -5,11 +5,9 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path"
-	"strings"
 	"time"
 
-	"github.com/kitwork/kwnode/bench/kernels"
+	"github.com/kitwork/kwnode/bench/programs"
 )
 
 // kernel is one program with a size.
@@ -20,35 +18,14 @@ type kernel struct {
 	reactor        bool    // has _initialize
 }
 
-var rustSizes = map[string]int32{"json": 40, "maps": 200, "queens": 60, "shapes": 1500, "sort": 30}
-
 func allKernels(o *options) ([]kernel, error) {
+	from, err := programs.All()
+	if err != nil {
+		return nil, err
+	}
 	var all []kernel
-	for _, k := range kernels.All() {
-		all = append(all, kernel{language: "c", name: k.Name, wasm: k.Wasm, args: []int32{k.Size}})
-	}
-	files, err := rust.ReadDir("rust")
-	if err != nil {
-		return nil, err
-	}
-	for _, f := range files {
-		b, err := rust.ReadFile(path.Join("rust", f.Name()))
-		if err != nil {
-			return nil, err
-		}
-		name := strings.TrimSuffix(f.Name(), ".wasm")
-		all = append(all, kernel{language: "rust", name: name, wasm: b, args: []int32{rustSizes[name]}})
-	}
-	b, err := buildGo(goSource, "-buildmode=c-shared")
-	if err != nil {
-		return nil, err
-	}
-	for i, k := range goKernels {
-		all = append(all, kernel{language: "go", name: k.name, wasm: b, args: []int32{int32(i), k.size}, reactor: true})
-	}
-	for _, k := range all {
-		n := &k.args[len(k.args)-1]
-		*n = max(1, int32(float64(*n)*o.scale))
+	for _, p := range from {
+		all = append(all, kernel{p.Language, p.Name, p.Wasm, p.Scaled(o.scale), p.Language == "go"})
 	}
 	return all, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kitwork/kwnode/bench/programs"
 	"github.com/kitwork/kwnode/vm"
 )
 
@@ -167,7 +168,7 @@ func stateRow(_ context.Context, o *options) error {
 
 // smallRow freezes a Go reactor between two calls.
 func smallRow(ctx context.Context, o *options) error {
-	wasm, err := buildGo(smallSource, "-buildmode=c-shared")
+	wasm, err := programs.BuildGo(smallSource, "-buildmode=c-shared")
 	if err != nil {
 		return err
 	}

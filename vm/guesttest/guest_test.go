@@ -22,11 +22,12 @@ const guests = "../testdata/guests"
 
 // guest is a program and what to do with it.
 type guest struct {
-	name  string
-	file  string // below guests; "" for one that Go builds, a reactor if there are calls
-	calls []call // none: _start
-	args  []string
-	want  string
+	name   string
+	file   string // below guests; "" for one that Go builds
+	source string // its folder, below guests; a reactor if there are calls
+	calls  []call // none: _start
+	args   []string
+	want   string
 }
 
 type call struct {
@@ -53,10 +54,10 @@ var list = []guest{
 		{"modpow", []vm.Value{vm.I64(3), vm.I64(40)}}, i32("floats", 30), i32("index", 4), i32("index", 9)}, want: "trap unreachable"},
 	{name: "rust-std", file: "rust/std.wasm", args: []string{"9"}, want: `{"a": 3, "is": 2, "rose": 3}`},
 	{name: "rust-std-panic", file: "rust/std.wasm", args: []string{"panic"}, want: "panicked at 'on request'"},
-	{name: "go", args: []string{"x"}, want: "deep: "},
-	{name: "go-reactor", calls: []call{i32("_initialize"), {"add", []vm.Value{vm.I64(5)}}, {"add", []vm.Value{vm.I64(37)}}, i32("wait", 1500), i32("report")},
+	{name: "go", source: "./go", args: []string{"x"}, want: "deep: "},
+	{name: "go-reactor", source: "./goreactor", calls: []call{i32("_initialize"), {"add", []vm.Value{vm.I64(5)}}, {"add", []vm.Value{vm.I64(37)}}, i32("wait", 1500), i32("report")},
 		want: "[] [i64:5] [i64:42] [i32:1500] [i32:2] total 42 seen map[2:1 5:1]"},
-	{name: "go-panic", args: []string{"panic"}, want: "panic: on request"},
+	{name: "go-panic", source: "./go", args: []string{"panic"}, want: "panic: on request"},
 }
 
 // plan says where to freeze: at each step-th safepoint, in windows of so many freezes that begin at so many places
@@ -91,10 +92,16 @@ type machine struct {
 	freezes  int
 	largest  int
 	freezeAt func(step int) bool // nil: run without looking at safepoints
+	// portion is gas after which the program is frozen and goes on as next says; nil: only freezeAt decides.
+	portion func() uint64
+	next    func() vm.Config
 }
 
-func newMachine(t *testing.T, mod *vm.Module, args []string, away bool) *machine {
-	m := &machine{t: t, mod: mod, cfg: vm.Config{Seed: [32]byte{1, 2, 3}, Clock: 1_000_000_000}}
+// config is what every run begins with.
+var config = vm.Config{Seed: [32]byte{1, 2, 3}, Clock: 1_000_000_000}
+
+func newMachine(t *testing.T, mod *vm.Module, cfg vm.Config, args []string, away bool) *machine {
+	m := &machine{t: t, mod: mod, cfg: cfg}
 	m.mem = hostabi.NewMemory("us", m.cfg.Seed)
 	m.mem.Time = func() uint64 { return uint64(m.store.Clock()) }
 	m.mem.GasLeft = func() uint64 { return 1 << 50 }
@@ -126,7 +133,10 @@ func (m *machine) resolver() vm.Resolver {
 func (m *machine) run() vm.Stop {
 	m.t.Helper()
 	gas := uint64(1 << 50)
-	if m.freezeAt != nil {
+	switch {
+	case m.portion != nil:
+		gas = m.portion()
+	case m.freezeAt != nil:
 		gas = 0
 	}
 	for {
@@ -142,6 +152,12 @@ func (m *machine) run() vm.Stop {
 			return stop
 		}
 		gas = stop.Need
+		if m.portion != nil {
+			m.cfg = m.next()
+			m.refreeze()
+			gas = max(gas, m.portion())
+			continue
+		}
 		if m.freezeAt(m.steps) {
 			m.refreeze()
 		}
@@ -182,7 +198,7 @@ func (m *machine) refreeze() {
 // play runs a guest from its start to its end.
 func play(t *testing.T, mod *vm.Module, g *guest, freezeAt func(int) bool) (outcome, *machine) {
 	t.Helper()
-	m := newMachine(t, mod, g.args, false)
+	m := newMachine(t, mod, config, g.args, false)
 	m.freezeAt = freezeAt
 	return m.play(g), m
 }
@@ -190,7 +206,7 @@ func play(t *testing.T, mod *vm.Module, g *guest, freezeAt func(int) bool) (outc
 // playAway is play where every effect is elsewhere.
 func playAway(t *testing.T, mod *vm.Module, g *guest) (outcome, *machine) {
 	t.Helper()
-	m := newMachine(t, mod, g.args, true)
+	m := newMachine(t, mod, config, g.args, true)
 	return m.play(g), m
 }
 
@@ -234,7 +250,7 @@ func load(t *testing.T, g *guest) *vm.Module {
 	var b []byte
 	var err error
 	if g.file == "" {
-		b = buildGo(t, len(g.calls) > 0)
+		b = buildGo(t, g.source, len(g.calls) > 0)
 	} else if b, err = os.ReadFile(filepath.Join(guests, g.file)); err != nil {
 		t.Fatal(err)
 	}
@@ -245,23 +261,21 @@ func load(t *testing.T, g *guest) *vm.Module {
 	return mod
 }
 
-var goGuests = map[bool][]byte{}
+var goGuests = map[string][]byte{} // by source
 
 // buildGo builds a Go guest with the installed toolchain, once.
-func buildGo(t *testing.T, reactor bool) []byte {
+func buildGo(t *testing.T, source string, reactor bool) []byte {
 	t.Helper()
-	if b := goGuests[reactor]; b != nil {
+	if b := goGuests[source]; b != nil {
 		return b
 	}
 	out := filepath.Join(t.TempDir(), "guest.wasm")
 	args := []string{"build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", out}
 	if reactor {
-		args = append(args, "-buildmode=c-shared", "./goreactor")
-	} else {
-		args = append(args, "./go")
+		args = append(args, "-buildmode=c-shared")
 	}
-	cmd := exec.Command("go", args...)
-	cmd.Dir, cmd.Env = guests, append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	cmd := exec.Command("go", append(args, ".")...)
+	cmd.Dir, cmd.Env = filepath.Join(guests, source), append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
 	if msg, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, msg)
 	}
@@ -269,7 +283,7 @@ func buildGo(t *testing.T, reactor bool) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	goGuests[reactor] = b
+	goGuests[source] = b
 	return b
 }
 
