@@ -28,12 +28,22 @@ func (c *compiler) body() error {
 				c.sync()
 			}
 			c.label(pc)
+			if checking {
+				if err := c.checkBlock(); err != nil {
+					return fmt.Errorf("jit: function %d: before word %d: %w", c.f.Index, pc, err)
+				}
+			}
 		}
 		if !c.dead && (pc != c.skip || pc == 0) {
 			if err := c.instruction(in); err != nil {
 				return err
 			}
 			c.done()
+			if checking {
+				if err := c.check(); err != nil {
+					return fmt.Errorf("jit: function %d: behind word %d: %w", c.f.Index, pc, err)
+				}
+			}
 		}
 		pc += in.size
 	}

@@ -156,6 +156,9 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 		c.put32(j.at, to-int32(j.from))
 	}
 	out.code, out.entries = c.b, c.entries
+	if checking {
+		return out, checkOutput(out)
+	}
 	return out, nil
 }
 

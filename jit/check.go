@@ -1,0 +1,83 @@
+package jit
+
+import (
+	"fmt"
+	"slices"
+
+	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
+)
+
+// checking makes the compiler compare what it believes with the invariants of regs.go between any two instructions. The
+// package's tests set it before anything is compiled.
+var checking = false
+
+// check reports what is wrong with the compiler's state behind an instruction. Every temp register is free or an
+// operand's; every operand has a home of its own, and no pin's.
+func (c *compiler) check() error {
+	free, used := slices.Clone(c.freeG), 0
+	freeX, usedX := slices.Clone(c.freeX), 0
+	slots := map[uint16]bool{}
+	own := func(slot uint16) error {
+		if slots[slot] {
+			return fmt.Errorf("two operands have slot %d", slot)
+		}
+		if int(slot) < len(c.pinOf) {
+			return fmt.Errorf("local slot %d is an operand", slot)
+		}
+		slots[slot] = true
+		return nil
+	}
+	for _, t := range c.temps {
+		if err := own(t.slot); err != nil {
+			return err
+		}
+		switch t.kind {
+		case inReg:
+			free, used = append(free, Reg(t.reg)), used+1
+		case inXmm:
+			freeX, usedX = append(freeX, Xmm(t.reg)), usedX+1
+		case inVector:
+			freeX, usedX = append(freeX, Xmm(t.reg)), usedX+1
+			if err := own(t.slot + 1); err != nil {
+				return err
+			}
+		}
+	}
+	if !sameSet(free, tempRegs) {
+		return fmt.Errorf("of the temp registers %v, %v are free and %d taken", tempRegs, c.freeG, used)
+	}
+	if !sameSet(freeX, tempXmm) {
+		return fmt.Errorf("of the temp vector registers %v, %v are free and %d taken", tempXmm, c.freeX, usedX)
+	}
+	if c.valid&^c.all() != 0 || c.dirty&^c.valid != 0 || c.dirty&^c.assigned != 0 {
+		return fmt.Errorf("pins: %b valid, %b differ from home, %b assigned", c.valid, c.dirty, c.assigned)
+	}
+	return nil
+}
+
+// checkBlock is check where a block begins: nothing is left but pins.
+func (c *compiler) checkBlock() error {
+	if len(c.temps) > 0 || c.valid != c.all() {
+		return fmt.Errorf("a block begins with %d operands in registers and pins %b of %b", len(c.temps), c.valid, c.all())
+	}
+	return c.check()
+}
+
+func sameSet[T ~uint8](a, b []T) bool {
+	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
+	return slices.Equal(a, b)
+}
+
+// checkOutput reports what is wrong with finished code: Go enters at words in ascending order, inside it. A word may have
+// two entries, behind a call and at the Charge that follows it; either will do.
+func checkOutput(out *output) error {
+	for i, e := range out.entries {
+		if i > 0 && e.pc < out.entries[i-1].pc {
+			return fmt.Errorf("the entry for word %d is behind that for %d", e.pc, out.entries[i-1].pc)
+		}
+		if int(e.at) >= len(out.code) {
+			return fmt.Errorf("the entry for word %d is at %d of %d", e.pc, e.at, len(out.code))
+		}
+	}
+	return nil
+}
