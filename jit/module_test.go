@@ -74,7 +74,9 @@ func types(n int, t wasm.ValType) []wasm.ValType {
 // memory that hold their own byte offsets.
 func module(fns ...fn) []byte {
 	vec := func(n int, b []byte) []byte { return append(binary.AppendUvarint(nil, uint64(n)), b...) }
-	sized := func(b, content []byte) []byte { return append(binary.AppendUvarint(b, uint64(len(content))), content...) }
+	sized := func(b, content []byte) []byte {
+		return append(binary.AppendUvarint(b, uint64(len(content))), content...)
+	}
 	vals := func(b []byte, ts []wasm.ValType) []byte {
 		b = binary.AppendUvarint(b, uint64(len(ts)))
 		for _, t := range ts {
