@@ -143,3 +143,10 @@ func (e *epochs) newest() cert.VoterSet {
 	defer e.mu.Unlock()
 	return e.tracker.Newest()
 }
+
+// voted reports whether a key ever was a voter, as far as is known here.
+func (e *epochs) voted(k capsule.Key) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.tracker.Voted(k)
+}

@@ -168,8 +168,13 @@ func (z *Zone) Propose(ctx context.Context, cmd []byte) (*Outcome, error) {
 		}
 		return nil, err
 	}
+	unknown := false
 	for {
 		out, err := z.proposeOnce(ctx, cmd)
+		if errors.Is(err, raft.ErrNoQuorum) && unknown {
+			return out, fmt.Errorf("%w: %w", raft.ErrUnknown, err)
+		}
+		unknown = unknown || errors.Is(err, raft.ErrUnknown) || errors.Is(err, errUnreached)
 		if err == nil || !errors.Is(err, raft.ErrNotLeader) && !errors.Is(err, raft.ErrUnknown) && !errors.Is(err, errUnreached) {
 			return out, err
 		}
@@ -198,6 +203,9 @@ func (z *Zone) proposeOnce(ctx context.Context, cmd []byte) (*Outcome, error) {
 	}
 	leader, ok := z.node.Leader()
 	if !ok || leader == z.self {
+		if err := z.noQuorum(); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("%w and knows of no leader; a quorum of voters must be up", raft.ErrNotLeader)
 	}
 	b, err := z.calls.call(ctx, leader, callPropose, cmd)
@@ -205,6 +213,16 @@ func (z *Zone) proposeOnce(ctx context.Context, cmd []byte) (*Outcome, error) {
 		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}
 	return parseOutcome(b)
+}
+
+// noQuorum says why nothing can be decided, if that will not pass by itself.
+func (z *Zone) noQuorum() error {
+	err := z.node.Quorumless()
+	if err == nil {
+		return nil
+	}
+	set := z.sets.newest()
+	return fmt.Errorf("%w; %d of the %d voters of epoch %d must be up and reach each other", err, set.Quorum(), len(set.Keys), set.Epoch)
 }
 
 // proposeHere is Propose on the leader.

@@ -51,7 +51,7 @@ func (z *Zone) Read(ctx context.Context) (*View, error) {
 func (z *Zone) readIndex(ctx context.Context) (uint64, error) {
 	for {
 		i, err := z.readIndexOnce(ctx)
-		if err == nil || z.ctx.Err() != nil {
+		if err == nil || z.ctx.Err() != nil || errors.Is(err, raft.ErrNoQuorum) {
 			return i, err
 		}
 		t := time.NewTimer(retryEvery)
@@ -70,6 +70,9 @@ func (z *Zone) readIndexOnce(ctx context.Context) (uint64, error) {
 	}
 	leader, ok := z.node.Leader()
 	if !ok || leader == z.self {
+		if err := z.noQuorum(); err != nil {
+			return 0, err
+		}
 		return 0, raft.ErrNotLeader
 	}
 	b, err := z.calls.call(ctx, leader, callReadIndex, []byte{})

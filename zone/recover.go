@@ -3,6 +3,7 @@ package zone
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -55,11 +56,46 @@ func prepareStopped(cfg Config) (*Zone, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := z.openStores(); err != nil {
+	err = z.openStores()
+	if err == nil {
+		err = z.replaySigned()
+	}
+	if err != nil {
 		z.Close()
 		return nil, err
 	}
 	return z, nil
+}
+
+// replaySigned applies what this voter had signed, so that it was committed, and lost from its state when it was killed:
+// the log has it.
+func (z *Zone) replaySigned() error {
+	if err := z.openSigner(); err != nil {
+		return err
+	}
+	rec, a := z.signer.Record(), z.db.Applied()
+	if rec.Index <= a.Index || rec.Generation != z.sets.newest().Generation {
+		return nil
+	}
+	log, err := store.OpenLog(filepath.Join(z.cfg.Dir, "log"), store.LogOptions{SnapshotIndex: a.Index, NoSync: z.cfg.NoSync})
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	z.replica.after = func(*applied) {}
+	var e hraft.Log
+	for i := a.Index + 1; i <= rec.Index; i++ {
+		if err := log.GetLog(i, &e); err != nil {
+			return fmt.Errorf("entry %d, which this voter has signed: %w", i, err)
+		}
+		if e.Type != hraft.LogCommand || len(e.Data) == 0 {
+			continue
+		}
+		if _, err := z.replica.Apply(i, e.Data); err != nil {
+			return err
+		}
+	}
+	return z.db.Sync()
 }
 
 // checkRecovery verifies that the act follows what this replica knows.
@@ -180,4 +216,49 @@ func (z *Zone) acceptRecovered(a store.Applied, act *cert.SignedAdmin) error {
 		return &store.MismatchError{Applied: a, Reason: err.Error()}
 	}
 	return nil
+}
+
+// Position is where a stopped voter stands: what a recovery may retain.
+type Position struct {
+	Zone       capsule.ZoneID `json:"zone"`
+	Self       capsule.Key    `json:"self"`
+	Generation uint64         `json:"generation"`
+	Epoch      uint64         `json:"epoch"`
+	Voters     []capsule.Key  `json:"voters"`
+	Index      uint64         `json:"index"`
+	Chain      capsule.Hash   `json:"chain"`
+	StateHash  capsule.Hash   `json:"state_hash"`
+	Certified  bool           `json:"certified"`      // a quorum's certificate of the entry is here
+	Sequence   uint64         `json:"admin_sequence"` // of the last act
+}
+
+// Look returns a stopped voter's position.
+func Look(cfg Config) (*Position, error) {
+	if _, err := os.Stat(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("no data of the zone: %w", err)
+	}
+	z, err := prepareStopped(cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	set, a := z.sets.newest(), z.db.Applied()
+	p := &Position{Zone: z.id, Self: z.self, Generation: set.Generation, Epoch: set.Epoch, Voters: set.Keys,
+		Index: a.Index, Chain: capsule.Hash(a.Chain), StateHash: capsule.Hash(a.State)}
+	q, err := z.certs.quorum(a.Index)
+	if err != nil {
+		return nil, err
+	}
+	p.Certified = q != nil
+	v, err := z.db.View()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	row, err := machine.NewView(v).Zone()
+	if err != nil && !errors.Is(err, machine.ErrNotFound) {
+		return nil, err
+	}
+	p.Sequence = row.AdminSequence
+	return p, nil
 }

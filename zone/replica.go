@@ -162,29 +162,15 @@ func (s *snapshot) Release() { s.v.Close() }
 // Restore implements raft.StateMachine. It accepts only a state that a quorum of an epoch, followed from the genesis, has
 // certified.
 func (r *replica) Restore(in io.Reader) error {
-	var p proof
+	_, err := r.restore(in)
+	return err
+}
+
+// restore is Restore, and returns the proof that came with the state.
+func (r *replica) restore(in io.Reader) (*proof, error) {
+	p := new(proof)
 	err := r.db.Restore(in, func(a store.Applied, b []byte) error {
-		if err := capsule.Unmarshal(b, &p); err != nil {
-			return fmt.Errorf("decode snapshot proof: %w", err)
-		}
-		if err := r.sets.follow(p.Epochs); err != nil {
-			return err
-		}
-		if len(p.Recovery) > 0 {
-			return r.recovered(a, &p.Recovery[0])
-		}
-		st := &p.Quorum.Statement
-		set := r.sets.set(st.Generation, st.Epoch)
-		if set == nil {
-			return &store.MismatchError{Applied: a, Reason: fmt.Sprintf("its voters of generation %d, epoch %d are unknown", st.Generation, st.Epoch)}
-		}
-		if err := p.Quorum.Verify(set); err != nil {
-			return &store.MismatchError{Applied: a, Reason: err.Error()}
-		}
-		if a.Index != st.Index || capsule.Hash(a.Chain) != st.Chain || capsule.Hash(a.State) != st.State {
-			return &store.MismatchError{Applied: a, Reason: fmt.Sprintf("its certificate is of entry %d", st.Index)}
-		}
-		return nil
+		return p.check(r.sets, a, b, r.recovered)
 	}, func(v *store.View) ([32]byte, error) {
 		h, kept, err := machine.NewView(v).ComputeStateHash()
 		if err == nil && !kept {
@@ -193,25 +179,50 @@ func (r *replica) Restore(in io.Reader) error {
 		return [32]byte(h), err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.sets.save(r.db); err != nil {
-		return err
+		return nil, err
 	}
 	if len(p.Recovery) > 0 {
 		// Should this voter lead first, the recovery must still be its first entry.
 		b, err := capsule.Marshal(&p.Recovery[0])
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := r.db.SetLocal(store.LocalRow{Key: localRecovery, Val: b}); err != nil {
-			return err
+			return nil, err
 		}
 		if err := r.pending(); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return r.startSigner()
+	return p, r.startSigner()
+}
+
+// check decodes the proof and verifies that it is of this state. recovered judges one that only a recovery vouches for.
+func (p *proof) check(sets *epochs, a store.Applied, b []byte, recovered func(store.Applied, *cert.SignedAdmin) error) error {
+	if err := capsule.Unmarshal(b, p); err != nil {
+		return fmt.Errorf("decode snapshot proof: %w", err)
+	}
+	if err := sets.follow(p.Epochs); err != nil {
+		return err
+	}
+	if len(p.Recovery) > 0 {
+		return recovered(a, &p.Recovery[0])
+	}
+	st := &p.Quorum.Statement
+	set := sets.set(st.Generation, st.Epoch)
+	if set == nil {
+		return &store.MismatchError{Applied: a, Reason: fmt.Sprintf("its voters of generation %d, epoch %d are unknown", st.Generation, st.Epoch)}
+	}
+	if err := p.Quorum.Verify(set); err != nil {
+		return &store.MismatchError{Applied: a, Reason: err.Error()}
+	}
+	if a.Index != st.Index || capsule.Hash(a.Chain) != st.Chain || capsule.Hash(a.State) != st.State {
+		return &store.MismatchError{Applied: a, Reason: fmt.Sprintf("its certificate is of entry %d", st.Index)}
+	}
+	return nil
 }
 
 // startSigner tells the signer where the state stands. One that must not sign is no reason not to apply.

@@ -38,6 +38,7 @@ type Status struct {
 	Time      uint64       `json:"time"` // the zone's, ms
 	Signed    uint64       `json:"signed"`
 
+	NoQuorum    string              `json:"no_quorum,omitempty"`    // why nothing is decided
 	TimeError   string              `json:"time_error,omitempty"`   // why the zone's time stands still
 	SignerError string              `json:"signer_error,omitempty"` // why this voter signs no more
 	Error       string              `json:"error,omitempty"`        // why this voter has stopped
@@ -66,6 +67,9 @@ func (z *Zone) Status() Status {
 		s.TimeError = z.ticks.failing.Error()
 	}
 	z.ticks.mu.Unlock()
+	if err := z.noQuorum(); err != nil {
+		s.NoQuorum = err.Error()
+	}
 	if err := z.signer.Broken(); err != nil {
 		s.SignerError = err.Error()
 	}

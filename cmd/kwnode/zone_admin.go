@@ -70,7 +70,7 @@ func printStatus(w io.Writer, st *admin.ZoneStatus) error {
 	}
 	row("capsules", "%d live, %d queued, %d ended", st.Live, st.Queued, st.Ended)
 	row("workers", "%d with %d free slots", st.Workers, st.FreeSlots)
-	for _, trouble := range [][2]string{{"time stands", st.TimeError}, {"not signing", st.SignerError}, {"stopped", st.Error}} {
+	for _, trouble := range [][2]string{{"no decision", st.NoQuorum}, {"time stands", st.TimeError}, {"not signing", st.SignerError}, {"stopped", st.Error}} {
 		if trouble[1] != "" {
 			row(trouble[0], "%s", trouble[1])
 		}

@@ -148,11 +148,19 @@ func passing(err error) bool {
 	return r.Code == api.CodeNotVoter || r.Code == api.CodeUnavailable || r.Code == api.CodeBusy || r.Code == api.CodeUnknownZone
 }
 
-// try asks voters in turn until one answers, a refusal stands, or ctx ends.
-func (c *Client) try(ctx context.Context, keys func() []capsule.Key, fn func(capsule.Key) error) error {
+// hopeless reports whether a voter says that asking again won't help: the zone has lost its quorum.
+func hopeless(err error) bool {
+	var r *api.Refusal
+	return errors.As(err, &r) && r.Code == api.CodeUnavailable && r.Retry == 0
+}
+
+// try asks voters in turn until one answers, a refusal stands, all that can be reached see no quorum, or ctx ends.
+func (c *Client) try(ctx context.Context, keys func() ([]capsule.Key, error), fn func(capsule.Key) error) error {
 	for {
-		var last error
-		for _, k := range keys() {
+		ask, last := keys()
+		lost := last
+		var better bool // one of them may do better later
+		for _, k := range ask {
 			err := fn(k)
 			if err == nil || !passing(err) {
 				return err
@@ -161,6 +169,14 @@ func (c *Client) try(ctx context.Context, keys func() []capsule.Key, fn func(cap
 			if ctx.Err() != nil {
 				return last
 			}
+			if hopeless(err) {
+				lost = last
+			} else {
+				better = better || errors.As(err, new(*api.Refusal))
+			}
+		}
+		if hopeless(lost) && !better {
+			return lost
 		}
 		select {
 		case <-ctx.Done():
@@ -176,20 +192,30 @@ func (c *Client) try(ctx context.Context, keys func() []capsule.Key, fn func(cap
 // AskZone has any voter of a zone answer.
 func (c *Client) AskZone(ctx context.Context, z *Zone, req *Request, out any) error {
 	req.Zone = z.ID
-	return c.try(ctx, func() []capsule.Key { return c.voters(z) }, func(k capsule.Key) error { return c.Ask(ctx, k, req, out) })
+	return c.try(ctx, func() ([]capsule.Key, error) { return c.voters(z), nil }, func(k capsule.Key) error { return c.Ask(ctx, k, req, out) })
 }
 
 // AskLeader has the leader of a zone answer.
 func (c *Client) AskLeader(ctx context.Context, z *Zone, req *Request, out any) error {
 	req.Zone = z.ID
-	leader := func() []capsule.Key {
-		var st ZoneStatus
+	leader := func() ([]capsule.Key, error) {
+		var seen, lost error
 		for _, k := range c.voters(z) {
-			if c.Ask(ctx, k, &Request{Op: OpStatus, Zone: z.ID}, &st) == nil && !st.Leader.IsZero() {
-				return []capsule.Key{st.Leader}
+			var st ZoneStatus
+			switch err := c.Ask(ctx, k, &Request{Op: OpStatus, Zone: z.ID}, &st); {
+			case err != nil:
+			case !st.Leader.IsZero():
+				return []capsule.Key{st.Leader}, nil
+			case st.NoQuorum != "":
+				lost = &api.Refusal{Code: api.CodeUnavailable, Detail: st.NoQuorum}
+			default:
+				seen = errors.New("an election is going on")
 			}
 		}
-		return nil
+		if seen != nil {
+			return nil, seen
+		}
+		return nil, lost
 	}
 	return c.try(ctx, leader, func(k capsule.Key) error { return c.Ask(ctx, k, req, out) })
 }
@@ -203,7 +229,7 @@ func (c *Client) Status(ctx context.Context, z *Zone) (*ZoneStatus, error) {
 // Command has any voter propose a signed command. Every command may be given again: it takes effect once.
 func (c *Client) Command(ctx context.Context, z *Zone, cmd []byte) (rep *api.CommandReply, err error) {
 	req := &api.CommandRequest{V: api.Version, Zone: z.ID, Command: cmd}
-	err = c.try(ctx, func() []capsule.Key { return c.voters(z) }, func(k capsule.Key) (err error) {
+	err = c.try(ctx, func() ([]capsule.Key, error) { return c.voters(z), nil }, func(k capsule.Key) (err error) {
 		rep, err = ask[api.CommandReply](ctx, c, k, api.ProtoCommand, req, api.MaxMessage)
 		return err
 	})

@@ -84,6 +84,8 @@ func refusal(err error) *api.Refusal {
 		return &api.Refusal{Code: string(m.Code), Detail: m.Error()}
 	case errors.Is(err, machine.ErrNotFound):
 		return &api.Refusal{Code: api.CodeUnknown, Detail: err.Error()}
+	case errors.Is(err, raft.ErrNoQuorum):
+		return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error()} // asking again won't help
 	}
 	return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error(), Retry: 500}
 }

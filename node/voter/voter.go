@@ -86,6 +86,8 @@ func refusal(err error) *api.Refusal {
 		return &api.Refusal{Code: api.CodeBusy, Detail: err.Error(), Retry: 1000}
 	case errors.Is(err, machine.ErrNotFound):
 		return &api.Refusal{Code: api.CodeUnknown, Detail: err.Error()}
+	case errors.Is(err, raft.ErrNoQuorum):
+		return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error()} // asking again won't help
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrStopped), errors.Is(err, raft.ErrUnknown),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error(), Retry: 500}

@@ -55,6 +55,16 @@ func (t *Tracker) Genesis() *Genesis { return t.genesis }
 // Newest returns the newest voter set known.
 func (t *Tracker) Newest() VoterSet { return t.state.Sets[len(t.state.Sets)-1] }
 
+// Voted reports whether a key is or was a voter, in any epoch that t has followed.
+func (t *Tracker) Voted(k capsule.Key) bool {
+	for i := range t.state.Sets {
+		if t.state.Sets[i].Position(k) >= 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Time returns the newest zone time seen in a verified certificate.
 func (t *Tracker) Time() uint64 { return t.state.Time }
 

@@ -67,6 +67,35 @@ func (n *Node) Leader() (capsule.Key, bool) {
 	return k, err == nil
 }
 
+// leaderSeen follows whether this voter knows a leader. As a filter it is called where the change happens, and lets nothing
+// through.
+func (n *Node) leaderSeen(o *hraft.Observation) bool {
+	if l, ok := o.Data.(hraft.LeaderObservation); ok {
+		if l.LeaderID != "" {
+			n.lost.Store(0)
+		} else {
+			n.lost.CompareAndSwap(0, time.Now().UnixNano())
+		}
+	}
+	return false
+}
+
+// patience is how many heartbeats voters may be without a leader before that is no election any more.
+const patience = 5
+
+// Quorumless returns an ErrNoQuorum once this voter has known no leader for longer than elections take.
+func (n *Node) Quorumless() error {
+	at := n.lost.Load()
+	if at == 0 {
+		return nil
+	}
+	d := time.Since(time.Unix(0, at))
+	if d < patience*n.cfg.Timing.Heartbeat {
+		return nil
+	}
+	return fmt.Errorf("%w: no leader for %s", ErrNoQuorum, d.Round(100*time.Millisecond))
+}
+
 // Propose appends an entry and waits until it is applied here. It returns the state machine's answer and the entry's index.
 func (n *Node) Propose(entry []byte) (any, uint64, error) {
 	if !n.begin() {
@@ -348,6 +377,23 @@ func (n *Node) lastVisible(index uint64) (uint64, error) {
 		}
 	}
 	return 0, nil
+}
+
+// TermOf returns the term of an applied entry.
+func (n *Node) TermOf(index uint64) (uint64, error) {
+	var e hraft.Log
+	err := n.log.GetLog(index, &e)
+	if err == nil {
+		return e.Term, nil
+	}
+	// A voter that got its state as a snapshot has no entries up to there.
+	list, lerr := n.cfg.Snapshots.List()
+	for _, m := range list {
+		if m.Index == index {
+			return m.Term, nil
+		}
+	}
+	return 0, fmt.Errorf("term of entry %d: %w", index, errors.Join(err, lerr))
 }
 
 // Status is what an operator sees.

@@ -26,6 +26,9 @@ var (
 	ErrUnknown = errors.New("outcome of the proposal is unknown: repeat it")
 	// ErrStopped says that the voter was closed or stopped itself; Node.Err has the reason.
 	ErrStopped = errors.New("voter is stopped")
+	// ErrNoQuorum says that the voters have been without a leader for so long that asking again will not help: too few of
+	// them are up, or reach each other. Nothing was appended.
+	ErrNoQuorum = errors.New("the zone has lost its quorum")
 )
 
 // StateMachine is what the log drives. Its methods are called from one goroutine, except the Snapshot's.
@@ -117,6 +120,7 @@ type Node struct {
 	drained  chan struct{} // closed when closing and open is 0
 	verifier verifier
 	leaderCh chan struct{} // signalled when leadership changes
+	lost     atomic.Int64  // when this voter stopped knowing a leader, in ns since 1970; 0 while it knows one
 }
 
 // leadership is this voter's own view. Invariant: ready implies that all entries of earlier terms are applied here.
@@ -154,6 +158,7 @@ func Open(cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, log: cfg.Log, waiters: map[chan struct{}]uint64{}, nudges: map[capsule.Key]*nudge{}, drained: make(chan struct{}), leaderCh: make(chan struct{}, 1)}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.seen = cfg.Machine.Applied()
+	n.lost.Store(time.Now().UnixNano())
 	n.setPeers(nil, cfg.Contacts)
 	if err := n.catchUp(); err != nil {
 		n.cancel()
@@ -192,6 +197,10 @@ func Open(cfg Config) (*Node, error) {
 		return nil, fmt.Errorf("start consensus: %w", err)
 	}
 	cfg.Log.Serve()
+	n.raft.RegisterObserver(hraft.NewObserver(nil, false, n.leaderSeen))
+	if _, ok := n.Leader(); ok {
+		n.lost.Store(0)
+	}
 	if f := n.raft.GetConfiguration(); f.Error() == nil && len(f.Configuration().Servers) > 0 {
 		n.learn(f.Index(), f.Configuration().Servers)
 	}
