@@ -118,6 +118,15 @@ func (n *Node) serveVoters() error {
 				return v.mover.Serve(ctx, req, s)
 			})
 		},
+		api.ProtoHold: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
+			each(s, api.MaxHold, func(req *api.HoldRequest) error {
+				v := n.voters[req.Zone]
+				if v == nil {
+					return notVoter(s, req.Zone)
+				}
+				return v.server.Hold(ctx, peer, req, s)
+			})
+		},
 		api.ProtoWork: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 			each(s, api.MaxMessage, func(req *api.WorkRequest) error {
 				v := n.voters[req.Zone]

@@ -215,27 +215,41 @@ func (n *Node) openZone(z Zone) error {
 		return err
 	}
 	if z.Vote {
-		var carrier atomic.Pointer[mover.Mover] // the zone applies entries before its mover exists
+		// The zone applies entries before these exist; both look through its state when they start.
+		var carrier atomic.Pointer[mover.Mover]
+		var keeper atomic.Pointer[voter.Server]
+		dir := filepath.Join(n.cfg.Dir, "zones", id.String())
 		opened, err := zone.Open(zone.Config{
 			Outbox: func(id capsule.ID, hop uint32) {
 				if m := carrier.Load(); m != nil {
 					m.Changed(id, hop)
 				}
 			},
-			Identity: n.cfg.Identity, Genesis: z.Genesis, Dir: filepath.Join(n.cfg.Dir, "zones", id.String()),
+			Content: func(id capsule.CID) {
+				if s := keeper.Load(); s != nil {
+					s.Changed(id)
+				}
+			},
+			Identity: n.cfg.Identity, Genesis: z.Genesis, Dir: dir,
 			Transport: streams{n.host}, Contacts: z.Contacts, Timing: n.cfg.Timing, Logger: n.log,
 			Now: func() uint64 { return uint64(time.Now().UnixMilli()) },
 		})
 		if err != nil {
 			return fmt.Errorf("zone %s: %w", id, err)
 		}
-		server := voter.New(voter.Config{
+		server, err := voter.New(voter.Config{
 			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
+			Promises: filepath.Join(dir, "promises"), Open: n.open, Fits: worker.Check,
+			Hint:  func(p api.Peer) { n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)]) },
 			Peers: n.peers, Forward: n.forward, Logger: n.log,
 		})
+		if err != nil {
+			return errors.Join(fmt.Errorf("zone %s: %w", id, err), opened.Close())
+		}
+		keeper.Store(server)
 		m := mover.Start(mover.Config{
 			Zone: opened, Contents: contents{n.cache, n.exchange}, Open: n.open, Logger: n.log,
-			Voters: func(z capsule.ZoneID) []capsule.Key { return n.locate(n.ctx, z, nil) },
+			Voters: func(z capsule.ZoneID) []capsule.Key { return n.locate(n.ctx, z, nil) }, Voter: server, Peers: n.peers,
 		})
 		carrier.Store(m)
 		n.voters[id] = &voting{opened, server, m}
@@ -275,7 +289,7 @@ func (n *Node) startWorker(cfg worker.Config) error {
 	if err != nil {
 		return err
 	}
-	cfg.Net = workerNet{h, x}
+	cfg.Net = workerNet{h, x, n.cache}
 	n.workers = append(n.workers, worker.Start(cfg))
 	return nil
 }
@@ -293,6 +307,7 @@ func (n *Node) noteOf(z capsule.ZoneID) func(capsule.ID, api.WatchEvent) {
 type workerNet struct {
 	h *p2p.Host
 	x *blob.Exchange
+	c *blob.Cache
 }
 
 func (w workerNet) Open(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
@@ -302,6 +317,10 @@ func (w workerNet) Open(ctx context.Context, k capsule.Key, proto string) (net.C
 	}
 	return s, nil
 }
+
+func (w workerNet) Put(codec capsule.Codec, b []byte) (capsule.CID, error) { return w.c.Put(codec, b) }
+func (w workerNet) Keep(id capsule.CID, owner string)                      { w.c.Keep(id, owner) }
+func (w workerNet) Release(id capsule.CID, owner string)                   { w.c.Release(id, owner) }
 
 func (w workerNet) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
 	return w.x.Fetch(ctx, id, most, holders...)

@@ -3,6 +3,7 @@ package testnet
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/sdk"
@@ -122,5 +123,75 @@ func TestDrain(t *testing.T) {
 		if moved.Bill.Spent != unmoved.Bill.Spent || moved.Bill.Retry != 0 {
 			t.Errorf("%s: %d units and %d again, unmoved %d", name, moved.Bill.Spent, moved.Bill.Retry, unmoved.Bill.Spent)
 		}
+	}
+}
+
+// A megabyte of live state sleeps, and wakes on another worker than the one that made it.
+func TestLargeStateSleeps(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 1 << 20, Nap: 1500 * time.Millisecond}, sdk.Gas(1<<40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state capsule.CID
+	waitFor(t, ctx, "its sleep", func() bool {
+		v, err := n.Voter(0).Query()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		row, err := v.Capsule(s.ID)
+		state = row.Run.Saved.State
+		return err == nil && row.Status == machine.StatusSleeping
+	})
+	if err := n.Workers[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	n.Workers = nil
+	if err := n.AddWorker(ctx, "successor"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.Await(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := sdk.Decode[string](res); err != nil || got != ": 1048576 bytes" {
+		t.Errorf("%q (%v)", got, err)
+	}
+	v, err := n.Voter(0).Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if b, err := v.Blob(state); err == nil && b.Refs > 0 {
+		t.Errorf("the state of a capsule that is over is still referred to: %+v", b)
+	}
+}
+
+// A megabyte of live state travels to another zone and back, made here or already in what the client hands in.
+func TestLargeStateTravels(t *testing.T) {
+	ctx, nets, c := zones(t, "home", "eu")
+	options := []sdk.Option{sdk.Gas(1 << 40), sdk.Home(nets[0].Zone), sdk.Stop("home", nets[0].Zone), sdk.Stop("eu", nets[1].Zone)}
+	for _, early := range []bool{false, true} {
+		start := time.Now()
+		s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 1 << 20, Early: early, Stops: []string{"eu", "home"}}, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := s.Await(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := sdk.Decode[string](res); err != nil || got != "home eu home: 1048576 bytes" {
+			t.Errorf("%q (%v)", got, err)
+		}
+		r, err := s.Receipt(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j, err := r.Verify(); err != nil || j.End.Hop != 2 {
+			t.Errorf("receipt: %+v, %v", j, err)
+		}
+		t.Logf("early %v: %v", early, time.Since(start))
 	}
 }

@@ -38,8 +38,10 @@ type Config struct {
 	Now func() uint64
 	// Outbox, if set, is told of hops that are on offer or were answered. It must not block.
 	Outbox func(id capsule.ID, hop uint32)
-	Timing raft.Timing
-	Logger *slog.Logger
+	// Content, if set, is told of content that the state begins or ceases to refer to. It must not block.
+	Content func(id capsule.CID)
+	Timing  raft.Timing
+	Logger  *slog.Logger
 	// FS holds the state and the snapshots; the default is the disk. The log and the signing record are always on disk.
 	FS     vfs.FS
 	NoSync bool // the log does not reach the disk at once: for tests that lose no power
@@ -311,6 +313,10 @@ func (z *Zone) after(a *applied) {
 		case machine.EffectMembers:
 			z.duties.members.Store(a.out.Index)
 			z.duties.signal()
+		case machine.EffectKeep, machine.EffectCollect:
+			if z.cfg.Content != nil {
+				z.cfg.Content(e.Blob)
+			}
 		case machine.EffectOutbox:
 			if z.cfg.Outbox != nil {
 				z.cfg.Outbox(e.Capsule, uint32(e.N))

@@ -23,14 +23,24 @@ import (
 // Contents is where code and states are kept by hash.
 type Contents interface {
 	Has(id capsule.CID) bool
-	Keep(id capsule.CID, owner string)
 	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
+}
+
+// Voter is the voter beside the mover.
+type Voter interface {
+	// Reserve keeps the content of a capsule that is about to come in, Reconsider lets go of it if it did not.
+	Reserve(m *capsule.Manifest)
+	Reconsider(m *capsule.Manifest)
+	// Vouch brings the words of the zone's voters for facts into its log. They fetch content from holders.
+	Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) error
 }
 
 // Config joins a mover to a voter of its zone.
 type Config struct {
 	Zone     *zone.Zone
 	Contents Contents
+	Voter    Voter
+	Peers    func(keys []capsule.Key) []api.Peer // where keys can be reached, as known here
 	// Voters names voters of a zone elsewhere, best first.
 	Voters func(z capsule.ZoneID) []capsule.Key
 	Open   func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)

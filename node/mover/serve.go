@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/handover"
+	"github.com/kitwork/kwnode/node/attest"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -82,8 +84,8 @@ func (m *Mover) serve(ctx context.Context, req *api.HandoverRequest) (*api.Hando
 	return nil, malformed(fmt.Errorf("a request of the unknown kind %d", req.Kind))
 }
 
-// decide has the log decide about an offer. An offer that is genuine has its code fetched first, so that a worker finds
-// it here.
+// decide has the log decide about an offer. An offer that is genuine has its content fetched first, so that a worker
+// finds it here; a state that doesn't fit the code is turned down for good.
 func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.Transfer) (*api.HandoverReply, error) {
 	o, err := t.Parse()
 	if err != nil {
@@ -92,7 +94,17 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 	build := machine.NewTombstone
 	if kind == api.HandoverOffer {
 		build = machine.NewAccept
-		if err := m.fetch(ctx, t, o); err != nil {
+		c, err := capsule.Decode(t.Envelope)
+		if err != nil {
+			return nil, malformed(err)
+		}
+		m.cfg.Voter.Reserve(c.Manifest())
+		defer m.cfg.Voter.Reconsider(c.Manifest())
+		var r *api.Refusal
+		if err := m.fetch(ctx, t, o); errors.As(err, &r) && r.Code == api.CodeUnfit {
+			m.cfg.Logger.Warn("offer turned down: its state does not fit its code", "capsule", o.Capsule, "hop", o.Hop, "from", o.Source, "err", err)
+			build = machine.NewTombstone
+		} else if err != nil {
 			return nil, err
 		}
 	}
@@ -124,18 +136,42 @@ func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Off
 	if err := tracker.Verify(&t.Released); err != nil {
 		return malformed(err)
 	}
+	holders := m.cfg.Voters(o.Source)
 	for _, id := range []capsule.CID{o.Code, o.Base} {
-		if id.IsZero() {
+		if id.IsZero() || m.cfg.Contents.Has(id) {
 			continue
 		}
-		if !m.cfg.Contents.Has(id) {
-			if _, err := m.cfg.Contents.Fetch(ctx, id, maxContent, m.cfg.Voters(o.Source)...); err != nil {
-				return fmt.Errorf("fetch %s: %w", id, err)
-			}
+		if _, err := m.cfg.Contents.Fetch(ctx, id, maxContent, holders...); err != nil {
+			return fmt.Errorf("fetch %s: %w", id, err)
 		}
-		m.cfg.Contents.Keep(id, o.Capsule.String())
 	}
-	return nil
+	if len(t.Inline) > 0 || o.State.IsZero() {
+		return nil
+	}
+	return m.vouch(ctx, t, o, holders)
+}
+
+// vouch has this zone's voters hold the state of an offer and check it against its code, unless they have done so.
+func (m *Mover) vouch(ctx context.Context, t *handover.Transfer, o *handover.Offer, holders []capsule.Key) error {
+	v, err := m.cfg.Zone.Query()
+	if err != nil {
+		return err
+	}
+	row, err := v.Blob(o.State)
+	v.Close()
+	if err != nil && !errors.Is(err, machine.ErrNotFound) {
+		return err
+	}
+	now := time.Now()
+	if err == nil && row.Fits == o.Code && row.Keep > uint64(now.Add(attest.Promise/2).UnixMilli()) {
+		return nil
+	}
+	if o.StateSize > api.MaxHeld {
+		return nil // the log refuses it
+	}
+	fact := attest.Held(machine.Scope{}, 0, o.State, int(o.StateSize), now)
+	fact.Other = o.Code
+	return m.cfg.Voter.Vouch(ctx, []machine.Attest{fact}, t.Envelope, m.cfg.Peers(holders[:min(len(holders), api.MaxHolders)]))
 }
 
 // reply applies a command and returns the answer that it led to.

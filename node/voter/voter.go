@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -24,8 +25,9 @@ import (
 type Contents interface {
 	Has(id capsule.CID) bool
 	Put(codec capsule.Codec, b []byte) (capsule.CID, error)
-	// Keep protects content from eviction while somebody needs it.
+	// Keep protects content from eviction until Release by the same owner.
 	Keep(id capsule.CID, owner string)
+	Release(id capsule.CID, owner string)
 	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
 }
 
@@ -35,6 +37,12 @@ type Config struct {
 	Identity *capsule.Identity
 	Genesis  []byte
 	Contents Contents
+	Promises string // file of what this voter has promised to hold
+	// Open reaches another voter, Hint says where.
+	Open func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)
+	Hint func(p api.Peer)
+	// Fits reports what is wrong with a continuation, checked in bounded memory and time.
+	Fits     func(ctx context.Context, m *capsule.Manifest, code, base, state []byte) error
 	Peers    func(keys []capsule.Key) []api.Peer // where keys can be reached, as known here
 	Gateways func() []api.Peer
 	// Forward asks a voter of another zone for the result of a capsule that went there.
@@ -48,6 +56,7 @@ type Server struct {
 	id     capsule.ZoneID
 	chains *capsule.ChainCache
 	watch  *watches
+	keep   *keeper
 
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
@@ -55,19 +64,26 @@ type Server struct {
 }
 
 // New makes a server. It serves what its Handle methods are given.
-func New(cfg Config) *Server {
+func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return s
+	var err error
+	if s.keep, err = newKeeper(s); err != nil {
+		s.cancel()
+		return nil, err
+	}
+	s.wg.Go(s.keep.run)
+	return s, nil
 }
 
 // Close waits for what the server does in the background.
 func (s *Server) Close() {
 	s.cancel()
 	s.wg.Wait()
+	_ = s.keep.promises.close()
 }
 
 // refusal puts an error into words for the other side.
@@ -201,11 +217,7 @@ func (s *Server) acknowledge(c *capsule.Capsule) ([]byte, error) {
 
 // admit proposes a capsule that is held here. Whoever waits for its result learns of a refusal by watching.
 func (s *Server) admit(c *capsule.Capsule) {
-	for _, id := range []capsule.CID{c.Manifest().Code, c.Manifest().Base, c.Manifest().State} {
-		if !id.IsZero() {
-			s.cfg.Contents.Keep(id, c.ID().String())
-		}
-	}
+	s.Reserve(c.Manifest())
 	cmd, err := machine.NewAdmit(c.Bytes())
 	if err != nil {
 		s.cfg.Logger.Error("admission not encoded", "capsule", c.ID(), "err", err)
@@ -217,8 +229,10 @@ func (s *Server) admit(c *capsule.Capsule) {
 		out, err := s.cfg.Zone.Propose(ctx, cmd)
 		switch {
 		case err != nil:
+			s.Reconsider(c.Manifest())
 			s.cfg.Logger.Warn("capsule not admitted", "capsule", c.ID(), "err", err)
 		case out.Result.Refusal != nil:
+			s.Reconsider(c.Manifest())
 			s.watch.refused(c.ID(), out.Result.Refusal)
 			s.cfg.Logger.Info("capsule refused", "capsule", c.ID(), "reason", out.Result.Refusal)
 		}

@@ -282,19 +282,16 @@ func (w *Worker) commit(ctx context.Context, seg *segment, out outcome) error {
 		j := seg.eff.journal()
 		c.Reads, c.Scans, c.Writes, c.Events = j.Reads, j.Scans, j.Writes, j.Events
 	}
-	var err error
 	switch out.end {
 	case machine.EndDone, machine.EndFail, machine.EndTrap:
-	case machine.EndDry:
-		// It pauses in the middle of a segment: what it holds back waits with it.
-		c.Saved, err = w.keep(ctx, seg)
 	default:
-		if c.Saved, _, err = seg.save(); err != nil {
-			err = fmt.Errorf("freeze: %w", err)
+		// One that ran dry pauses in the middle of a segment: what it holds back waits with it.
+		saved, release, err := w.keep(ctx, seg, out.end == machine.EndDry)
+		defer release()
+		if err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
+		c.Saved = saved
 	}
 	return w.send(ctx, c)
 }
@@ -334,7 +331,8 @@ func (w *Worker) send(ctx context.Context, c *machine.Commit) error {
 
 // checkpoint saves a segment that runs long, with what it has read and holds back.
 func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
-	saved, err := w.keep(ctx, seg)
+	saved, release, err := w.keep(ctx, seg, true)
+	defer release()
 	if err != nil {
 		return err
 	}
@@ -348,19 +346,36 @@ func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
 	return err
 }
 
-// keep freezes a segment in its middle. What it names is where the zone can find it.
-func (w *Worker) keep(ctx context.Context, seg *segment) (machine.Saved, error) {
-	saved, _, err := seg.save()
+// keep freezes a segment, in its middle with its journal, so that the zone can find what is named: small parts go along,
+// the others are placed with the voters. release is never nil.
+func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (saved machine.Saved, release func(), err error) {
+	release = func() {}
+	saved, state, err := seg.save()
 	if err != nil {
-		return saved, fmt.Errorf("freeze: %w", err)
+		return saved, release, fmt.Errorf("freeze: %w", err)
 	}
-	journal, err := seg.eff.saved()
-	if err != nil || len(journal) == 0 {
-		return saved, err
+	var large [][]byte
+	if len(saved.Inline) == 0 {
+		large = append(large, state)
 	}
-	saved.Journal = capsule.RawCID(journal)
-	saved.Entries = journal
-	return saved, nil
+	if middle {
+		journal, err := seg.eff.saved()
+		if err != nil {
+			return saved, release, err
+		}
+		if len(journal) > 0 {
+			saved.Journal = capsule.RawCID(journal)
+		}
+		if len(journal) <= machine.MaxInline {
+			saved.Entries = journal
+		} else {
+			large = append(large, journal)
+		}
+	}
+	if len(large) > 0 {
+		release, err = w.place(ctx, seg.warrant.Segment, large...)
+	}
+	return saved, release, err
 }
 
 // remote reads the zone's data under a lease.

@@ -57,6 +57,7 @@ const (
 	CodeUnknown     = "unknown"      // no such capsule here
 	CodeUnavailable = "unavailable"  // no quorum, no leader, or shutting down: ask another node
 	CodeNotVoter    = "not_voter"    // only a voter of the zone answers this
+	CodeUnfit       = "unfit"        // a continuation does not fit the code that it is said to be of
 	CodeTimeout     = "timeout"      // nothing to tell within the time asked for
 )
 

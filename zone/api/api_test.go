@@ -35,6 +35,8 @@ func messages() []any {
 		&Outcome{V: 1, Certificate: b, Body: b, Output: b, Events: []Emitted{{Segment: 33, N: 34, Topic: "t", Data: b}}, Epochs: [][]byte{b}, Lineage: b},
 		&HandoverRequest{V: 1, Zone: zone, Source: zone, Kind: HandoverClosed, Body: b, Epochs: [][]byte{b}},
 		&HandoverReply{V: 1, Answer: b, Certificate: b, Epochs: [][]byte{b}},
+		&HoldRequest{V: 1, Zone: zone, Facts: [][]byte{b}, Lease: ref, Envelope: b, Holders: []Peer{peer}},
+		&HoldReply{V: 1, Sigs: []capsule.Sig{{8}}},
 		&WatchRequest{V: 1, Zone: zone, Capsule: id, After: 16},
 		&WatchEvent{V: 1, Sequence: 17, Kind: EventLog, Time: 18, Segment: 19, N: 20, Text: "t", Data: b, Outcome: b, Final: true},
 		&CommandRequest{V: 1, Zone: zone, Command: b},

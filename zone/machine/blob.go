@@ -84,6 +84,9 @@ func (a *apply) promiseBlob(t *Attest) *Refusal {
 		a.effect(Effect{Kind: EffectKeep, Blob: t.Blob})
 	}
 	b.Keep, b.Size = max(b.Keep, t.Until), t.Size
+	if !t.Other.IsZero() {
+		b.Fits = t.Other
+	}
 	if b.Refs == 0 {
 		a.scheduleBlob(t.Blob, &b)
 	}

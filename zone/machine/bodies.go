@@ -19,7 +19,7 @@ type Tick struct {
 type Fact uint8
 
 const (
-	// FactHeld: blobs are held by enough voters until Until.
+	// FactHeld: Blob is held by enough voters until Until, and was checked against the code Other if that is named.
 	FactHeld Fact = 1 + iota
 	// FactFits: the continuation Blob was checked against the code Other.
 	FactFits

@@ -1,0 +1,247 @@
+package voter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/attest"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// Hold serves one api.HoldRequest.
+func (s *Server) Hold(ctx context.Context, peer capsule.Key, req *api.HoldRequest, w io.Writer) error {
+	out, err := s.hold(ctx, peer, req)
+	return reply(w, out, err)
+}
+
+// holdTime bounds one request: fetching what is to be attested, and checking it.
+const holdTime = 30 * time.Second
+
+// maxPromise bounds the time for which this voter promises anything that nothing refers to.
+const maxPromise = 10 * time.Minute
+
+// hold fetches, checks and signs. Whatever is wrong with one fact, none is signed.
+func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldRequest) (*api.HoldReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, holdTime)
+	defer cancel()
+	facts, err := parseFacts(req)
+	if err != nil {
+		return nil, &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
+	}
+	if err := s.mayAsk(peer, req, facts); err != nil {
+		return nil, err
+	}
+	holders := []capsule.Key{peer}
+	for _, p := range req.Holders {
+		if s.cfg.Hint != nil {
+			s.cfg.Hint(p)
+		}
+		holders = append(holders, p.Key)
+	}
+	var held []capsule.CID
+	var until uint64
+	for i := range facts {
+		f := &facts[i]
+		if !f.Other.IsZero() {
+			if err := s.fits(ctx, f, req.Envelope, holders); err != nil {
+				return nil, err
+			}
+		}
+		if f.Fact == machine.FactFits {
+			continue
+		}
+		b, err := s.cfg.Contents.Fetch(ctx, f.Blob, int64(f.Size), holders...)
+		if err != nil {
+			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: err.Error(), Retry: 500}
+		}
+		if uint64(len(b)) != f.Size {
+			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: fmt.Sprintf("%s has %d bytes, not %d", f.Blob, len(b), f.Size)}
+		}
+		held, until = append(held, f.Blob), max(until, f.Until)
+	}
+	if err := s.keep.promises.add(held, until, nowMS()); err != nil {
+		return nil, err
+	}
+	out := &api.HoldReply{V: api.Version}
+	for _, b := range req.Facts {
+		out.Sigs = append(out.Sigs, s.cfg.Identity.Sign(machine.KindAttest.SigKind(), b))
+	}
+	for _, id := range held {
+		s.cfg.Contents.Keep(id, s.keep.owner)
+		// It may have gone while nobody kept it: then the word isn't given.
+		if !s.cfg.Contents.Has(id) {
+			return nil, &api.Refusal{Code: api.CodeBusy, Detail: "no room for " + id.String() + " here", Retry: 1000}
+		}
+	}
+	return out, nil
+}
+
+func parseFacts(req *api.HoldRequest) ([]machine.Attest, error) {
+	if req.V != api.Version || len(req.Facts) == 0 || len(req.Facts) > api.MaxHolds || len(req.Holders) > api.MaxHolders {
+		return nil, fmt.Errorf("version %d with %d facts and %d holders", req.V, len(req.Facts), len(req.Holders))
+	}
+	facts := make([]machine.Attest, len(req.Facts))
+	now := nowMS()
+	for i, b := range req.Facts {
+		f := &facts[i]
+		if err := capsule.Unmarshal(b, f); err != nil {
+			return nil, err
+		}
+		switch {
+		case f.V != machine.Version || f.Zone != req.Zone:
+			return nil, fmt.Errorf("fact %d is of version %d or of another zone", i, f.V)
+		case f.Size > api.MaxHeld:
+			return nil, fmt.Errorf("%d bytes, at most %d", f.Size, api.MaxHeld)
+		case f.Fact == machine.FactHeld && (f.Until <= now || f.Until > now+uint64(maxPromise.Milliseconds())):
+			return nil, fmt.Errorf("a promise until %d ms, it is %d ms; at most for %s", f.Until, now, maxPromise)
+		case f.Fact == machine.FactFits && (f.Until != 0 || f.Other.IsZero()), f.Fact != machine.FactHeld && f.Fact != machine.FactFits, f.Blob.IsZero():
+			return nil, fmt.Errorf("fact %d is nothing that a voter attests for others", i)
+		}
+	}
+	return facts, nil
+}
+
+// mayAsk refuses who may not fill this voter's disk: only voters of the zone and workers that run a capsule may, and those
+// not beyond what the capsule may hold.
+func (s *Server) mayAsk(peer capsule.Key, req *api.HoldRequest, facts []machine.Attest) error {
+	if err := s.mine(req.V, req.Zone); err != nil {
+		return err
+	}
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return err
+	}
+	set, err := v.Voters()
+	v.Close()
+	if err != nil {
+		return err
+	}
+	for i := range facts {
+		if f := &facts[i]; f.Generation != set.Generation || f.Epoch != set.Epoch {
+			return &api.Refusal{Code: string(machine.CodeGeneration), Detail: fmt.Sprintf("epoch %d.%d, the zone is at %d.%d", f.Generation, f.Epoch, set.Generation, set.Epoch), Retry: 200}
+		}
+	}
+	if set.Position(s.cfg.Identity.Key()) < 0 {
+		return &api.Refusal{Code: api.CodeNotVoter, Detail: "this node does not vote in the present epoch"}
+	}
+	if set.Position(peer) >= 0 {
+		return nil
+	}
+	row, err := s.leased(peer, req.Lease)
+	if err != nil {
+		return err
+	}
+	for i := range facts {
+		if f := &facts[i]; f.Size > max(row.StateBytes, machine.MaxJournal) {
+			return &api.Refusal{Code: string(machine.CodeLimit), Detail: fmt.Sprintf("%d bytes for a capsule that declared at most %d", f.Size, row.StateBytes)}
+		}
+	}
+	return nil
+}
+
+// leased returns the capsule that a worker runs. A voter that is behind waits until it knows of the lease.
+func (s *Server) leased(worker capsule.Key, ref api.LeaseRef) (machine.CapsuleRow, error) {
+	deadline := time.Now().Add(readTimeout)
+	for {
+		row, err := s.row(ref.Capsule)
+		if err != nil && !errors.Is(err, machine.ErrNotFound) {
+			return row, err
+		}
+		if err == nil && row.Status == machine.StatusRunning && row.Lease.Worker == worker && row.Lease.Number == ref.Number {
+			return row, nil
+		}
+		if err == nil && row.Lease.Number >= ref.Number || time.Now().After(deadline) {
+			return row, &api.Refusal{Code: string(machine.CodeLease), Detail: fmt.Sprintf("lease %d of %s has ended, or is another worker's", ref.Number, ref.Capsule)}
+		}
+		select {
+		case <-s.ctx.Done():
+			return row, s.ctx.Err()
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// fits checks a continuation against the code that its capsule names.
+func (s *Server) fits(ctx context.Context, f *machine.Attest, envelope []byte, holders []capsule.Key) error {
+	c, err := capsule.Decode(envelope)
+	if err != nil {
+		return &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
+	}
+	m := c.Manifest()
+	if m.Code != f.Other {
+		return &api.Refusal{Code: api.CodeProtocol, Detail: "the envelope is of other code"}
+	}
+	var parts [3][]byte
+	for i, id := range []capsule.CID{m.Code, m.Base, f.Blob} {
+		if id.IsZero() {
+			continue
+		}
+		if parts[i], err = s.cfg.Contents.Fetch(ctx, id, api.MaxHeld, holders...); err != nil {
+			return &api.Refusal{Code: string(machine.CodeBlob), Detail: err.Error(), Retry: 500}
+		}
+	}
+	if s.cfg.Fits == nil {
+		return &api.Refusal{Code: api.CodeUnavailable, Detail: "this voter has no way to check continuations"}
+	}
+	if err := s.cfg.Fits(ctx, m, parts[0], parts[1], parts[2]); err != nil {
+		return &api.Refusal{Code: api.CodeUnfit, Detail: err.Error()}
+	}
+	return nil
+}
+
+// Vouch has this zone's voters attest to facts, and brings their words into the log. Content that is not here is
+// fetched from holders.
+func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) error {
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return err
+	}
+	set, err := v.Voters()
+	v.Close()
+	if err != nil {
+		return err
+	}
+	call := attest.Call(s.cfg.Open)
+	self := s.cfg.Identity.Key()
+	ask := func(_ context.Context, k capsule.Key, req *api.HoldRequest) (*api.HoldReply, error) {
+		// A quorum is enough to go on; the others are given the time to have it too.
+		ctx, cancel := context.WithTimeout(s.ctx, holdTime)
+		defer cancel()
+		if k == self {
+			return s.hold(ctx, self, req)
+		}
+		return call(ctx, k, req)
+	}
+	for i := range facts {
+		facts[i].Scope, facts[i].Epoch = machine.NewScope(s.id, set.Generation), set.Epoch
+	}
+	cmds, err := attest.Gather(ctx, &set, facts, api.HoldRequest{Envelope: envelope, Holders: holders}, ask, s.wg.Go)
+	if err != nil {
+		return err
+	}
+	return s.enter(ctx, cmds)
+}
+
+// enter puts commands into the log together.
+func (s *Server) enter(ctx context.Context, cmds [][]byte) error {
+	errs := make(chan error, len(cmds))
+	for _, cmd := range cmds {
+		s.wg.Go(func() {
+			out, err := s.cfg.Zone.Propose(ctx, cmd)
+			if err == nil && out.Result.Refusal != nil {
+				err = out.Result.Refusal
+			}
+			errs <- err
+		})
+	}
+	var all error
+	for range cmds {
+		all = errors.Join(all, <-errs)
+	}
+	return all
+}
