@@ -17,6 +17,7 @@ import (
 
 	"github.com/kitwork/kwnode/jit"
 	"github.com/kitwork/kwnode/vm"
+	"github.com/kitwork/kwnode/vm/wasm"
 )
 
 func read(t testing.TB, path ...string) []byte {
@@ -185,6 +186,47 @@ func TestHotCodeIsCompiled(t *testing.T) {
 	}
 	if c.Stats().Functions == 0 {
 		t.Error("nothing was compiled")
+	}
+}
+
+// TestManyShortCallsAreCompiled: no call lasts as long as a slice, but there are many, in one store or in a new one each;
+// what they reach four functions deep gets compiled.
+func TestManyShortCallsAreCompiled(t *testing.T) {
+	through := func(next uint64) fn {
+		return fn{params: types(1, wasm.I32), results: types(1, wasm.I32), body: asm{}.get(0).op(wasm.OpCall, next)}
+	}
+	loop := asm{}.block(wasm.OpLoop).get(1).get(0).op(wasm.OpI32Add).set(1).get(0).i32(1).op(wasm.OpI32Sub).op(wasm.OpLocalTee, 0).op(wasm.OpBrIf, 0).op(wasm.OpEnd).get(1)
+	b := module(through(1), through(2), through(3), fn{params: types(1, wasm.I32), results: types(1, wasm.I32), locals: types(1, wasm.I32), body: loop})
+	for _, each := range []bool{false, true} {
+		c := newCompiler(t)
+		m, err := vm.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var s *vm.Store
+		calls := 0
+		for ; c.Stats().Functions < 4; calls++ {
+			if s == nil || each {
+				s = vm.NewStore(vm.Config{Compiler: c})
+				if _, err := s.Instantiate(m, nil); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := s.Start(s.Instances()[0], "f0", vm.I32(100)); err != nil {
+				t.Fatal(err)
+			}
+			stop, err := s.Run(t.Context(), 1<<30)
+			if err != nil || stop.Reason != vm.Done || stop.Results[0].I32() != 5050 {
+				t.Fatalf("%+v %v", stop, err)
+			}
+			if each {
+				s.Close()
+			}
+			if calls == 200_000 {
+				t.Fatalf("after %d calls, each in a new store: %v, %d of 4 functions were compiled", calls, each, c.Stats().Functions)
+			}
+		}
+		t.Logf("each in a new store: %v: all were compiled after %d calls", each, calls)
 	}
 }
 

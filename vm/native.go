@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"sync"
 	"unsafe"
 
 	"github.com/kitwork/kwnode/internal/code"
@@ -103,7 +104,8 @@ func (s *Store) execute() exit {
 }
 
 const (
-	// hotTicks is how many slices must end in a function before it is compiled.
+	// hotTicks is how often a function must be found interpreted, at the end of a slice or where it begins, before it is
+	// compiled. All stores of a module count together: a call in each of many is as hot as many calls in one.
 	hotTicks = 3
 	// tickGas is the length of a slice while hot code is looked for, about 100 µs of interpretation.
 	tickGas = 1 << 16
@@ -122,35 +124,29 @@ func (s *Store) sliceGas() uint64 {
 }
 
 // enterNative finds compiled code for where the machine stands. A function that the interpreter is found in again and
-// again at the end of a slice is hot: that costs running code nothing, unlike counters.
+// again is hot: it is at the end of a slice, or called by the host or by compiled code. That costs running code nothing,
+// unlike counters.
 func (s *Store) enterNative() (enter, target uintptr, ok bool) {
 	m := &s.m
 	f := m.fn()
-	nm := m.inst.mod.nativeModule(s.compiler)
+	n := m.inst.mod.nativeOf(s.compiler)
 	pc := uint32((uintptr(m.pc) - uintptr(unsafe.Pointer(unsafe.SliceData(f.Ins)))) / 8)
-	enter, target, ok = nm.Lookup(f.Index, pc)
+	enter, target, ok = n.code.Lookup(f.Index, pc)
 	s.inNative = ok
 	switch {
 	case ok:
 	case s.tier == TierJIT:
-		if nm.Compile(f) == nil {
-			return nm.Lookup(f.Index, pc)
+		if n.code.Compile(f) == nil {
+			return n.code.Lookup(f.Index, pc)
 		}
-	case code.Plain(opAt(m.pc)) == code.Charge:
-		s.tick(nm, f)
+	case code.Plain(opAt(m.pc)) == code.Charge && n.tick(f.Index):
+		s.heat(n.code, f)
 	}
 	return enter, target, ok
 }
 
-// tick counts a slice's end in an interpreted function.
-func (s *Store) tick(nm NativeModule, f *code.Func) {
-	if s.ticks == nil {
-		s.ticks = map[*code.Func]int{}
-	}
-	s.ticks[f]++
-	if s.ticks[f] < hotTicks {
-		return
-	}
+// heat asks for a hot function, and for those around it.
+func (s *Store) heat(nm NativeModule, f *code.Func) {
 	s.request(nm, f, hotCallees)
 	left := hotCallers
 	s.walk(func(fr frame) bool {
@@ -178,25 +174,36 @@ func (s *Store) request(nm NativeModule, f *code.Func, depth int) {
 	}
 }
 
-// nativeModule is the module's place in the compiler.
-func (m *Module) nativeModule(c Compiler) NativeModule {
+// nativeOf is the module's place in the compiler.
+func (m *Module) nativeOf(c Compiler) *nativeOf {
 	if n := m.native.Load(); n != nil && n.by == c {
-		return n.code
+		return n
 	}
-	n := &nativeOf{by: c, code: c.Module(m.w)}
+	n := &nativeOf{by: c, code: c.Module(m.w), ticks: map[uint32]int{}}
 	if !m.native.CompareAndSwap(nil, n) {
 		if won := m.native.Load(); won.by == c {
-			return won.code
+			return won
 		}
 		m.native.Store(n)
 	}
-	return n.code
+	return n
 }
 
 // nativeOf is a module's code in one compiler.
 type nativeOf struct {
 	by   Compiler
 	code NativeModule
+
+	mu    sync.Mutex     // guards the following
+	ticks map[uint32]int // how often each function was found interpreted
+}
+
+// tick counts that a function was found interpreted, and reports whether it is hot.
+func (n *nativeOf) tick(fn uint32) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ticks[fn]++
+	return n.ticks[fn] >= hotTicks
 }
 
 // runNative runs compiled code and translates why it came back. again says that the machine can simply go on.
@@ -209,7 +216,7 @@ func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
 		}
 		s.nativeStack = stack
 	}
-	m.native.entries = m.inst.mod.nativeModule(s.compiler).Entries()
+	m.native.entries = m.inst.mod.nativeOf(s.compiler).code.Entries()
 	m.native.target = target
 	m.native.limit = s.nativeStack.Top() - nativeReserve - 8*uintptr(min(m.depth, NativeCalls))
 	s.nativeStack.Run(enter, unsafe.Pointer(m))

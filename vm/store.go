@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"github.com/kitwork/kwnode/internal/code"
 	"github.com/kitwork/kwnode/vm/wasm"
 )
 
@@ -39,8 +38,7 @@ type Store struct {
 	compiler    Compiler
 	tier        Tier
 	nativeStack NativeStack
-	inNative    bool               // compiled code ran last
-	ticks       map[*code.Func]int // slices that ended in an interpreted function
+	inNative    bool // compiled code ran last
 }
 
 // state says what Run would do.
