@@ -3,6 +3,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +79,7 @@ type Node struct {
 	compiler *jit.Compiler
 	voters   map[capsule.ZoneID]*voting
 	workers  []*worker.Worker
+	hosts    []*p2p.Host // of the workers
 
 	finder *find.Finder
 
@@ -149,7 +152,7 @@ func Start(cfg Config) (n *Node, err error) {
 		return n, err
 	}
 	if n.gateway, err = gateway.Start(gateway.Config{
-		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Logger: cfg.Logger,
+		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Logger: cfg.Logger,
 	}); err != nil {
 		return n, err
 	}
@@ -194,6 +197,13 @@ func (n *Node) Addrs() []string { return n.host.Addrs() }
 
 // Host is the node's host.
 func (n *Node) Host() *p2p.Host { return n.host }
+
+// Block cuts the node and its workers off from exactly these keys, until another call leaves them out.
+func (n *Node) Block(keys ...capsule.Key) {
+	for _, h := range append([]*p2p.Host{n.host}, n.hosts...) {
+		h.Block(keys...)
+	}
+}
 
 // Gateway is the node's gateway.
 func (n *Node) Gateway() *gateway.Gateway { return n.gateway }
@@ -278,6 +288,7 @@ func (n *Node) startWorker(cfg worker.Config) error {
 	if err != nil {
 		return err
 	}
+	n.hosts = append(n.hosts, h)
 	n.wg.Go(func() {
 		<-n.ctx.Done()
 		_ = h.Close()
@@ -384,6 +395,20 @@ func (n *Node) localVoters() []gateway.Voter {
 // find names voters of a zone that is not served here.
 func (n *Node) find(ctx context.Context, z capsule.ZoneID) []capsule.Key {
 	return n.locate(ctx, z, nil)
+}
+
+// zonesElsewhere are those whose voters are known and that are not served here.
+func (n *Node) zonesElsewhere() []capsule.ZoneID {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []capsule.ZoneID
+	for z := range n.known {
+		if n.voters[z] == nil {
+			out = append(out, z)
+		}
+	}
+	slices.SortFunc(out, func(a, b capsule.ZoneID) int { return bytes.Compare(a[:], b[:]) })
+	return out
 }
 
 // Finder is the node's part in the discovery.

@@ -27,6 +27,7 @@ type gate struct {
 	denyNets []netip.Prefix       // immutable after newGate
 	refused  atomic.Uint64
 	shed     atomic.Uint64
+	blocked  atomic.Pointer[map[capsule.Key]bool] // by Host.Block; nil is nobody
 
 	mu    sync.Mutex                // owns until
 	until map[capsule.Key]time.Time // peers shut out, and when they may come back
@@ -77,7 +78,7 @@ func (g *gate) prune(now time.Time) {
 
 func (g *gate) allowKey(p peer.ID) bool {
 	k, ok := raw.Key(p)
-	if !ok || g.denyKeys[k] {
+	if !ok || g.denyKeys[k] || g.isBlocked(k) {
 		g.refused.Add(1)
 		return false
 	}
@@ -92,6 +93,11 @@ func (g *gate) allowKey(p peer.ID) bool {
 		g.refused.Add(1)
 	}
 	return !shut
+}
+
+func (g *gate) isBlocked(k capsule.Key) bool {
+	m := g.blocked.Load()
+	return m != nil && (*m)[k]
 }
 
 func (g *gate) allowAddr(m multiaddr.Multiaddr) bool {

@@ -243,6 +243,33 @@ func parseAddr(addr string) (*peer.AddrInfo, error) {
 	return info, nil
 }
 
+// firstTime is how long one address of several is waited for.
+const firstTime = 3 * time.Second
+
+// First calls try with each of the addresses in a text, where commas or spaces stand between them, until one works.
+func First(ctx context.Context, addrs string, try func(ctx context.Context, addr string) error) error {
+	list := strings.FieldsFunc(addrs, func(r rune) bool { return r == ',' || r == ' ' })
+	if len(list) == 0 {
+		return ErrNoAddress
+	}
+	var errs []error
+	for i, a := range list {
+		each, cancel := ctx, context.CancelFunc(func() {})
+		if i < len(list)-1 {
+			each, cancel = context.WithTimeout(ctx, firstTime)
+		}
+		err := try(each, a)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if errs = append(errs, fmt.Errorf("dial %s: %w", a, err)); ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Connect opens a connection to the peer at addr unless there is one.
 func (h *Host) Connect(ctx context.Context, addr string) (capsule.Key, error) {
 	info, err := parseAddr(addr)
@@ -322,6 +349,26 @@ func (h *Host) Shut(k capsule.Key, d time.Duration) {
 	h.gate.shut(k, d)
 	if err := h.Disconnect(k); err != nil {
 		h.log.Debug("disconnect", "peer", k, "err", err)
+	}
+}
+
+// Block cuts the host off from exactly these keys: their connections end, and there are no new ones, until another call
+// leaves them out.
+func (h *Host) Block(keys ...capsule.Key) {
+	now := make(map[capsule.Key]bool, len(keys))
+	for _, k := range keys {
+		now[k] = true
+	}
+	before := h.gate.blocked.Swap(&now)
+	for _, k := range keys {
+		if err := h.Disconnect(k); err != nil {
+			h.log.Debug("disconnect", "peer", k, "err", err)
+		}
+	}
+	if s, ok := h.inner.Network().(*swarm.Swarm); ok && before != nil {
+		for k := range *before { // they were out of reach by our own will
+			s.Backoff().Clear(raw.PeerID(k))
+		}
 	}
 }
 
@@ -421,6 +468,11 @@ func (h *Host) watch() {
 			continue
 		}
 		up := ev.Connectedness == network.Connected || ev.Connectedness == network.Limited
+		if up && h.gate.isBlocked(k) { // it was on its way in when Block ended the others
+			if err := h.Disconnect(k); err != nil {
+				h.log.Debug("disconnect", "peer", k, "err", err)
+			}
+		}
 		if up {
 			h.remember(ev.Peer)
 		}

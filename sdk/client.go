@@ -21,7 +21,6 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/zone/api"
-	"github.com/kitwork/kwnode/zone/cert"
 )
 
 // Client hands capsules to zones and follows them. Its methods may be called from any goroutine.
@@ -103,6 +102,7 @@ func TrustFirst(name string) DialOption { return func(c *dialConfig) { c.trustNe
 
 // Dial connects to a node by multiaddr and learns which zones it serves. Any node of the mesh will do: the nodes of the
 // zones that the book trusts are found from it when they are needed, and found again when they have moved.
+// Of several addresses, with commas between them, the first that answers counts.
 func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, error) {
 	var cfg dialConfig
 	for _, o := range options {
@@ -124,9 +124,10 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 	}
 	c := &Client{id: cfg.id, tr: cfg.tr, book: cfg.book, grants: cfg.grants, idle: map[line][]net.Conn{}, lanes: map[line]chan struct{}{}, seeks: map[capsule.ZoneID]*seeking{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	if err := c.connect(ctx, addr, cfg.trustNew); err != nil {
+	err = p2p.First(ctx, addr, func(ctx context.Context, addr string) error { return c.connect(ctx, addr, cfg.trustNew) })
+	if err != nil {
 		c.Close()
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -313,136 +314,5 @@ func (c *Client) park(l line, conn net.Conn) {
 	c.mu.Unlock()
 	if conn != nil {
 		conn.Close()
-	}
-}
-
-// candidates are the nodes that may serve a zone, in the order to try them: those that haven't failed lately first.
-func (c *Client) candidates(zone capsule.ZoneID, wanted role) []capsule.Key {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := time.Now()
-	type choice struct {
-		key  capsule.Key
-		cost int
-	}
-	var choices []choice
-	for i, n := range c.nodes {
-		if n.zones[zone]&wanted == 0 {
-			continue
-		}
-		cost := i + 1000*n.failures
-		if now.Before(n.retry) {
-			cost += 1_000_000
-		}
-		choices = append(choices, choice{n.key, cost})
-	}
-	slices.SortFunc(choices, func(a, b choice) int { return a.cost - b.cost })
-	keys := make([]capsule.Key, len(choices))
-	for i, ch := range choices {
-		keys[i] = ch.key
-	}
-	return keys
-}
-
-// judge remembers how a node did.
-func (c *Client) judge(key capsule.Key, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, n := range c.nodes {
-		if n.key != key {
-			continue
-		}
-		if ok {
-			n.failures, n.retry = 0, time.Time{}
-		} else {
-			n.failures = min(n.failures+1, 10)
-			n.retry = time.Now().Add(time.Duration(n.failures) * time.Second)
-		}
-	}
-}
-
-// elsewhere tells refusals that another node, or the same one later, may answer differently.
-func elsewhere(code string) bool {
-	switch code {
-	case api.CodeBusy, api.CodeUnavailable, api.CodeNotVoter, api.CodeUnknownZone, api.CodeTimeout, api.CodeUnknown:
-		return true
-	}
-	return false
-}
-
-// Backoff between rounds over all nodes.
-const (
-	backoffFirst = 100 * time.Millisecond
-	backoffMost  = 3 * time.Second
-)
-
-// anyNode tries fn on the nodes of a zone until one succeeds, fn says that nobody can (a refusal that isn't elsewhere's, or
-// an error wrapped in final), or ctx ends.
-func (c *Client) anyNode(ctx context.Context, zone capsule.ZoneID, wanted role, fn func(capsule.Key) error) error {
-	var last error
-	for wait := backoffFirst; ; wait = min(2*wait, backoffMost) {
-		if known := len(c.candidates(zone, wanted)) > 0; !known || last != nil {
-			if err := c.seek(ctx, zone, known); last == nil {
-				last = err
-			}
-		}
-		for _, key := range c.candidates(zone, wanted) {
-			err := fn(key)
-			var refusal *api.Refusal
-			var end *final
-			switch {
-			case err == nil:
-				c.judge(key, true)
-				return nil
-			case errors.As(err, &end):
-				return end.err
-			case ctx.Err() != nil:
-				return fmt.Errorf("%w; last: %v", context.Cause(ctx), last)
-			case errors.As(err, &refusal):
-				if !elsewhere(refusal.Code) {
-					return err
-				}
-				c.judge(key, refusal.Code == api.CodeTimeout || refusal.Code == api.CodeUnknown)
-			case errors.Is(err, cert.ErrEpoch):
-				// The zone has moved on: learn how, from anybody.
-				c.refresh(ctx, zone, key)
-			default:
-				c.judge(key, false)
-			}
-			last = fmt.Errorf("node %s: %w", key, err)
-		}
-		if last == nil {
-			last = fmt.Errorf("no node of zone %s that could do this was found", zone)
-		}
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return fmt.Errorf("%w; last: %v", context.Cause(ctx), last)
-		}
-	}
-}
-
-// final ends the search for a node that does better.
-type final struct{ err error }
-
-func (f *final) Error() string { return f.err.Error() }
-func (f *final) Unwrap() error { return f.err }
-
-// refresh asks a node for what is new about a zone. It is best effort: the next attempt shows whether it helped.
-func (c *Client) refresh(ctx context.Context, zone capsule.ZoneID, key capsule.Key) {
-	req := &api.ZoneRequest{V: api.Version, Zone: zone}
-	_ = c.book.with(zone, func(t *cert.Tracker) error {
-		set := t.Newest()
-		req.Generation, req.Epoch = set.Generation, set.Epoch
-		return nil
-	})
-	zones, err := ask[api.Zones](ctx, c, key, api.ProtoZone, req, askTimeout)
-	if err != nil {
-		return
-	}
-	for i := range zones.Zones {
-		if zones.Zones[i].Zone == zone && c.absorb(&zones.Zones[i]) != nil {
-			c.judge(key, false)
-		}
 	}
 }

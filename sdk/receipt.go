@@ -17,29 +17,28 @@ func (s *Submission) Receipt(ctx context.Context) (*handover.Receipt, error) {
 	if s.bundle == nil {
 		return nil, errors.New("receipt: the capsule's own bytes are needed; ask where it was submitted")
 	}
-	var r *handover.Receipt
-	err := s.c.anyNode(ctx, s.Home, roleVoter|roleGateway, func(key capsule.Key) error {
+	r, err := anyNode(ctx, s.c, s.Home, roleVoter|roleGateway, hedgeMost, func(ctx context.Context, key capsule.Key) (*handover.Receipt, error) {
 		req := &api.ResultRequest{
 			V: api.Version, Zone: s.Home, Capsule: s.ID, Wait: uint64(pollWait.Milliseconds()), Pauses: api.NoPauses, Receipt: true,
 		}
 		o, err := ask[api.Outcome](ctx, s.c, key, api.ProtoResult, req, pollWait+askTimeout)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		r = &handover.Receipt{V: handover.Version, Envelope: s.bundle.Capsule.Bytes(), Body: o.Body, Output: o.Output}
+		r := &handover.Receipt{V: handover.Version, Envelope: s.bundle.Capsule.Bytes(), Body: o.Body, Output: o.Output}
 		if err := capsule.Unmarshal(o.Lineage, &r.Lineage); err != nil {
-			return err
+			return nil, err
 		}
 		c, err := cert.ParseCertificate(o.Certificate)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		r.Final = *c
 		if err := s.proofs(ctx, r); err != nil {
-			return err
+			return nil, err
 		}
 		_, err = r.Verify()
-		return err
+		return r, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("receipt of capsule %s: %w", s.ID, err)
@@ -72,12 +71,12 @@ func (s *Submission) proofs(ctx context.Context, r *handover.Receipt) error {
 	return nil
 }
 
-func (s *Submission) proof(ctx context.Context, z capsule.ZoneID) (p *handover.ZoneProof, err error) {
-	err = s.c.anyNode(ctx, z, roleVoter|roleGateway, func(key capsule.Key) error {
-		p = &handover.ZoneProof{Epochs: []cert.SignedAdmin{}}
+func (s *Submission) proof(ctx context.Context, z capsule.ZoneID) (*handover.ZoneProof, error) {
+	return anyNode(ctx, s.c, z, roleVoter|roleGateway, hedgeMost, func(ctx context.Context, key capsule.Key) (*handover.ZoneProof, error) {
+		p := &handover.ZoneProof{Epochs: []cert.SignedAdmin{}}
 		zones, err := ask[api.Zones](ctx, s.c, key, api.ProtoZone, &api.ZoneRequest{V: api.Version, Zone: z}, askTimeout)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for i := range zones.Zones {
 			if zones.Zones[i].Zone != z {
@@ -87,13 +86,12 @@ func (s *Submission) proof(ctx context.Context, z capsule.ZoneID) (p *handover.Z
 			for _, b := range zones.Zones[i].Epochs {
 				var act cert.SignedAdmin
 				if err := capsule.Unmarshal(b, &act); err != nil {
-					return err
+					return nil, err
 				}
 				p.Epochs = append(p.Epochs, act)
 			}
-			return nil
+			return p, nil
 		}
-		return fmt.Errorf("the node tells nothing of zone %s", z)
+		return nil, fmt.Errorf("the node tells nothing of zone %s", z)
 	})
-	return p, err
 }

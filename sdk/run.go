@@ -68,7 +68,7 @@ func (f *Failed) Unwrap() error {
 
 // The environment that FromEnv reads. kwnode testnet up prints it.
 const (
-	EnvNode   = "KITWORK_NODE"   // multiaddr of any node
+	EnvNode   = "KITWORK_NODE"   // multiaddr of any node; of several, with commas between them, the first that answers counts
 	EnvKey    = "KITWORK_KEY"    // file of the identity that signs
 	EnvZones  = "KITWORK_ZONES"  // folder of the book of trusted zones
 	EnvGrants = "KITWORK_GRANTS" // file of grants, as kwnode writes it

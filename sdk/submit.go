@@ -40,13 +40,11 @@ func (c *Client) Follow(home capsule.ZoneID, id capsule.ID) *Submission {
 }
 
 func (s *Submission) submit(ctx context.Context) error {
-	return s.c.anyNode(ctx, s.Home, roleVoter|roleGateway, func(key capsule.Key) error {
-		ack, err := s.handTo(ctx, key)
-		if err == nil {
-			s.Ack = *ack
-		}
-		return err
-	})
+	ack, err := anyNode(ctx, s.c, s.Home, roleVoter|roleGateway, hedgeMost, s.handTo)
+	if err == nil {
+		s.Ack = *ack
+	}
+	return err
 }
 
 // handTo submits to one node: the state goes along at once, being each capsule's own, code and base if they are missing
@@ -143,24 +141,16 @@ func (s *Submission) AwaitPast(ctx context.Context, pauses uint32) (*Result, err
 }
 
 func (s *Submission) await(ctx context.Context, pauses uint32) (*Result, error) {
-	var res *Result
-	err := s.c.anyNode(ctx, s.Home, roleVoter|roleGateway, func(key capsule.Key) (err error) {
+	res, err := anyNode(ctx, s.c, s.Home, roleVoter|roleGateway, hedgeMost, func(ctx context.Context, key capsule.Key) (*Result, error) {
 		for {
-			res, err = s.poll(ctx, key, pauses)
+			res, err := s.poll(ctx, key, pauses)
 			var refusal *api.Refusal
-			if !errors.As(err, &refusal) {
-				return err
+			if !errors.As(err, &refusal) || refusal.Code != api.CodeUnknown || s.bundle == nil {
+				return res, err
 			}
-			switch {
-			case refusal.Code == api.CodeTimeout && ctx.Err() == nil:
-				continue
-			case refusal.Code == api.CodeUnknown && s.bundle != nil:
-				if _, err := s.handTo(ctx, key); err != nil {
-					return err
-				}
-				continue
+			if _, err := s.handTo(ctx, key); err != nil {
+				return nil, err
 			}
-			return err
 		}
 	})
 	if err != nil {
@@ -242,33 +232,33 @@ type Event struct {
 func (s *Submission) Watch(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		stopped := false
-		err := s.c.anyNode(ctx, s.Home, roleVoter|roleGateway, func(key capsule.Key) error {
+		_, err := anyNode(ctx, s.c, s.Home, roleVoter|roleGateway, 1, func(ctx context.Context, key capsule.Key) (none struct{}, _ error) {
 			leave, err := s.c.enter(ctx, line{key, api.ProtoWatch})
 			if err != nil {
-				return err
+				return none, err
 			}
 			defer leave()
 			conn, _, err := s.c.open(ctx, key, api.ProtoWatch)
 			if err != nil {
-				return err
+				return none, err
 			}
 			defer conn.Close()
 			defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
 			if err := api.Write(conn, &api.WatchRequest{V: api.Version, Zone: s.Home, Capsule: s.ID}); err != nil {
-				return err
+				return none, err
 			}
 			for {
 				w, err := api.Receive[api.WatchEvent](conn, api.MaxOutcome)
 				if err != nil {
-					return err
+					return none, err
 				}
 				if err := w.Check(); err != nil {
-					return err
+					return none, err
 				}
 				e := Event{WatchEvent: *w}
 				s.certify(&e)
 				if stopped = !yield(e, nil); stopped || w.Final {
-					return nil
+					return none, nil
 				}
 			}
 		})
@@ -333,11 +323,8 @@ func (s *Submission) command(ctx context.Context, sign func(generation uint64) (
 	if err != nil {
 		return nil, err
 	}
-	var reply *api.CommandReply
-	err = s.c.anyNode(ctx, s.Home, roleVoter, func(key capsule.Key) (err error) {
+	return anyNode(ctx, s.c, s.Home, roleVoter, hedgeMost, func(ctx context.Context, key capsule.Key) (*api.CommandReply, error) {
 		req := &api.CommandRequest{V: api.Version, Zone: s.Home, Command: cmd}
-		reply, err = ask[api.CommandReply](ctx, s.c, key, api.ProtoCommand, req, askTimeout)
-		return err
+		return ask[api.CommandReply](ctx, s.c, key, api.ProtoCommand, req, askTimeout)
 	})
-	return reply, err
 }

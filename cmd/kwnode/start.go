@@ -90,8 +90,7 @@ genesis names its key; else it waits until "kwnode zone add" lets it in. With --
 	fl.StringVar(&f.cfg.Heartbeat, "heartbeat", "", "`duration` of leader's silence after which voters elect anew (default 1s)")
 	addDelay(cmd, &f.cfg.LinkDelay, "")
 	fl.BoolVar(&f.cfg.Interp, "interp", false, "run capsules interpreted only")
-	fl.BoolVar(&f.pipe, "until-eof", false, "stop when the standard input ends, as a child of another program does")
-	_ = fl.MarkHidden("until-eof")
+	addUntilEOF(cmd, &f.pipe)
 	return cmd
 }
 
@@ -147,6 +146,11 @@ func (f *startFlags) config(cmd *cobra.Command) (*proc.Config, error) {
 		return nil, usageError(cmd, "what is the node to do for the zone? --vote, --worker-key, or leave --genesis out for a gateway")
 	}
 	return cfg, nil
+}
+
+func addUntilEOF(cmd *cobra.Command, pipe *bool) {
+	cmd.Flags().BoolVar(pipe, "until-eof", false, "stop when the standard input ends, as a child of another program does")
+	_ = cmd.Flags().MarkHidden("until-eof")
 }
 
 // untilEOF ends with ctx or with r. A parent that dies closes its end of the pipe, on every system. The lines that it

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -25,7 +26,7 @@ func newTestnetCmd() *cobra.Command {
 		Short: "Run whole zones as processes on this machine, and break them",
 	}
 	asGroup(cmd)
-	cmd.AddCommand(newTestnetUpCmd(), newTestnetStatusCmd(), newTestnetLogsCmd(), newTestnetEnvCmd())
+	cmd.AddCommand(newTestnetUpCmd(), newTestnetStatusCmd(), newTestnetLogsCmd(), newTestnetEnvCmd(), newTestnetPlayCmd())
 	for _, o := range []struct{ order, use, short string }{
 		{"kill", "kill NODE", "End a node at once, as a power cut does"},
 		{"stop", "stop NODE", "Have a node drain and end"},
@@ -33,6 +34,8 @@ func newTestnetCmd() *cobra.Command {
 		{"restart", "restart NODE", "Stop a node and start it again"},
 		{"pause", "pause NODE", "Stop a node's processor, as a suspended virtual machine"},
 		{"resume", "resume NODE", "Let a paused node go on"},
+		{"partition", "partition NODE...", "Cut nodes off from all others, until heal"},
+		{"heal", "heal", "End a partition"},
 		{"down", "down", "End the network; its folder stays"},
 	} {
 		cmd.AddCommand(newTestnetOrderCmd(o.order, o.use, o.short))
@@ -40,17 +43,25 @@ func newTestnetCmd() *cobra.Command {
 	return cmd
 }
 
-// testnetDir is the folder of a network unless somebody names another.
-const testnetDir = "testnet-data"
+// testnetDir is the folder of a network unless somebody names another, on the command line or in envTestnet.
+const (
+	testnetDir = "testnet-data"
+	envTestnet = "KITWORK_TESTNET"
+)
 
 func dirFlag(cmd *cobra.Command, dir *string) {
-	cmd.Flags().StringVar(dir, "dir", testnetDir, "`folder` of the network")
+	preset := testnetDir
+	if s := os.Getenv(envTestnet); s != "" {
+		preset = s
+	}
+	cmd.Flags().StringVar(dir, "dir", preset, "`folder` of the network (default $"+envTestnet+", or "+testnetDir+")")
 }
 
 func newTestnetUpCmd() *cobra.Command {
 	var o proc.Options
 	var namespaces, delay string
 	var wait time.Duration
+	var pipe bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start a network, wait until it works, and keep it until Ctrl-C",
@@ -61,10 +72,11 @@ death of this process ends the nodes too. Started again in the same folder, the 
 where it stood.`,
 		Example: `  kwnode testnet up --voters 3 --workers 2
   . testnet-data/env && go run ./examples/counter
+  kwnode testnet up --gateways 1 --workers 2
   kwnode testnet up --dir far --link-delay 40ms`,
 		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if o.Zones < 1 || o.Voters < 1 || o.Voters > 9 || o.Workers < 0 || o.Zones*(o.Voters+o.Workers) > 64 {
+			if o.Zones < 1 || o.Voters < 1 || o.Voters > 9 || o.Workers < 0 || o.Gateways < 0 || o.Zones*(o.Voters+o.Workers)+o.Gateways > 64 {
 				return usageError(cmd, "want at least 1 zone with 1 to 9 voters, and at most 64 nodes")
 			}
 			var err error
@@ -76,7 +88,11 @@ where it stood.`,
 				return err
 			}
 			o.Binary, o.Namespaces = self, strings.FieldsFunc(namespaces, func(r rune) bool { return r == ',' })
-			return testnetUp(cmd, o, wait)
+			ctx := cmd.Context()
+			if pipe {
+				ctx = untilEOF(ctx, cmd.InOrStdin(), nil)
+			}
+			return testnetUp(ctx, cmd, o, wait)
 		},
 	}
 	dirFlag(cmd, &o.Dir)
@@ -84,21 +100,23 @@ where it stood.`,
 	fl.IntVar(&o.Zones, "zones", 1, "how many zones")
 	fl.IntVar(&o.Voters, "voters", 3, "voters of each zone")
 	fl.IntVar(&o.Workers, "workers", 1, "workers of each zone")
+	fl.IntVar(&o.Gateways, "gateways", 0, "nodes that only let clients in; with none, clients talk to voters")
 	fl.Uint32Var(&o.Slots, "slots", 4, "capsules that a worker runs at a time")
 	fl.DurationVar(&o.Heartbeat, "heartbeat", 250*time.Millisecond, "leader's silence after which voters elect anew")
 	fl.BoolVar(&o.Interp, "interp", false, "run capsules interpreted only")
 	addDelay(cmd, &delay, "")
-	fl.StringVar(&namespaces, "namespaces", "acct,count,counter,note,notes,reminder,text,wordcount", "`names` of namespaces to make, owned by the client")
+	fl.StringVar(&namespaces, "namespaces", "acct,count,counter,doc,note,notes,primes,reminder,text,wordcount", "`names` of namespaces to make, owned by the client")
 	fl.DurationVar(&wait, "wait", 2*time.Minute, "give up if it doesn't work by then")
+	addUntilEOF(cmd, &pipe)
 	return cmd
 }
 
-func testnetUp(cmd *cobra.Command, o proc.Options, wait time.Duration) (err error) {
+func testnetUp(life context.Context, cmd *cobra.Command, o proc.Options, wait time.Duration) (err error) {
 	began := time.Now()
 	o.Progress = func(format string, args ...any) {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%5.1fs  %s\n", time.Since(began).Seconds(), fmt.Sprintf(format, args...))
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+	ctx, cancel := context.WithTimeout(life, wait)
 	defer cancel()
 	n, err := proc.Up(ctx, o)
 	if err != nil {
@@ -125,7 +143,7 @@ func testnetUp(cmd *cobra.Command, o proc.Options, wait time.Duration) (err erro
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "        in another terminal:  . %s\n", filepath.Join(o.Dir, "env"))
 	select {
-	case <-cmd.Context().Done():
+	case <-life.Done():
 	case <-n.Down():
 	}
 	return nil
@@ -133,7 +151,7 @@ func testnetUp(cmd *cobra.Command, o proc.Options, wait time.Duration) (err erro
 
 func envText(dir string, st *proc.State) string {
 	var b strings.Builder
-	for _, kv := range proc.Env(dir, st) {
+	for _, kv := range append([][2]string{{envTestnet, dir}}, proc.Env(dir, st)...) {
 		fmt.Fprintf(&b, "export %s='%s'\n", kv[0], strings.ReplaceAll(kv[1], "'", `'\''`))
 	}
 	return b.String()
@@ -172,17 +190,20 @@ func readTestnet(dir string) (string, *proc.State, error) {
 func newTestnetOrderCmd(order, use, short string) *cobra.Command {
 	var dir string
 	args := wantArgs()
-	if strings.HasSuffix(use, "NODE") {
+	switch {
+	case strings.HasSuffix(use, "NODE"):
 		args = wantArgs("NODE")
+	case strings.HasSuffix(use, "NODE..."):
+		args = cobra.MinimumNArgs(1)
 	}
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			node := ""
-			if len(args) == 1 {
-				node = args[0]
+			names, err := nodeNames(cmd.Context(), dir, args)
+			if err != nil {
+				return err
 			}
-			if err := proc.Tell(cmd.Context(), dir, order, node); err != nil {
+			if err := proc.Tell(cmd.Context(), dir, order, strings.Join(names, ",")); err != nil {
 				return err
 			}
 			if order != "down" {
@@ -193,6 +214,24 @@ func newTestnetOrderCmd(order, use, short string) *cobra.Command {
 	}
 	dirFlag(cmd, &dir)
 	return cmd
+}
+
+// nodeNames puts the node that leads now in the place of "leader".
+func nodeNames(ctx context.Context, dir string, args []string) ([]string, error) {
+	names := slices.Clone(args)
+	i := slices.Index(names, "leader")
+	if i < 0 {
+		return names, nil
+	}
+	abs, st, err := readTestnet(dir)
+	if err != nil {
+		return nil, err
+	}
+	for name := range testnetLeaders(ctx, abs, st) {
+		names[i] = name
+		return names, nil
+	}
+	return nil, errors.New("nobody leads now; name a node, see kwnode testnet status")
 }
 
 // waitDown returns when the process that held the network has written that it is down.
@@ -241,6 +280,11 @@ func newTestnetStatusCmd() *cobra.Command {
 					role = "leader"
 				case s.Vote:
 					role = "voter"
+				case s.Gateway:
+					role = "gateway"
+				}
+				if s.Cut {
+					role += ", cut off"
 				}
 				fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\n", s.Name, s.Status, s.PID, role, s.Addr)
 			}

@@ -22,16 +22,20 @@ type Client struct {
 	node capsule.Key // that was dialled
 }
 
-// Dial connects to a node by multiaddr.
+// Dial connects to a node by multiaddr, or to the first of several that answers; commas stand between them.
 func Dial(ctx context.Context, addr string, id *capsule.Identity) (*Client, error) {
 	h, err := p2p.New(p2p.Config{Identity: id})
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{h: h, id: id}
-	if c.node, err = h.Connect(ctx, addr); err != nil {
+	err = p2p.First(ctx, addr, func(ctx context.Context, addr string) (err error) {
+		c.node, err = h.Connect(ctx, addr)
+		return err
+	})
+	if err != nil {
 		h.Close()
-		return nil, fmt.Errorf("dial %s: %w", addr, err)
+		return nil, err
 	}
 	return c, nil
 }
@@ -84,6 +88,9 @@ func (c *Client) Ask(ctx context.Context, to capsule.Key, req *Request, out any)
 	}
 	if req.Act == nil {
 		req.Act = []byte{}
+	}
+	if req.Peers == nil {
+		req.Peers = []capsule.Key{}
 	}
 	if req.Chain == nil {
 		req.Chain = capsule.Chain{}

@@ -24,6 +24,7 @@ const MaxRequest = 128 << 10
 const (
 	MaxReply = 4 << 20
 	MaxRows  = 1000
+	MaxPeers = 256 // of OpBlock
 )
 
 // Op is what a request asks for.
@@ -47,6 +48,7 @@ const (
 	OpTransfer   Op = "transfer"   // nobody else: leadership goes to Peer, or to the most advanced voter
 	OpVoters     Op = "voters"     // whoever brings an Act that enough roots have signed
 	OpDrain      Op = "drain"      // operators of the node: its workers take no more, and give back what they have
+	OpBlock      Op = "block"      // operators of the node: it has nothing to do with the Peers, and with nobody else it did not
 )
 
 // Request is one question or order. Fields that the operation doesn't use are empty.
@@ -63,7 +65,8 @@ type Request struct {
 	Stale bool
 	Chain capsule.Chain // what lets the asker read
 	Peer  capsule.Key
-	Act   []byte // encoding of a cert.SignedAdmin
+	Act   []byte        // encoding of a cert.SignedAdmin
+	Peers []capsule.Key // of OpBlock: all of them; none ends it
 }
 
 // Reply carries a document for people and their programs. Nothing in it is proven; no replica reads it.

@@ -11,7 +11,7 @@ import (
 // FuzzRequest holds that a request is refused or canonical, whatever arrives.
 func FuzzRequest(f *testing.F) {
 	var seed bytes.Buffer
-	if err := api.Write(&seed, &Request{V: Version, Op: OpScan, Key: []byte("a/"), After: []byte{}, Chain: capsule.Chain{}, Act: []byte{}}); err != nil {
+	if err := api.Write(&seed, &Request{V: Version, Op: OpScan, Key: []byte("a/"), After: []byte{}, Chain: capsule.Chain{}, Act: []byte{}, Peers: []capsule.Key{}}); err != nil {
 		f.Fatal(err)
 	}
 	f.Add(seed.Bytes())

@@ -101,12 +101,15 @@ func (s *server) answer(ctx context.Context, peer capsule.Key, req *Request) (an
 	switch req.Op {
 	case OpNode:
 		return s.node(s.operator(peer)), nil
-	case OpPeers, OpDrain:
+	case OpPeers, OpDrain, OpBlock:
 		if !s.operator(peer) {
 			return nil, denied("only the node's own key and its operators may ask for %q", req.Op)
 		}
-		if req.Op == OpPeers {
+		switch req.Op {
+		case OpPeers:
 			return s.cfg.Node.Host().Snapshot(), nil
+		case OpBlock:
+			return s.block(peer, req.Peers)
 		}
 		return s.drain(ctx)
 	}
@@ -188,6 +191,17 @@ func (s *server) node(operator bool) *NodeInfo {
 		}
 	}
 	return i
+}
+
+func (s *server) block(asker capsule.Key, peers []capsule.Key) (*Done, error) {
+	if len(peers) > MaxPeers {
+		return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("%d peers to block, at most %d", len(peers), MaxPeers)}
+	}
+	if slices.Contains(peers, asker) {
+		return nil, denied("who blocks themself could not take it back")
+	}
+	s.cfg.Node.Block(peers...)
+	return &Done{}, nil
 }
 
 func (s *server) drain(ctx context.Context) (*Done, error) {

@@ -36,7 +36,9 @@ type Config struct {
 	Find  func(ctx context.Context, z capsule.ZoneID) []capsule.Key
 	Zones func() []Voter // those of this process
 	// Tell returns what was proved of a zone elsewhere, or nil. It must not ask anybody.
-	Tell   func(req *api.ZoneRequest) *api.ZoneInfo
+	Tell func(req *api.ZoneRequest) *api.ZoneInfo
+	// Known are zones elsewhere of which Tell may tell.
+	Known  func() []capsule.ZoneID
 	Logger *slog.Logger
 	// Trusting leaves out every check. It exists so that a test can show that no decision needs them.
 	Trusting bool
@@ -219,6 +221,13 @@ func (g *Gateway) zone(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 				return api.Refuse(s, &api.Refusal{Code: api.CodeUnknownZone, Detail: "this node does not know zone " + req.Zone.String() + "; look it up in the mesh"})
 			}
 			out.Zones = append(out.Zones, *info)
+		}
+		if len(out.Zones) == 0 && g.cfg.Known != nil {
+			for _, z := range g.cfg.Known() {
+				if info := g.cfg.Tell(&api.ZoneRequest{V: api.Version, Zone: z}); info != nil && len(out.Zones) < api.MaxZones {
+					out.Zones = append(out.Zones, *info)
+				}
+			}
 		}
 		return api.Accept(s, out)
 	})

@@ -23,6 +23,10 @@ func (s *Server) Result(ctx context.Context, req *api.ResultRequest, w io.Writer
 // pauseEvery is how often a waiting request looks whether the capsule was suspended meanwhile.
 const pauseEvery = 100 * time.Millisecond
 
+// unknownAfter is how long a capsule that was handed in elsewhere may take to be heard of here. Whoever waits for one that
+// no voter has, because the one that did died with it, hands it in again.
+const unknownAfter = time.Second
+
 func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error) {
 	if err := s.mine(req.V, req.Zone); err != nil {
 		return nil, err
@@ -34,7 +38,7 @@ func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outco
 		r, err := s.cfg.Zone.Await(ctx, req.Capsule)
 		ended <- result{r, err}
 	})
-	var admitted bool
+	admitted, began := false, time.Now()
 	for t := time.NewTicker(pauseEvery); ; {
 		select {
 		case r := <-ended:
@@ -56,6 +60,10 @@ func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outco
 				if r := s.watch.refusal(req.Capsule); r != nil {
 					t.Stop()
 					return nil, r
+				}
+				if !admitted && time.Since(began) >= unknownAfter && errors.Is(err, machine.ErrNotFound) && !s.held(req.Capsule) {
+					t.Stop()
+					return nil, s.still(req, false)
 				}
 				continue
 			}

@@ -58,6 +58,9 @@ type Server struct {
 	watch  *watches
 	keep   *keeper
 
+	mu        sync.Mutex // guards admitting
+	admitting map[capsule.ID]bool
+
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -68,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches()}
+	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches(), admitting: map[capsule.ID]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	if s.keep, err = newKeeper(s); err != nil {
@@ -223,10 +226,21 @@ func (s *Server) admit(c *capsule.Capsule) {
 		s.cfg.Logger.Error("admission not encoded", "capsule", c.ID(), "err", err)
 		return
 	}
+	id := c.ID()
+	s.mu.Lock()
+	twice := s.admitting[id]
+	s.admitting[id] = true
+	s.mu.Unlock()
+	if twice {
+		return
+	}
 	s.wg.Go(func() {
 		ctx, cancel := context.WithTimeout(s.ctx, proposeTimeout)
 		defer cancel()
 		out, err := s.cfg.Zone.Propose(ctx, cmd)
+		s.mu.Lock()
+		delete(s.admitting, id)
+		s.mu.Unlock()
 		switch {
 		case err != nil:
 			s.Reconsider(c.Manifest())
@@ -237,6 +251,13 @@ func (s *Server) admit(c *capsule.Capsule) {
 			s.cfg.Logger.Info("capsule refused", "capsule", c.ID(), "reason", out.Result.Refusal)
 		}
 	})
+}
+
+// held reports whether a capsule is on its way to being admitted from here.
+func (s *Server) held(id capsule.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.admitting[id]
 }
 
 // Command serves one api.CommandRequest.

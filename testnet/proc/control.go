@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -35,13 +36,15 @@ func serveControl(n *Net) (*control, error) {
 	}
 	c := &control{l: l, down: make(chan struct{}, 1)}
 	orders := map[string]func(ctx context.Context, node string) error{
-		"ping":    func(context.Context, string) error { return nil },
-		"kill":    func(_ context.Context, s string) error { return n.Kill(s) },
-		"stop":    func(_ context.Context, s string) error { return n.Stop(s) },
-		"start":   n.Start,
-		"restart": n.Restart,
-		"pause":   func(_ context.Context, s string) error { return n.Pause(s) },
-		"resume":  func(_ context.Context, s string) error { return n.Resume(s) },
+		"partition": func(ctx context.Context, s string) error { return n.Partition(ctx, strings.Split(s, ",")...) },
+		"heal":      func(ctx context.Context, _ string) error { return n.Partition(ctx) },
+		"ping":      func(context.Context, string) error { return nil },
+		"kill":      func(_ context.Context, s string) error { return n.Kill(s) },
+		"stop":      func(_ context.Context, s string) error { return n.Stop(s) },
+		"start":     n.Start,
+		"restart":   n.Restart,
+		"pause":     func(_ context.Context, s string) error { return n.Pause(s) },
+		"resume":    func(_ context.Context, s string) error { return n.Resume(s) },
 		"down": func(context.Context, string) error {
 			select {
 			case c.down <- struct{}{}:
@@ -83,7 +86,7 @@ func (c *control) close() {
 func (n *Net) Down() <-chan struct{} { return n.ctl.down }
 
 // Tell gives an order to the process that holds the network in a folder: start, stop, kill, restart, pause, resume a
-// node, or down.
+// node, partition nodes (with commas) from the others, heal, or down.
 func Tell(ctx context.Context, dir, order, node string) error {
 	st, err := ReadState(dir)
 	if err != nil {
@@ -96,7 +99,7 @@ func Tell(ctx context.Context, dir, order, node string) error {
 }
 
 func tell(ctx context.Context, st *State, order, node string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+st.Control+"/"+order+"?node="+node, bytes.NewReader(nil))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+st.Control+"/"+order+"?node="+url.QueryEscape(node), bytes.NewReader(nil))
 	if err != nil {
 		return err
 	}

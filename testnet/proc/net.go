@@ -33,6 +33,7 @@ type Options struct {
 	Zones     int
 	Voters    int
 	Workers   int
+	Gateways  int // of the whole network, for clients alone; with none, clients talk to voters
 	Slots     uint32
 	Heartbeat time.Duration
 	Interp    bool
@@ -85,7 +86,12 @@ type NodeState struct {
 	Key  capsule.Key `json:"key"`
 	Addr string      `json:"addr"` // multiaddr with the peer ID
 	Vote bool        `json:"vote"`
-	PID  int         `json:"pid,omitempty"`
+	// Gateway marks a node of no zone. Worker is the key under which a node works.
+	Gateway bool         `json:"gateway,omitempty"`
+	Worker  *capsule.Key `json:"worker,omitempty"`
+	// Cut marks a node on the small side of a partition.
+	Cut bool `json:"cut,omitempty"`
+	PID int  `json:"pid,omitempty"`
 	// Status is running, stopped (killed or ended) or paused.
 	Status string `json:"status"`
 }
@@ -176,7 +182,8 @@ func (n *Net) load() error {
 		}
 		n.state = *st
 		for i := range n.state.Nodes {
-			n.state.Nodes[i].PID, n.state.Nodes[i].Status = 0, "stopped"
+			s := &n.state.Nodes[i]
+			s.PID, s.Status, s.Cut = 0, "stopped", false
 		}
 		return nil
 	}
@@ -247,6 +254,7 @@ func (n *Net) create() error {
 	if err != nil {
 		return err
 	}
+	operator := root
 	client, err := n.draw(ClientKey)
 	if err != nil {
 		return err
@@ -286,6 +294,11 @@ func (n *Net) create() error {
 		}
 		rights = append(rights, chain)
 	}
+	for i := range n.opt.Gateways {
+		if err := n.createGateway(fmt.Sprintf("gateway-%d", i), operator); err != nil {
+			return err
+		}
+	}
 	if err := sdk.SaveGrants(n.path(GrantsFile), rights); err != nil {
 		return err
 	}
@@ -308,7 +321,7 @@ func (n *Net) create() error {
 // configureZone writes the configurations of a zone's nodes.
 func (n *Net) configureZone(z ZoneState, root *capsule.Identity, near []string) error {
 	workers := map[string]*capsule.Identity{}
-	for _, s := range n.state.Nodes {
+	for i, s := range n.state.Nodes {
 		if s.Zone != z.Name {
 			continue
 		}
@@ -321,13 +334,15 @@ func (n *Net) configureZone(z ZoneState, root *capsule.Identity, near []string) 
 			return err
 		}
 		workers[s.Name] = w
+		key := w.Key()
+		n.state.Nodes[i].Worker = &key
 		near = append(near, w.Key().String())
 	}
 	for _, s := range n.state.Nodes {
 		if s.Zone != z.Name {
 			continue
 		}
-		if err := n.configure(z, s, root, workers[s.Name], near); err != nil {
+		if err := n.configure(z, &s, root, workers[s.Name], near); err != nil {
 			return err
 		}
 	}
@@ -356,18 +371,11 @@ func (n *Net) createZone(name, rootFile string, root *capsule.Identity) (ZoneSta
 		if i >= n.opt.Voters {
 			s.Name, s.Vote = fmt.Sprintf("%s-worker-%d", name, i-n.opt.Voters), false
 		}
-		id, err := n.draw(s.Name, "node.key")
-		if err != nil {
+		if err := n.place(&s); err != nil {
 			return z, err
 		}
-		port, err := freePort()
-		if err != nil {
-			return z, err
-		}
-		s.Key = id.Key()
-		s.Addr = fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", port, id.Key().PeerID())
 		if s.Vote {
-			g.Voters = append(g.Voters, id.Key())
+			g.Voters = append(g.Voters, s.Key)
 		}
 		nodes = append(nodes, s)
 	}
@@ -385,18 +393,54 @@ func (n *Net) createZone(name, rootFile string, root *capsule.Identity) (ZoneSta
 	return z, nil
 }
 
-// configure writes a node's configuration; w is the identity that it works under, or nil.
-func (n *Net) configure(z ZoneState, s NodeState, root, w *capsule.Identity, near []string) error {
-	listen, _, _ := strings.Cut(s.Addr, "/p2p/")
-	c := &Config{
-		Identity: "node.key", Dir: "data", Listen: []string{listen}, Operators: []string{root.Key().String()}, Interp: n.opt.Interp,
-		Zones: []Zone{{Genesis: filepath.Join("..", filepath.Base(z.Genesis)), Vote: s.Vote}}, Log: "text",
+// place gives a node its key and its address.
+func (n *Net) place(s *NodeState) error {
+	id, err := n.draw(s.Name, "node.key")
+	if err != nil {
+		return err
 	}
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	s.Key = id.Key()
+	s.Addr = fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", port, id.Key().PeerID())
+	return nil
+}
+
+// base is what every node's configuration says.
+func (n *Net) base(s *NodeState, root *capsule.Identity) *Config {
+	listen, _, _ := strings.Cut(s.Addr, "/p2p/")
+	return &Config{
+		Identity: "node.key", Dir: "data", Listen: []string{listen}, Operators: []string{root.Key().String()}, Interp: n.opt.Interp,
+		Log: "text", LinkDelay: n.state.Delay,
+	}
+}
+
+// createGateway makes a node that lets clients in and has no zone of its own.
+func (n *Net) createGateway(name string, root *capsule.Identity) error {
+	s := NodeState{Name: name, Gateway: true, Status: "stopped"}
+	if err := n.place(&s); err != nil {
+		return err
+	}
+	c := n.base(&s, root)
+	for _, other := range n.state.Nodes {
+		if other.Vote {
+			c.Peers = append(c.Peers, other.Addr)
+		}
+	}
+	n.state.Nodes = append(n.state.Nodes, s)
+	return c.save(n.path(name, "node.json"))
+}
+
+// configure writes a node's configuration; w is the identity that it works under, or nil.
+func (n *Net) configure(z ZoneState, s *NodeState, root, w *capsule.Identity, near []string) error {
+	c := n.base(s, root)
+	c.Zones = []Zone{{Genesis: filepath.Join("..", filepath.Base(z.Genesis)), Vote: s.Vote}}
 	if n.opt.Heartbeat > 0 {
 		// A leader that is heard late must not be taken for dead.
 		c.Heartbeat = max(n.opt.Heartbeat, 5*n.opt.LinkDelay).String()
 	}
-	c.LinkDelay = n.state.Delay
 	if n.opt.Joined {
 		c.Near = near
 		if n.opt.Heartbeat > 0 {
@@ -492,7 +536,7 @@ func (n *Net) Start(ctx context.Context, name string) error {
 	}
 	select {
 	case <-p.ready:
-		return nil
+		return n.rejoin(ctx, name)
 	case <-p.ended:
 		return fmt.Errorf("%s ended at once; see %s", name, n.path(name, "log"))
 	case <-ctx.Done():
@@ -663,7 +707,7 @@ func (n *Net) furnish(ctx context.Context, z ZoneState) error {
 	workers := 0
 	for _, s := range st.Nodes {
 		switch {
-		case s.Zone != z.Name:
+		case s.Zone != z.Name: // gateways have none
 		case !s.Vote:
 			workers++
 		default:
@@ -774,15 +818,17 @@ func (n *Net) await(ctx context.Context, c *admin.Client, z *admin.Zone, workers
 
 // Env is what a client's environment needs, in the order in which it is shown.
 func Env(dir string, st *State) [][2]string {
-	var addr string
+	var gateways, voters []string
 	for _, s := range st.Nodes {
-		if s.Vote {
-			addr = s.Addr
-			break
+		switch {
+		case s.Gateway:
+			gateways = append(gateways, s.Addr)
+		case s.Vote && s.Zone == st.Zones[0].Name:
+			voters = append(voters, s.Addr)
 		}
 	}
 	return [][2]string{
-		{sdk.EnvNode, addr}, {sdk.EnvDelay, st.Delay}, {sdk.EnvKey, filepath.Join(dir, ClientKey)},
+		{sdk.EnvNode, strings.Join(append(gateways, voters...), ",")}, {sdk.EnvDelay, st.Delay}, {sdk.EnvKey, filepath.Join(dir, ClientKey)},
 		{sdk.EnvZones, filepath.Join(dir, BookDir)}, {sdk.EnvGrants, filepath.Join(dir, GrantsFile)},
 	}
 }
