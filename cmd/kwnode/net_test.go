@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 // TestNetScripts runs testdata/net: networks of real processes. Beside testscript's own commands a script has
 //
 //	kwnode ARGS          this program; what it prints is bare in $OUT
+//	until REGEXP ARGS    the same, until what it prints matches
 //	net ARGS             kwnode testnet up ARGS, until the script ends; sets what clients need in the environment
 //	node NAME ARGS       kwnode start ARGS, until the script ends or "end NAME"; its address is $NAME
 //	end NAME             SIGKILL
@@ -52,6 +54,19 @@ func TestNetScripts(t *testing.T) {
 					ts.Fatalf("kwnode ended with: %v", err)
 				}
 				ts.Setenv("OUT", strings.TrimSpace(ts.ReadFile("stdout")))
+			},
+			"until": func(ts *testscript.TestScript, _ bool, args []string) {
+				re := regexp.MustCompile(args[0])
+				deadline := time.Now().Add(startTimeout)
+				for tick := time.NewTicker(50 * time.Millisecond); ; <-tick.C {
+					if err := ts.Exec(self, args[1:]...); err == nil && re.MatchString(ts.ReadFile("stdout")) {
+						tick.Stop()
+						return
+					}
+					if time.Now().After(deadline) {
+						ts.Fatalf("%q did not come", args[0])
+					}
+				}
 			},
 			"net": func(ts *testscript.TestScript, _ bool, args []string) {
 				nodes.start(ts, "net", append([]string{"testnet", "up"}, args...), func(line string) bool {

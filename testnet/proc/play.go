@@ -13,8 +13,6 @@ import (
 	"regexp"
 	"strings"
 	"time"
-
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // PlayOptions say how a script is played.
@@ -45,26 +43,45 @@ func Play(ctx context.Context, name string, text []byte, o PlayOptions) (err err
 		p.end()
 		err = errors.Join(err, os.RemoveAll(p.env["WORK"]))
 	}()
-	a := txtar.Parse(text)
-	for _, f := range a.Files {
-		if !filepath.IsLocal(f.Name) {
-			return fmt.Errorf("%s: file %q leads out of the script's folder", name, f.Name)
-		}
-		to := filepath.Join(p.env["WORK"], f.Name)
-		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
-			return err
-		}
-		if err := os.WriteFile(to, f.Data, 0o600); err != nil {
-			return err
-		}
+	lines, err := p.unpack(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	for i, line := range strings.Split(string(a.Comment), "\n") {
+	for i, line := range lines {
 		fmt.Fprintln(o.Out, line)
 		if err := p.play(ctx, line); err != nil {
 			return fmt.Errorf("%s:%d: %w", name, i+1, err)
 		}
 	}
 	return nil
+}
+
+// unpack writes the files of a script, each behind a line "-- NAME --", and returns the lines before them.
+func (p *player) unpack(text string) (script []string, err error) {
+	files, to := map[string]string{}, ""
+	for line := range strings.Lines(text) {
+		name, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "-- ")
+		if name, ok = strings.CutSuffix(name, " --"); ok {
+			if to = strings.TrimSpace(name); !filepath.IsLocal(to) {
+				return nil, fmt.Errorf("file %q leads out of the script's folder", to)
+			}
+			files[to] = ""
+		} else if to != "" {
+			files[to] += line
+		} else {
+			script = append(script, strings.TrimRight(line, "\r\n"))
+		}
+	}
+	for name, content := range files {
+		at := filepath.Join(p.env["WORK"], name)
+		if err := os.MkdirAll(filepath.Dir(at), 0o700); err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(at, []byte(content), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return script, nil
 }
 
 // player is one script that is played.
