@@ -2,10 +2,12 @@ package testnet
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -68,20 +70,37 @@ func onceTallied(t *testing.T, ctx context.Context, n *Net, s *sdk.Submission) *
 // A worker that dies after the segment has read and written costs time only: the successor has its checkpoint with the
 // reads and the writes that wait.
 func TestWorkerDiesWithEffects(t *testing.T) {
-	ctx, n, c := up(t, Options{Interp: true})
+	ctx, n, c := up(t, Options{Interp: true, Workers: 2})
+	began := time.Now()
 	s, _ := startTally(t, ctx, n, c)
+	onceTallied(t, ctx, n, s)
+	unbroken := time.Since(began)
+	if _, err := sdk.Run(ctx, c, programs.Reset, "hits", sdk.Keys("kv/count/*")); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	s, first := startTally(t, ctx, n, c)
 	row, _ := checkpointed(t, n, s.ID)
 	if row.Run.Check.Journal.IsZero() {
 		t.Error("the checkpoint has no journal")
 	}
-	if err := n.Workers[0].Close(); err != nil {
-		t.Fatal(err)
-	}
-	n.Workers = nil
-	if err := n.AddWorker(ctx, "successor"); err != nil {
-		t.Fatal(err)
-	}
+	died := time.Now()
+	n.Workers = slices.DeleteFunc(n.Workers, func(w *node.Node) bool {
+		runs := len(w.Workers()[0].Status().Running) > 0
+		if runs {
+			if err := w.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		return runs
+	})
+	waitFor(t, ctx, "a successor", func() bool {
+		row, _ := checkpointed(t, n, s.ID)
+		return !row.Lease.Worker.IsZero() && row.Lease.Worker != first
+	})
+	t.Logf("succeeded after %v", time.Since(died))
 	onceTallied(t, ctx, n, s)
+	t.Logf("it took %v, %v without the death", time.Since(began), unbroken)
 }
 
 // Draining a worker moves what it runs in the middle of its loop. The result is that of an unmoved run, to the unit.

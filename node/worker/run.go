@@ -99,7 +99,7 @@ func (w *Worker) take(m *api.Work) error {
 		old.cancel(errLost)
 	}
 	w.leases[id] = l
-	w.period = max(minPeriod, time.Duration(g.lease)*time.Millisecond/3)
+	w.period = max(minPeriod, time.Duration(g.lease)*time.Millisecond/4)
 	w.mu.Unlock()
 	w.wg.Go(func() {
 		defer cancel(nil)
@@ -152,14 +152,16 @@ func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
 	}
 	defer seg.close()
 	seg.eff.resume(p.journal)
-	last := time.Now()
+	last, pause := time.Now(), checkpointEvery
 	out, err := seg.run(ctx, func() error {
 		yield := l.yield.Load()
-		if !yield && time.Since(last) < checkpointEvery {
+		if !yield && time.Since(last) < pause {
 			return nil
 		}
+		began := time.Now()
 		err := w.checkpoint(ctx, seg)
 		last = time.Now()
+		pause = max(checkpointEvery, checkpointShare*last.Sub(began))
 		if err != nil {
 			w.cfg.Logger.Debug("checkpoint not kept", "capsule", seg.warrant.Segment.Capsule, "err", err)
 		} else if yield {

@@ -272,5 +272,10 @@ func (s *segment) save() (machine.Saved, []byte, error) {
 	return saved, state, nil
 }
 
-// checkpointEvery is how long an attempt may run before its progress is saved for a successor.
-const checkpointEvery = 500 * time.Millisecond
+const (
+	// checkpointEvery is how much of an attempt may be lost with its worker.
+	checkpointEvery = 200 * time.Millisecond
+	// checkpointShare bounds the part of the time that goes into checkpoints: one in so many. Where they are dear, because
+	// the state is large or the zone is busy, they come more rarely.
+	checkpointShare = 20
+)

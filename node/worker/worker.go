@@ -61,7 +61,7 @@ type Worker struct {
 	drops    []*giving // leases to give back with the next renewal
 	drain    bool
 	done     uint64        // segments that were committed
-	period   time.Duration // between renewals, a third of the zone's lease
+	period   time.Duration // between renewals, a quarter of the zone's lease
 
 	orders  sync.Mutex    // held while a numbered command is on its way: the zone takes them in order
 	renewal chan struct{} // a renewal is wanted at once
