@@ -127,6 +127,15 @@ func (n *Node) serveVoters() error {
 				return v.server.Hold(ctx, peer, req, s)
 			})
 		},
+		api.ProtoPending: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
+			each(s, api.MaxMessage, func(req *api.PendingRequest) error {
+				v := n.voters[req.Zone]
+				if v == nil {
+					return notVoter(s, req.Zone)
+				}
+				return v.server.Compare(peer, req, s)
+			})
+		},
 		api.ProtoWork: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 			each(s, api.MaxMessage, func(req *api.WorkRequest) error {
 				v := n.voters[req.Zone]

@@ -25,6 +25,7 @@ import (
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/blob"
 	"github.com/kitwork/kwnode/p2p/find"
+	"github.com/kitwork/kwnode/p2p/mesh"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -42,8 +43,9 @@ type Config struct {
 	Reach    p2p.Reach // how the node is reached through NATs
 	Limits   p2p.Limits
 	Zones    []Zone
-	Cache    int64 // bytes of code and states kept; default 1 GiB
-	Interp   bool  // run capsules interpreted only
+	Topics   []capsule.ZoneID // other zones whose gossip the node passes on
+	Cache    int64            // bytes of code and states kept; default 1 GiB
+	Interp   bool             // run capsules interpreted only
 	Timing   raft.Timing
 	// LinkDelay holds everything that the node sends for so long: see p2p.Config.
 	LinkDelay time.Duration
@@ -82,10 +84,13 @@ type Node struct {
 	hosts    []*p2p.Host // of the workers
 
 	finder *find.Finder
+	mesh   *mesh.Mesh
 
-	mu    sync.Mutex // guards known
-	known map[capsule.ZoneID]*known
-	looks chan struct{} // holds a token for each search for a zone
+	mu      sync.Mutex // guards known and topics
+	known   map[capsule.ZoneID]*known
+	topics  map[capsule.ZoneID]*topic
+	joining sync.Mutex    // held while topics are joined and left
+	looks   chan struct{} // holds a token for each search for a zone
 
 	cancel context.CancelFunc
 	ctx    context.Context // ends with the node
@@ -111,7 +116,7 @@ func Start(cfg Config) (n *Node, err error) {
 	}
 	n = &Node{
 		cfg: cfg, log: cfg.Logger, voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
-		looks: make(chan struct{}, maxLooks),
+		topics: map[capsule.ZoneID]*topic{}, looks: make(chan struct{}, maxLooks),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {
@@ -148,11 +153,14 @@ func Start(cfg Config) (n *Node, err error) {
 			return n, err
 		}
 	}
+	if err := n.gossip(); err != nil {
+		return n, err
+	}
 	if err := n.serveVoters(); err != nil {
 		return n, err
 	}
 	if n.gateway, err = gateway.Start(gateway.Config{
-		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Logger: cfg.Logger,
+		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Publish: n.publish, Logger: cfg.Logger,
 	}); err != nil {
 		return n, err
 	}
@@ -175,6 +183,9 @@ func (n *Node) Close() error {
 		v.mover.Close()
 		v.server.Close()
 		errs = append(errs, v.zone.Close())
+	}
+	if n.mesh != nil {
+		errs = append(errs, n.mesh.Close())
 	}
 	if n.finder != nil {
 		errs = append(errs, n.finder.Close())
@@ -251,7 +262,7 @@ func (n *Node) openZone(z Zone) error {
 			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
 			Promises: filepath.Join(dir, "promises"), Open: n.open, Fits: worker.Check,
 			Hint:  func(p api.Peer) { n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)]) },
-			Peers: n.peers, Forward: n.forward, Logger: n.log,
+			Peers: n.peers, Forward: n.forward, Publish: n.publish, Logger: n.log,
 		})
 		if err != nil {
 			return errors.Join(fmt.Errorf("zone %s: %w", id, err), opened.Close())
@@ -409,6 +420,12 @@ func (n *Node) zonesElsewhere() []capsule.ZoneID {
 	}
 	slices.SortFunc(out, func(a, b capsule.ZoneID) int { return bytes.Compare(a[:], b[:]) })
 	return out
+}
+
+// Holds reports whether a capsule waits here, with all its content, for the zone to decide it.
+func (n *Node) Holds(z capsule.ZoneID, id capsule.ID) bool {
+	v := n.voters[z]
+	return v != nil && v.server.Holds(id)
 }
 
 // Finder is the node's part in the discovery.

@@ -3,13 +3,18 @@ package testnet
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/kit"
 	"github.com/kitwork/kwnode/node"
 	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/sdk/build"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
 )
 
@@ -73,5 +78,102 @@ func TestAZoneIsFoundFromAnyNode(t *testing.T) {
 			t.Fatal(err)
 		}
 		run(1, int64(i)+2)
+	}
+}
+
+// TestAnyVoterProposesWhatItHolds: the leader is gone and with it the quorum; a voter acknowledges capsules and is gone
+// too. Another one holds them, by gossip or, beyond its size, by comparing notes, and proposes them as soon as there is a
+// quorum again.
+func TestAnyVoterProposesWhatItHolds(t *testing.T) {
+	ctx, n, c := up(t, Options{Voters: 4})
+	if _, err := sdk.Run(ctx, c, programs.Count, programs.Order{Name: "held", By: 1}, sdk.Keys("kv/count/*")); err != nil {
+		t.Fatal(err)
+	}
+	leader := slices.IndexFunc(n.Voters, func(v *node.Node) bool { return v.Key() == n.Voter(0).Status().Leader })
+	taker, other, spare := (leader+1)%4, (leader+2)%4, (leader+3)%4
+	for _, i := range []int{leader, spare} {
+		if err := n.Stop(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	via, err := n.DialVoter(ctx, taker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer via.Close()
+	var ids []capsule.ID
+	for _, name := range []string{"held", strings.Repeat("x", 12<<10)} { // the second is more than is gossiped
+		s, err := sdk.Start(ctx, via, programs.Count, programs.Order{Name: name, By: 1}, sdk.Keys("kv/count/*"), sdk.Ahead(-1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Ack.Voter != n.Voters[taker].Key() {
+			t.Fatalf("%s took it, want %s", s.Ack.Voter, n.Voters[taker].Key())
+		}
+		ids = append(ids, s.ID)
+	}
+	for _, id := range ids {
+		waitFor(t, ctx, "the other voter to hold "+id.String(), func() bool { return n.Voters[other].Holds(n.Zone, id) })
+	}
+	if err := n.Stop(taker); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{leader, spare} {
+		if err := n.Move(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := n.DialVoter(ctx, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for _, id := range ids {
+		var failed *sdk.Failed // the key of the second is too long, which only its execution finds out
+		if _, err := reader.Follow(n.Zone, id).Await(ctx); err != nil && !errors.As(err, &failed) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestAGatewayIsLostAfterItGossiped: a capsule that went no other way than by gossip is proposed by a voter.
+func TestAGatewayIsLostAfterItGossiped(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	order := programs.Order{Name: "gossiped", By: 1}
+	if _, err := sdk.Run(ctx, c, programs.Count, order, sdk.Keys("kv/count/*")); err != nil {
+		t.Fatal(err) // the program is known in the zone from here on
+	}
+	p, err := sdk.Build(ctx, programs.Count, build.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := kit.Marshal(order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepared, err := sdk.Prepare(ctx, p, input, sdk.PrepareOptions{Ahead: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.Seal(prepared, sdk.Keys("kv/count/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gateway := gatewayAt(t, identity(t), n.Voters[0].Addrs()[0])
+	if err := gateway.Gossip(ctx, b.Capsule); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, ctx, "a voter to hold it", func() bool {
+		return slices.ContainsFunc(n.Voters, func(v *node.Node) bool { return v.Holds(n.Zone, b.Capsule.ID()) })
+	})
+	if err := gateway.Close(); err != nil {
+		t.Fatal(err)
+	}
+	res, err := c.Follow(n.Zone, b.Capsule.ID()).Await(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := sdk.Decode[int64](res); err != nil || got != 2 {
+		t.Fatalf("%d, %v", got, err)
 	}
 }

@@ -157,8 +157,10 @@ func (n *Net) start(name string, id *capsule.Identity, z node.Zone) (*node.Node,
 	switch {
 	case n.opt.Bootstrap != "":
 		peers = []string{n.opt.Bootstrap}
-	case len(n.Voters) > 0:
-		peers = n.Voters[0].Addrs()[:1]
+	default:
+		if i := slices.IndexFunc(n.Voters, func(v *node.Node) bool { return v != nil }); i >= 0 {
+			peers = n.Voters[i].Addrs()[:1]
+		}
 	}
 	return node.Start(node.Config{
 		Identity: id, Dir: filepath.Join(n.dir, name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers,
@@ -166,9 +168,19 @@ func (n *Net) start(name string, id *capsule.Identity, z node.Zone) (*node.Node,
 	})
 }
 
-// Move ends a voter and starts it elsewhere, at a port that nobody is told of.
+// Stop ends a voter; until Move starts it again, its place in Voters is nil.
+func (n *Net) Stop(voter int) error {
+	v := n.Voters[voter]
+	n.Voters[voter] = nil
+	if v == nil {
+		return nil
+	}
+	return v.Close()
+}
+
+// Move ends a voter, if it runs, and starts it elsewhere, at a port that nobody is told of.
 func (n *Net) Move(voter int) error {
-	if err := n.Voters[voter].Close(); err != nil {
+	if err := n.Stop(voter); err != nil {
 		return err
 	}
 	v, err := n.start(fmt.Sprintf("voter-%d", voter), n.voters[voter], node.Zone{Genesis: n.Genesis, Vote: true})
@@ -291,7 +303,10 @@ func (n *Net) ready(ctx context.Context) error {
 }
 
 // Dial connects a client that may do everything with the zone's data.
-func (n *Net) Dial(ctx context.Context) (*sdk.Client, error) {
+func (n *Net) Dial(ctx context.Context) (*sdk.Client, error) { return n.DialVoter(ctx, 0) }
+
+// DialVoter is Dial through one of the voters.
+func (n *Net) DialVoter(ctx context.Context, voter int) (*sdk.Client, error) {
 	rights, err := n.Rights()
 	if err != nil {
 		return nil, err
@@ -300,7 +315,7 @@ func (n *Net) Dial(ctx context.Context) (*sdk.Client, error) {
 	if err := book.Trust("home", n.Zone); err != nil {
 		return nil, err
 	}
-	return sdk.Dial(ctx, n.Voters[0].Addrs()[0], sdk.WithIdentity(n.Client), sdk.WithBook(book), sdk.WithGrants(rights))
+	return sdk.Dial(ctx, n.Voters[voter].Addrs()[0], sdk.WithIdentity(n.Client), sdk.WithBook(book), sdk.WithGrants(rights))
 }
 
 // Close stops everything, workers first.

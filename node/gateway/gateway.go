@@ -38,8 +38,10 @@ type Config struct {
 	// Tell returns what was proved of a zone elsewhere, or nil. It must not ask anybody.
 	Tell func(req *api.ZoneRequest) *api.ZoneInfo
 	// Known are zones elsewhere of which Tell may tell.
-	Known  func() []capsule.ZoneID
-	Logger *slog.Logger
+	Known func() []capsule.ZoneID
+	// Publish gossips a checked capsule to its zone, beside handing it to a voter elsewhere. Nil: it is not gossiped.
+	Publish func(c *capsule.Capsule)
+	Logger  *slog.Logger
 	// Trusting leaves out every check. It exists so that a test can show that no decision needs them.
 	Trusting bool
 }
@@ -123,7 +125,7 @@ func each[T any](ctx context.Context, s *p2p.Stream, most int, fn func(*T) error
 func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 	each(ctx, s, api.MaxSubmit, func(req *api.SubmitRequest) error {
 		_ = s.SetDeadline(time.Now().Add(submitTimeout))
-		home, r := g.check(req, peer)
+		c, home, r := g.check(req, peer)
 		if r != nil {
 			g.counts.refused.Add(1)
 			// Its content is still on the way: the stream is of no use any more.
@@ -134,36 +136,40 @@ func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 			g.counts.forwarded.Add(1)
 			return v.Submit(ctx, req, s)
 		}
+		if c != nil && g.cfg.Publish != nil {
+			g.cfg.Publish(c)
+		}
 		return g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
 	})
 }
 
 // check is the gateway's filter: from cheap to dear, and nothing that a voter doesn't repeat.
-func (g *Gateway) check(req *api.SubmitRequest, peer capsule.Key) (capsule.ZoneID, *api.Refusal) {
+func (g *Gateway) check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsule, capsule.ZoneID, *api.Refusal) {
 	now := uint64(time.Now().UnixMilli())
 	h, err := capsule.Peek(req.Envelope, now)
 	if g.cfg.Trusting {
 		if err != nil {
 			if c, derr := capsule.Decode(req.Envelope); derr == nil {
-				return c.Manifest().Home, nil
+				return c, c.Manifest().Home, nil
 			}
 		}
-		return h.Home, nil
+		return nil, h.Home, nil
 	}
 	if r := req.Check(); r != nil {
-		return h.Home, r
+		return nil, h.Home, r
 	}
 	if err != nil {
-		return h.Home, reason(err)
+		return nil, h.Home, reason(err)
 	}
 	if !g.peer.take(peer) || !g.author.take(h.Author) {
 		g.counts.limited.Add(1)
-		return h.Home, &api.Refusal{Code: api.CodeBusy, Detail: "more capsules a second than this gateway forwards for one author or peer", Retry: 1000}
+		return nil, h.Home, &api.Refusal{Code: api.CodeBusy, Detail: "more capsules a second than this gateway forwards for one author or peer", Retry: 1000}
 	}
-	if _, err := capsule.Verify(req.Envelope, now, g.chains); err != nil {
-		return h.Home, reason(err)
+	c, err := capsule.Verify(req.Envelope, now, g.chains)
+	if err != nil {
+		return nil, h.Home, reason(err)
 	}
-	return h.Home, nil
+	return c, h.Home, nil
 }
 
 func reason(err error) *api.Refusal {

@@ -47,19 +47,19 @@ type Config struct {
 	Gateways func() []api.Peer
 	// Forward asks a voter of another zone for the result of a capsule that went there.
 	Forward func(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error)
+	// Publish gossips a capsule to the zone's other voters, if it is small enough; nil: it is not gossiped.
+	Publish func(c *capsule.Capsule)
 	Logger  *slog.Logger
 }
 
 // Server answers for one voter.
 type Server struct {
-	cfg    Config
-	id     capsule.ZoneID
-	chains *capsule.ChainCache
-	watch  *watches
-	keep   *keeper
-
-	mu        sync.Mutex // guards admitting
-	admitting map[capsule.ID]bool
+	cfg     Config
+	id      capsule.ZoneID
+	chains  *capsule.ChainCache
+	watch   *watches
+	keep    *keeper
+	pending *pending
 
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
@@ -71,7 +71,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches(), admitting: map[capsule.ID]bool{}}
+	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches(), pending: newPending()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	if s.keep, err = newKeeper(s); err != nil {
@@ -79,6 +79,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.wg.Go(s.keep.run)
+	s.wg.Go(s.tend)
 	return s, nil
 }
 
@@ -218,47 +219,20 @@ func (s *Server) acknowledge(c *capsule.Capsule) ([]byte, error) {
 	return api.SignAck(s.cfg.Identity, api.Ack{Zone: s.id, Generation: set.Generation, Epoch: set.Epoch, Capsule: c.ID(), Time: head.Time})
 }
 
-// admit proposes a capsule that is held here. Whoever waits for its result learns of a refusal by watching.
+// admit holds a capsule until the zone has decided it, tells the other voters of it and proposes it.
 func (s *Server) admit(c *capsule.Capsule) {
 	s.Reserve(c.Manifest())
-	cmd, err := machine.NewAdmit(c.Bytes())
-	if err != nil {
-		s.cfg.Logger.Error("admission not encoded", "capsule", c.ID(), "err", err)
-		return
+	if !s.pending.claim(c) {
+		return // it is on its way
 	}
-	id := c.ID()
-	s.mu.Lock()
-	twice := s.admitting[id]
-	s.admitting[id] = true
-	s.mu.Unlock()
-	if twice {
-		return
+	if s.cfg.Publish != nil {
+		s.cfg.Publish(c)
 	}
-	s.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(s.ctx, proposeTimeout)
-		defer cancel()
-		out, err := s.cfg.Zone.Propose(ctx, cmd)
-		s.mu.Lock()
-		delete(s.admitting, id)
-		s.mu.Unlock()
-		switch {
-		case err != nil:
-			s.Reconsider(c.Manifest())
-			s.cfg.Logger.Warn("capsule not admitted", "capsule", c.ID(), "err", err)
-		case out.Result.Refusal != nil:
-			s.Reconsider(c.Manifest())
-			s.watch.refused(c.ID(), out.Result.Refusal)
-			s.cfg.Logger.Info("capsule refused", "capsule", c.ID(), "reason", out.Result.Refusal)
-		}
-	})
+	s.wg.Go(func() { s.propose(c) })
 }
 
 // held reports whether a capsule is on its way to being admitted from here.
-func (s *Server) held(id capsule.ID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.admitting[id]
-}
+func (s *Server) held(id capsule.ID) bool { return s.pending.has(id) }
 
 // Command serves one api.CommandRequest.
 func (s *Server) Command(ctx context.Context, req *api.CommandRequest, w io.Writer) error {

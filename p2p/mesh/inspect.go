@@ -190,6 +190,7 @@ func (c *tracer) OnClosedOutboundStream(p peer.ID) {
 	m := (*Mesh)(c)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	delete(m.offered, p)
 	for _, t := range m.topics {
 		t.count.mu.Lock()
 		delete(t.count.mesh, p)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,10 +33,12 @@ const ID = "/kitwork/gossip/1"
 const (
 	// MaxMessage is the largest capsule that is gossiped; larger ones go by stream, and code and state are always
 	// pulled. A message is held by every peer for about 5 s, so this bounds what a flood makes the mesh hold.
-	MaxMessage = 8 << 10
-	maxRPC     = 64 << 10 // bytes of one frame, which may bundle messages
-	maxControl = 64 << 10 // bytes of control messages in one frame: 1,000 IDs of 32 bytes and their frame
-	maxTopics  = 64       // subscriptions in one frame, and topics of one host
+	MaxMessage  = 8 << 10
+	maxRPC      = 64 << 10 // bytes of one frame, which may bundle messages
+	maxControl  = 64 << 10 // bytes of control messages in one frame: 1,000 IDs of 32 bytes and their frame
+	maxTopics   = 64       // subscriptions in one frame, and topics of one host
+	maxOffered  = 16       // topics of one peer that are remembered although this host has not joined them
+	maxOffering = 1024     // peers of which any are: more than are connected, so that none that left stays in the way
 	// sendQueue is how many frames wait for one peer. Messages are shared between the queues, so slow readers cost
 	// sendQueue × MaxMessage together, 4 MiB.
 	sendQueue     = 512
@@ -104,16 +107,17 @@ type Mesh struct {
 	score scores
 	wg    sync.WaitGroup
 
-	mu     sync.Mutex // owns topics and closed; never held while calling pubsub
-	topics map[string]*Topic
-	closed bool
+	mu      sync.Mutex // owns the fields below; never held while calling pubsub
+	topics  map[string]*Topic
+	offered map[peer.ID]map[string]bool // topics of zones that a peer takes part in and this host does not, at most maxOffered
+	closed  bool
 }
 
 // New joins the gossip on h, in no topic yet.
 func New(h *p2p.Host, cfg Config) (*Mesh, error) {
 	cfg = cfg.withDefaults()
 	m := &Mesh{
-		h: h, inner: raw.Unwrap(h.Raw()), cfg: cfg, topics: make(map[string]*Topic),
+		h: h, inner: raw.Unwrap(h.Raw()), cfg: cfg, topics: make(map[string]*Topic), offered: make(map[peer.ID]map[string]bool),
 		peers: quota.New[peer.ID](2048, cfg.Quotas.PeerRate, cfg.Quotas.PeerBurst),
 	}
 	params := pubsub.DefaultGossipSubParams()
@@ -177,7 +181,9 @@ func (m *Mesh) Close() error {
 }
 
 // TopicName is the gossip topic of a zone.
-func TopicName(zone capsule.ZoneID) string { return "/kitwork/zone/" + zone.String() }
+func TopicName(zone capsule.ZoneID) string { return topicPrefix + zone.String() }
+
+const topicPrefix = "/kitwork/zone/"
 
 // TopicConfig says what to do with the capsules of one zone.
 type TopicConfig struct {
@@ -308,11 +314,45 @@ func (t *Topic) Publish(ctx context.Context, c *capsule.Capsule) error {
 // Peers returns how many connected peers take part in the topic.
 func (t *Topic) Peers() int { return len(t.t.ListPeers()) }
 
-// allowList lets peers subscribe to our topics and no others: what they invent would stay in memory.
+// allowList lets peers subscribe to our topics and, since subscriptions are told once and we may join later, to a few of
+// other zones. What else they invent would stay in memory.
 type allowList Mesh
 
 func (a *allowList) CanSubscribe(topic string) bool { return (*Mesh)(a).topic(topic) != nil }
 
-func (a *allowList) FilterIncomingSubscriptions(_ peer.ID, subs []*pb.RPC_SubOpts) ([]*pb.RPC_SubOpts, error) {
-	return pubsub.FilterSubscriptions(subs, a.CanSubscribe), nil
+func (a *allowList) FilterIncomingSubscriptions(from peer.ID, subs []*pb.RPC_SubOpts) ([]*pb.RPC_SubOpts, error) {
+	m := (*Mesh)(a)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kept := pubsub.FilterSubscriptions(subs, func(topic string) bool { return m.topics[topic] != nil || m.offers(from, topic) })
+	for _, s := range kept {
+		if !s.GetSubscribe() {
+			delete(m.offered[from], s.GetTopicid())
+		}
+	}
+	return kept, nil
+}
+
+// offers remembers that a peer takes part in a zone, if it is one and the peer has not named too many. m.mu is held.
+func (m *Mesh) offers(from peer.ID, topic string) bool {
+	name, ok := strings.CutPrefix(topic, topicPrefix)
+	if !ok {
+		return false
+	}
+	if z, err := capsule.ParseZoneID(name); err != nil || z.String() != name {
+		return false
+	}
+	all := m.offered[from]
+	if all == nil {
+		if len(m.offered) >= maxOffering {
+			return false
+		}
+		all = make(map[string]bool)
+		m.offered[from] = all
+	}
+	if !all[topic] && len(all) >= maxOffered {
+		return false
+	}
+	all[topic] = true
+	return true
 }

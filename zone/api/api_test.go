@@ -47,6 +47,8 @@ func messages() []any {
 		&Work{V: 1, Lease: ref, Stop: true, Grant: b},
 		&LeaseGrant{V: 1, Zone: zone, Segment: b, Admission: b, Warrant: b, Body: b, Epochs: [][]byte{b}, Holders: []Peer{peer}, Now: 28},
 		&ReadRequest{V: 1, Zone: zone, Lease: ref, Index: 29, Key: b, Scan: true, After: b, Rows: 30},
+		&PendingRequest{V: 1, Zone: zone, Have: []capsule.ID{id}},
+		&PendingReply{V: 1, Envelopes: [][]byte{b}},
 		&ReadReply{V: 1, Rows: []Row{{Key: b, Value: b, Version: 31}}, More: true},
 	}
 }
