@@ -7,14 +7,14 @@ import "context"
 // Engine makes programs out of modules.
 type Engine interface {
 	Name() string
-	// Load compiles a module, or prepares it as the engine does, and
-	// instantiates it.
+	// Load compiles a module, or prepares it as the engine does, instantiates
+	// it with WASI's imports and calls _initialize if it has that.
 	Load(ctx context.Context, wasm []byte) (Program, error)
 }
 
-// Program is an instance whose export "run" takes a size and returns a
-// checksum. One goroutine uses it.
+// Program is an instance whose export "run" takes numbers, of which the last
+// is a size, and returns a checksum. One goroutine uses it.
 type Program interface {
-	Run(ctx context.Context, n int32) (int64, error)
+	Run(ctx context.Context, args ...int32) (int64, error)
 	Close() error
 }

@@ -3,9 +3,12 @@ package engine
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/kitwork/kwnode/jit"
 	"github.com/kitwork/kwnode/vm"
+	"github.com/kitwork/kwnode/vm/hostabi"
+	"github.com/kitwork/kwnode/vm/wasi"
 )
 
 // Ours returns the tiers of this project, gas on.
@@ -25,17 +28,29 @@ type kwnode struct {
 
 func (e kwnode) Name() string { return e.name }
 
-func (e kwnode) Load(_ context.Context, wasm []byte) (Program, error) {
+func (e kwnode) Load(ctx context.Context, wasm []byte) (Program, error) {
 	m, err := vm.Decode(wasm)
 	if err != nil {
 		return nil, err
 	}
-	s := vm.NewStore(vm.Config{Compiler: e.compiler, Tier: e.tier})
-	inst, err := s.Instantiate(m, nil)
-	if err != nil {
+	p := &kwnodeProgram{store: vm.NewStore(vm.Config{Compiler: e.compiler, Tier: e.tier})}
+	mem := hostabi.NewMemory("local", [32]byte{})
+	mem.Time = func() uint64 { return uint64(p.store.Clock()) }
+	mem.GasLeft = func() uint64 { return 1 << 60 }
+	host := hostabi.New(mem)
+	sys := wasi.New(host)
+	sys.Stdout, sys.Stderr = io.Discard, io.Discard
+	if p.inst, err = p.store.Instantiate(m, vm.Resolvers{host, sys}); err != nil {
+		p.store.Close()
 		return nil, err
 	}
-	return &kwnodeProgram{s, inst}, nil
+	if p.inst.Export("_initialize") != nil {
+		if _, err := p.call(ctx, "_initialize"); err != nil {
+			p.store.Close()
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 type kwnodeProgram struct {
@@ -43,18 +58,30 @@ type kwnodeProgram struct {
 	inst  *vm.Instance
 }
 
-func (p *kwnodeProgram) Run(ctx context.Context, n int32) (int64, error) {
-	if err := p.store.Start(p.inst, "run", vm.I32(n)); err != nil {
-		return 0, err
-	}
-	stop, err := p.store.Run(ctx, 1<<60)
+func (p *kwnodeProgram) Run(ctx context.Context, args ...int32) (int64, error) {
+	out, err := p.call(ctx, "run", args...)
 	if err != nil {
 		return 0, err
 	}
-	if stop.Reason != vm.Done {
-		return 0, fmt.Errorf("stopped: %v", stop.Trap)
+	return out[0].I64(), nil
+}
+
+func (p *kwnodeProgram) call(ctx context.Context, export string, args ...int32) ([]vm.Value, error) {
+	values := make([]vm.Value, len(args))
+	for i, a := range args {
+		values[i] = vm.I32(a)
 	}
-	return stop.Results[0].I64(), nil
+	if err := p.store.Start(p.inst, export, values...); err != nil {
+		return nil, err
+	}
+	stop, err := p.store.Run(ctx, 1<<60)
+	if err != nil {
+		return nil, err
+	}
+	if stop.Reason != vm.Done {
+		return nil, fmt.Errorf("stopped: %v", stop.Trap)
+	}
+	return stop.Results, nil
 }
 
 func (p *kwnodeProgram) Close() error { p.store.Close(); return nil }

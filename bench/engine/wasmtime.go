@@ -39,9 +39,19 @@ func (e wasmtimeEngine) Load(_ context.Context, wasm []byte) (Program, error) {
 			return nil, err
 		}
 	}
-	instance, err := wt.NewInstance(store, module, nil)
+	store.SetWasi(wt.NewWasiConfig())
+	linker := wt.NewLinker(engine)
+	if err := linker.DefineWasi(); err != nil {
+		return nil, err
+	}
+	instance, err := linker.Instantiate(store, module)
 	if err != nil {
 		return nil, err
+	}
+	if init := instance.GetFunc(store, "_initialize"); init != nil {
+		if _, err := init.Call(store); err != nil {
+			return nil, err
+		}
 	}
 	run := instance.GetFunc(store, "run")
 	if run == nil {
@@ -55,8 +65,12 @@ type wasmtimeProgram struct {
 	run   *wt.Func
 }
 
-func (p *wasmtimeProgram) Run(_ context.Context, n int32) (int64, error) {
-	out, err := p.run.Call(p.store, n)
+func (p *wasmtimeProgram) Run(_ context.Context, args ...int32) (int64, error) {
+	values := make([]any, len(args))
+	for i, a := range args {
+		values[i] = a
+	}
+	out, err := p.run.Call(p.store, values...)
 	if err != nil {
 		return 0, err
 	}

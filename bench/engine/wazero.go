@@ -5,6 +5,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 )
 
 type wazeroEngine struct {
@@ -27,7 +28,8 @@ func (e wazeroEngine) Name() string { return e.name }
 
 func (e wazeroEngine) Load(ctx context.Context, wasm []byte) (Program, error) {
 	r := wazero.NewRuntimeWithConfig(ctx, e.config)
-	m, err := r.Instantiate(ctx, wasm)
+	wasi_snapshot_preview1.MustInstantiate(ctx, r)
+	m, err := r.InstantiateWithConfig(ctx, wasm, wazero.NewModuleConfig().WithStartFunctions("_initialize").WithSysNanotime().WithSysWalltime())
 	if err != nil {
 		_ = r.Close(ctx)
 		return nil, err
@@ -40,8 +42,12 @@ type wazeroProgram struct {
 	run     api.Function
 }
 
-func (p *wazeroProgram) Run(ctx context.Context, n int32) (int64, error) {
-	out, err := p.run.Call(ctx, api.EncodeI32(n))
+func (p *wazeroProgram) Run(ctx context.Context, args ...int32) (int64, error) {
+	values := make([]uint64, len(args))
+	for i, a := range args {
+		values[i] = api.EncodeI32(a)
+	}
+	out, err := p.run.Call(ctx, values...)
 	if err != nil {
 		return 0, err
 	}

@@ -47,6 +47,15 @@ func ours() []system {
 	return all
 }
 
+// auto is our machine as it is by default: it interprets, and compiles what gets hot.
+func auto() []system {
+	c, err := jit.New(jit.DefaultMemory)
+	if err != nil {
+		return nil
+	}
+	return []system{{"kwnode-auto", func(ctx context.Context, b []byte) (guest, error) { return loadOurs(b, vm.Config{Compiler: c}) }}}
+}
+
 func wazeros() []system {
 	with := func(c func() wazero.RuntimeConfig) func(ctx context.Context, b []byte) (guest, error) {
 		return func(ctx context.Context, b []byte) (guest, error) { return loadWazero(ctx, b, c()) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/bench/kernels"
+	"github.com/kitwork/kwnode/bench/programs"
 )
 
 // native compiles the kernels' C sources for this machine and runs them in
@@ -55,15 +56,15 @@ func newNative(wanted bool) (*native, func()) {
 	return &native{cc: cc, dir: dir, built: map[string]string{}}, func() { os.RemoveAll(dir) }
 }
 
-func (n *native) run(k kernels.Kernel) (time.Duration, bool, error) {
-	if n == nil {
+func (n *native) run(p *programs.Program) (time.Duration, bool, error) {
+	if n == nil || p.Language != "c" {
 		return 0, false, nil
 	}
-	bin, ok, err := n.build(k.Name)
+	bin, ok, err := n.build(p.Name)
 	if !ok || err != nil {
 		return 0, false, err
 	}
-	out, err := exec.Command(bin, strconv.Itoa(int(k.Size))).Output()
+	out, err := exec.Command(bin, strconv.Itoa(int(p.Args[0]))).Output()
 	if err != nil {
 		return 0, false, fmt.Errorf("native: %w", err)
 	}
