@@ -10,6 +10,7 @@ type Base struct {
 	body   []byte // the state told against this base itself: all but memories and tables
 	images []*image
 	elems  [][]uint64
+	codec  codec // for continuations that are told against the base
 }
 
 // NewBase captures the store's state as a base. The store is unchanged.
@@ -39,6 +40,7 @@ func (s *Store) NewBase() (*Base, error) {
 		return nil, err
 	}
 	b.body = append([]byte(nil), w.b...)
+	b.codec.dict = b.body[:min(len(b.body), maxDictionary)]
 	return b, nil
 }
 

@@ -8,9 +8,6 @@ import (
 	"fmt"
 	"hash"
 	"slices"
-	"sync"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/kitwork/kwnode/vm/wasm"
 )
@@ -19,7 +16,7 @@ import (
 
 const (
 	contMagic   = "KWCN"
-	contVersion = 1
+	contVersion = 2
 	deltaPage   = 1024 // bytes of the unit in which memory is compared
 )
 
@@ -44,10 +41,10 @@ type FreezeOptions struct {
 func (s *Store) Freeze(o FreezeOptions) ([]byte, error) {
 	w := &bodyWriter{s: s}
 	defer w.done()
-	against := againstModule
+	against, coder := againstModule, &plain
 	var line baseline = moduleLine{s}
 	if o.Base != nil {
-		against, line = againstBase, o.Base
+		against, line, coder = againstBase, o.Base, &o.Base.codec
 	}
 	if err := s.writeBody(w, line, o.Host); err != nil {
 		return nil, err
@@ -59,22 +56,8 @@ func (s *Store) Freeze(o FreezeOptions) ([]byte, error) {
 		out = append(out, o.Base.hash[:]...)
 	}
 	out = binary.AppendUvarint(out, uint64(len(w.b)))
-	enc := encoders.Get().(*zstd.Encoder)
-	defer encoders.Put(enc)
-	return enc.EncodeAll(w.b, out), nil
+	return coder.encode(w.b, out), nil
 }
-
-// maxWindow bounds what decompression holds beside the result.
-const maxWindow = 1 << 20
-
-var encoders = sync.Pool{New: func() any {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(maxWindow), zstd.WithLowerEncoderMem(true), zstd.WithEncoderCRC(false))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	return e
-}}
 
 // StateHash is the identity of the store's logical state: SHA-256 of its canonical form, which doesn't depend on how or
 // against what it is written. host is what Freeze would be given.

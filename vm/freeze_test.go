@@ -283,10 +283,26 @@ func FuzzThaw(f *testing.F) {
 // FuzzContinuationDecode reads whole continuations.
 func FuzzContinuationDecode(f *testing.F) {
 	_, src := fuzzSeeds(f)
+	bases := map[[32]byte]*Base{}
+	src.Base = func(h [32]byte) (*Base, error) {
+		if b := bases[h]; b != nil {
+			return b, nil
+		}
+		return nil, errors.New("no such base")
+	}
 	for _, p := range programs(f)[:9] {
 		s := p.boot(f)
 		b, err := s.Freeze(FreezeOptions{})
 		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+		base, err := s.NewBase()
+		if err != nil {
+			f.Fatal(err)
+		}
+		bases[base.Hash()] = base
+		if b, err = s.Freeze(FreezeOptions{Base: base}); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(b)

@@ -295,8 +295,13 @@ func (i *Instance) dropActive() {
 	}
 }
 
-// maxImage bounds the part of a memory that is kept as an image.
-const maxImage = 256 << 20
+// What bounds the part of a memory that is kept as an image, which belongs to the module and to no store's budget: in all,
+// and from the first segment to the end of the last in terms of the module's size.
+const (
+	maxImage     = 256 << 20
+	freeImage    = 1 << 20
+	imagePerByte = 16
+)
 
 // initialImage is memory 0 after the active data segments, if they depend on the module alone and fit; otherwise nil.
 // The segments of a Go program are tens of thousands: they are copied once for all instances.
@@ -318,7 +323,7 @@ func (m *Module) initialImage() (*image, error) {
 			}
 			from, end = min(from, uint64(seg.Addr)), max(end, to)
 		}
-		if end == 0 || end > maxImage {
+		if end == 0 || end > maxImage || end-min(from, end) > freeImage+imagePerByte*uint64(len(w.Bytes)) {
 			return
 		}
 		m.image, m.imageErr = newImage(int(end+4095)&^4095, func(dst []byte) {

@@ -2,16 +2,12 @@ package vm
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"sync"
 	"unsafe"
-
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/kitwork/kwnode/internal/code"
 	"github.com/kitwork/kwnode/vm/wasm"
@@ -57,6 +53,7 @@ func Thaw(b []byte, c Config, src Sources) (*Store, []byte, error) {
 		return nil, nil, head(fmt.Sprintf("version %d, this program reads %d", version, contVersion))
 	}
 	var base *Base
+	coder := &plain
 	switch against {
 	case againstNothing, againstModule:
 	case againstBase:
@@ -70,7 +67,10 @@ func Thaw(b []byte, c Config, src Sources) (*Store, []byte, error) {
 		if base, err = src.Base([32]byte(b)); err != nil {
 			return nil, nil, err
 		}
-		b = b[32:]
+		if base == nil {
+			return nil, nil, head("the base is not at hand")
+		}
+		b, coder = b[32:], &base.codec
 	default:
 		return nil, nil, head("unknown kind of baseline")
 	}
@@ -78,11 +78,11 @@ func Thaw(b []byte, c Config, src Sources) (*Store, []byte, error) {
 	if n <= 0 || size > math.MaxInt64/2 {
 		return nil, nil, head("bad length")
 	}
-	dec, err := openZstd(b[n:])
+	dec, err := coder.open(b[n:])
 	if err != nil {
 		return nil, nil, head(err.Error())
 	}
-	defer decoders.Put(dec)
+	defer coder.decoders.Put(dec)
 	s := NewStore(c)
 	err = s.take(maxWindow + readBuffer)
 	if err == nil {
@@ -104,25 +104,6 @@ func Thaw(b []byte, c Config, src Sources) (*Store, []byte, error) {
 	}
 	s.Close()
 	return nil, nil, err
-}
-
-var decoders sync.Pool
-
-// openZstd starts decompressing with bounded memory. What comes out is bounded by the reader.
-func openZstd(b []byte) (*zstd.Decoder, error) {
-	d, _ := decoders.Get().(*zstd.Decoder)
-	if d == nil {
-		var err error
-		d, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-			zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderMaxMemory(1<<40))
-		if err != nil {
-			return nil, err
-		}
-	}
-	if err := d.Reset(bytes.NewReader(b)); err != nil {
-		return nil, err
-	}
-	return d, nil
 }
 
 const readBuffer = 64 << 10

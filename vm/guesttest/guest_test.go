@@ -338,3 +338,37 @@ func compare(t *testing.T, what string, got, want outcome) {
 		t.Errorf("%s: state hash %x, want %x", what, got.hash, want.hash)
 	}
 }
+
+// TestSmallContinuation: a Go program between two calls travels in few bytes, and in fewer where its base is known. This
+// one has switched between goroutines; one that hasn't takes half of it against its base (bench/vm, row small).
+func TestSmallContinuation(t *testing.T) {
+	m := newMachine(t, load(t, &guest{calls: []call{i32("_initialize")}}), nil, false)
+	defer func() { m.store.Close() }()
+	do := func(name string, args ...vm.Value) {
+		t.Helper()
+		if err := m.store.Start(m.store.Instances()[0], name, args...); err != nil {
+			t.Fatal(err)
+		}
+		if stop := m.run(); stop.Reason != vm.Done {
+			t.Fatal(stop)
+		}
+	}
+	do("_initialize")
+	base, err := m.store.NewBase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	do("add", vm.I64(5))
+	whole, err := m.store.Freeze(vm.FreezeOptions{Host: m.host.State.Marshal()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	delta, err := m.store.Freeze(vm.FreezeOptions{Base: base, Host: m.host.State.Marshal()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d bytes, %d against the base", len(whole), len(delta))
+	if len(whole) > 15<<10 || len(delta) > 3<<9 {
+		t.Errorf("%d bytes, at most %d wanted; %d against the base, at most %d", len(whole), 15<<10, len(delta), 3<<9)
+	}
+}
