@@ -342,7 +342,7 @@ func compare(t *testing.T, what string, got, want outcome) {
 // TestSmallContinuation: a Go program between two calls travels in few bytes, and in fewer where its base is known. This
 // one has switched between goroutines; one that hasn't takes half of it against its base (bench/vm, row small).
 func TestSmallContinuation(t *testing.T) {
-	m := newMachine(t, load(t, &guest{calls: []call{i32("_initialize")}}), nil, false)
+	m := newMachine(t, load(t, &guest{source: "./goreactor", calls: []call{i32("_initialize")}}), config, nil, false)
 	defer func() { m.store.Close() }()
 	do := func(name string, args ...vm.Value) {
 		t.Helper()
