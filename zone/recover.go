@@ -229,6 +229,7 @@ type Position struct {
 	Chain      capsule.Hash   `json:"chain"`
 	StateHash  capsule.Hash   `json:"state_hash"`
 	Certified  bool           `json:"certified"`      // a quorum's certificate of the entry is here
+	Signed     bool           `json:"signed"`         // by this voter: the entry was committed
 	Sequence   uint64         `json:"admin_sequence"` // of the last act
 }
 
@@ -250,6 +251,8 @@ func Look(cfg Config) (*Position, error) {
 		return nil, err
 	}
 	p.Certified = q != nil
+	rec := z.signer.Record()
+	p.Signed = rec.Generation == set.Generation && rec.Index >= a.Index
 	v, err := z.db.View()
 	if err != nil {
 		return nil, err

@@ -25,6 +25,9 @@ import (
 //	net ARGS             kwnode testnet up ARGS, until the script ends; sets what clients need in the environment
 //	node NAME ARGS       kwnode start ARGS, until the script ends or "end NAME"; its address is $NAME
 //	end NAME             SIGKILL
+//	begin NAME TEXT ARGS kwnode ARGS in the background, until it prints TEXT
+//	await NAME           waits until that has ended well
+//	waitfor REGEXP ARGS  kwnode ARGS again and again, until its output matches
 //	orphans              waits until no node of the network answers any more
 //	leader               sets $LEADER to the node that leads, $KITWORK_NODE to another voter, and $OTHER to a third
 func TestNetScripts(t *testing.T) {
@@ -84,6 +87,26 @@ func TestNetScripts(t *testing.T) {
 			},
 			"end": func(ts *testscript.TestScript, _ bool, args []string) {
 				ts.Check(nodes.of(ts, args[0]).Process.Kill())
+			},
+			"begin": func(ts *testscript.TestScript, _ bool, args []string) {
+				nodes.start(ts, args[0], args[2:], func(line string) bool { return strings.Contains(line, args[1]) })
+			},
+			"await": func(ts *testscript.TestScript, _ bool, args []string) {
+				if err := nodes.of(ts, args[0]).Wait(); err != nil {
+					ts.Fatalf("%s ended with %v:\n%s", args[0], err, ts.ReadFile(args[0]+".log"))
+				}
+			},
+			"waitfor": func(ts *testscript.TestScript, _ bool, args []string) {
+				want := regexp.MustCompile(args[0])
+				for deadline := time.Now().Add(startTimeout); ; {
+					err := ts.Exec(self, args[1:]...)
+					if out := ts.ReadFile("stdout"); err == nil && want.MatchString(out) {
+						return
+					}
+					if time.Now().After(deadline) {
+						ts.Fatalf("no %q within %s", args[0], startTimeout)
+					}
+				}
 			},
 			"orphans": func(ts *testscript.TestScript, _ bool, _ []string) {
 				st, err := proc.ReadState(ts.MkAbs("testnet-data"))

@@ -31,7 +31,8 @@ checked by every voter.`,
 		newZoneInitCmd, newZoneTrustCmd, newZoneGrantCmd, newZoneStatusCmd,
 		newZonePolicyCmd, newZoneCreditCmd, newZoneNamespaceCmd, newZoneAccountsCmd, newZoneWorkersCmd, newZoneLedgerCmd,
 		newZonePutCmd, newZoneDeleteCmd, newZoneGetCmd, newZoneScanCmd,
-		newZoneAddCmd, newZoneRemoveCmd, newZoneTransferCmd, newZoneDrainCmd,
+		newZoneJoinCmd, newZoneAddCmd, newZoneRemoveCmd, newZoneTransferCmd, newZoneDrainCmd,
+		newZoneBackupCmd, newZoneRestoreCmd, newZoneRecoverCmd,
 	} {
 		cmd.AddCommand(construct())
 	}

@@ -22,9 +22,10 @@ import (
 func newZoneStatusCmd() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use:   "status",
-		Short: "Say how a zone stands: leader, voters, log, troubles",
-		Args:  wantArgs(),
+		Use:     "status",
+		Short:   "Say how a zone stands: leader, voters, log, troubles",
+		Example: `  kwnode zone status --node /ip4/127.0.0.1/tcp/7401/p2p/12D3KooW...`,
+		Args:    wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
 				st, err := c.Status(ctx, z)
@@ -174,9 +175,10 @@ a namespace, or changes its owner and quota. The owner pays rent for the quota.`
 func newZoneAccountsCmd() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use:   "accounts",
-		Short: "Show your account, or all of them for a root of the zone",
-		Args:  wantArgs(),
+		Use:     "accounts",
+		Short:   "Show your account, or all of them for a root of the zone",
+		Example: `  kwnode zone accounts --identity root.key`,
+		Args:    wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return list(&t, cmd, &admin.Request{Op: admin.OpAccounts, Rows: admin.MaxRows}, func(l *[]admin.AccountInfo) error {
 				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -195,9 +197,10 @@ func newZoneAccountsCmd() *cobra.Command {
 func newZoneWorkersCmd() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use:   "workers",
-		Short: "List the zone's workers and what they hold",
-		Args:  wantArgs(),
+		Use:     "workers",
+		Short:   "List the zone's workers and what they hold",
+		Example: `  kwnode zone workers --identity root.key`,
+		Args:    wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return list(&t, cmd, &admin.Request{Op: admin.OpWorkers, Rows: admin.MaxRows}, func(l *[]admin.WorkerInfo) error {
 				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -225,9 +228,10 @@ func newZoneWorkersCmd() *cobra.Command {
 func newZoneLedgerCmd() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use:   "ledger",
-		Short: "Show what other zones owe this one, and what it owes them",
-		Args:  wantArgs(),
+		Use:     "ledger",
+		Short:   "Show what other zones owe this one, and what it owes them",
+		Example: `  kwnode zone ledger --identity root.key --json`,
+		Args:    wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return list(&t, cmd, &admin.Request{Op: admin.OpLedger, Rows: admin.MaxRows}, func(l *[]admin.PeerInfo) error {
 				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -319,7 +323,10 @@ func (t *target) epoch(ctx context.Context, c *admin.Client, z *admin.Zone, next
 	if err != nil {
 		return nil, withStatus(statusRefused, err)
 	}
-	slices.SortFunc(keys, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })
+	sortKeys(keys)
+	if err := enough(ctx, c, z, keys); err != nil {
+		return nil, withStatus(statusRefused, err)
+	}
 	act, err := t.sign(ctx, c, z, cert.OpEpoch, &cert.Epoch{V: cert.Version, Number: st.Epoch + 1, Voters: keys})
 	if err != nil {
 		return nil, err
@@ -342,6 +349,10 @@ func (t *target) changeVoters(ctx context.Context, cmd *cobra.Command, c *admin.
 		return err
 	}
 	return t.done(cmd, d.Index, done)
+}
+
+func sortKeys(keys []capsule.Key) {
+	slices.SortFunc(keys, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })
 }
 
 // settled waits until consensus works with the voters of the newest epoch: before, the old ones still count, and a node
@@ -376,8 +387,10 @@ func newZoneRemoveCmd() *cobra.Command {
 		Use:   "remove KEY",
 		Short: "Vote a node out of the zone",
 		Long: `The remaining voters must be enough to go on: at least three, and most of the present ones must
-be up to sign. The node may be dead; if it lives, it stops voting.`,
-		Args: wantArgs("KEY"),
+be up to sign. The node may be dead; if it lives, it stops voting. A removal after which too few of
+the others answer is refused.`,
+		Example: `  kwnode zone remove a.key --root root.key`,
+		Args:    wantArgs("KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := publicKey(args[0])
 			if err != nil {
@@ -404,9 +417,10 @@ be up to sign. The node may be dead; if it lives, it stops voting.`,
 func newZoneTransferCmd() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
-		Use:   "transfer [KEY]",
-		Short: "Hand the leadership to another voter, before maintenance",
-		Args:  cobra.MaximumNArgs(1),
+		Use:     "transfer [KEY]",
+		Short:   "Hand the leadership to another voter, before maintenance",
+		Example: `  kwnode zone transfer b.key --identity root.key`,
+		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var k capsule.Key
 			if len(args) == 1 {

@@ -131,9 +131,10 @@ func newZonePutCmd() *cobra.Command {
 func newZoneDeleteCmd() *cobra.Command {
 	var f dataFlags
 	cmd := &cobra.Command{
-		Use:   "delete KEY",
-		Short: "Delete a value as the owner of its namespace",
-		Args:  wantArgs("KEY"),
+		Use:     "delete KEY",
+		Short:   "Delete a value as the owner of its namespace",
+		Example: `  kwnode zone delete notes/first`,
+		Args:    wantArgs("KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.write(cmd, machine.Write{Key: []byte(args[0]), Value: []byte{}, Delete: true}, args[0]+" is deleted")
 		},
@@ -161,9 +162,10 @@ func (f *dataFlags) read(cmd *cobra.Command, req *admin.Request, out any, print 
 func newZoneGetCmd() *cobra.Command {
 	var f dataFlags
 	cmd := &cobra.Command{
-		Use:   "get KEY",
-		Short: "Read a value: the newest that anybody has been told of",
-		Args:  wantArgs("KEY"),
+		Use:     "get KEY",
+		Short:   "Read a value: the newest that anybody has been told of",
+		Example: `  kwnode zone get notes/first --stale`,
+		Args:    wantArgs("KEY"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r admin.RowInfo
 			return f.read(cmd, &admin.Request{Op: admin.OpGet, Key: []byte(args[0])}, &r, func() error {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -87,7 +86,7 @@ func publicKeys(names []string) ([]capsule.Key, error) {
 		}
 		keys = append(keys, k)
 	}
-	slices.SortFunc(keys, func(a, b capsule.Key) int { return bytes.Compare(a[:], b[:]) })
+	sortKeys(keys)
 	return slices.Compact(keys), nil
 }
 

@@ -47,6 +47,7 @@ const (
 	OpUnlearn    Op = "unlearn"    // nobody else: takes OpLearner back
 	OpTransfer   Op = "transfer"   // nobody else: leadership goes to Peer, or to the most advanced voter
 	OpVoters     Op = "voters"     // whoever brings an Act that enough roots have signed
+	OpBackup     Op = "backup"     // on ProtoBackup, nobody else: all rows, with the certificate of their state
 	OpDrain      Op = "drain"      // operators of the node: its workers take no more, and give back what they have
 	OpBlock      Op = "block"      // operators of the node: it has nothing to do with the Peers, and with nobody else it did not
 )
@@ -178,5 +179,6 @@ type PeerInfo struct {
 
 // Done is the answer to an order.
 type Done struct {
-	Index uint64 `json:"index,omitempty"`
+	_     struct{} `cbor:",toarray"`
+	Index uint64   `json:"index,omitempty"`
 }

@@ -45,6 +45,9 @@ func Serve(cfg Config) error {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &server{cfg: cfg, chains: capsule.NewChainCache(256 << 10)}
+	if err := cfg.Node.Host().Handle(ProtoBackup, backupLimits, s.serveBackup); err != nil {
+		return err
+	}
 	return cfg.Node.Host().Handle(Proto, limits, func(ctx context.Context, peer capsule.Key, st *p2p.Stream) {
 		for {
 			req := new(Request)

@@ -83,7 +83,11 @@ func runAdmin(a *apply, p *prepared) (Result, *Refusal) {
 			return Result{}, r
 		}
 	}
-	act, z := p.admin, a.zoneRow()
+	act, z, hash := p.admin, a.zoneRow(), capsule.Sum(p.signed.Payload)
+	if z.AdminSequence > 0 && hash == z.LastAct {
+		// Whoever did not learn the outcome repeats the act; the next one may be signed only when it is known.
+		return Result{Repeated: true, N: act.Sequence}, nil
+	}
 	if act.Generation != z.Generation {
 		return Result{}, refuse(CodeGeneration, "signed for generation %d, the zone is at %d", act.Generation, z.Generation)
 	}
@@ -91,6 +95,7 @@ func runAdmin(a *apply, p *prepared) (Result, *Refusal) {
 		return Result{}, refuse(CodeSequence, "administration %d, the next is %d; sign it again with that number", act.Sequence, z.AdminSequence+1)
 	}
 	z.AdminSequence++
+	z.LastAct = hash
 	save(a.state, keyZone, z)
 	var r *Refusal
 	switch act.Op {

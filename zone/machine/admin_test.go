@@ -72,8 +72,16 @@ func TestAdmin(t *testing.T) {
 	z := *w
 	z.zone[0] ^= 1
 	w.refused(CodeEncoding, z.adminCmd(cert.OpCredit, next, credit, w.roots...))
+	before, _ := w.view().Account(w.author.Key())
 	w.ok(w.adminCmd(cert.OpCredit, next, credit, w.roots[1:]...))
-	w.refused(CodeSequence, w.adminCmd(cert.OpCredit, next, credit, w.roots...))
+	// The same act again, by whatever roots, has happened; another under its number must not.
+	if r := w.ok(w.adminCmd(cert.OpCredit, next, credit, w.roots...)); !r.Repeated || r.N != next {
+		t.Fatalf("repeated: %+v", r)
+	}
+	w.refused(CodeSequence, w.adminCmd(cert.OpCredit, next, &Credit{Account: w.author.Key(), Amount: 6}, w.roots...))
+	if after, err := w.view().Account(w.author.Key()); err != nil || after.Available != before.Available+5 {
+		t.Fatalf("%d credits became %d", before.Available, after.Available)
+	}
 	w.checkState()
 }
 

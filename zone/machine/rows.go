@@ -88,6 +88,7 @@ type Zone struct {
 	ID            capsule.ZoneID
 	Generation    uint64
 	AdminSequence uint64 // of the last act
+	LastAct       capsule.Hash
 	PolicyVersion uint64
 	Feature       uint32
 	Supported     uint32 // feature level that all voters have attested

@@ -132,9 +132,8 @@ func (b *Batch) set(space byte, key, val []byte) error {
 	return b.b.Set(full, b.buf, nil)
 }
 
-// Commit makes the batch visible and a the applied entry. It survives the process at once, a loss of power only after
-// Sync or together with a later batch that does: the write-ahead log is a prefix of what was committed, and the log of
-// entries has the rest.
+// Commit makes the batch visible and a the applied entry. A crash may take the newest batches with it, until Sync or a
+// later batch that does: the write-ahead log is a prefix of what was committed, and the log of entries has the rest.
 func (b *Batch) Commit(a Applied) error {
 	b.buf = seal(b.buf[:0], appliedKey, a.marshal())
 	err := b.b.Set(appliedKey, b.buf, nil)
