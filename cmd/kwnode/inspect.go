@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -11,17 +14,19 @@ import (
 
 	"github.com/kitwork/kwnode/node/admin"
 	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/find"
+	"github.com/kitwork/kwnode/p2p/mesh"
 )
 
 func newInspectCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect",
-		Short: "Look into a running node: itself, its zones, peers, streams and capsules",
+		Short: "Look into a running node: itself, its zones, peers, streams, topics, DHT and capsules",
 		Long: `Asks the node at a multiaddr. What it is and which zones it serves anybody may ask; its peers and
 streams only its operators: --identity is the node's own key, or one that it started with as --operator.`,
 	}
 	asGroup(cmd)
-	cmd.AddCommand(newInspectNodeCmd(), newInspectZonesCmd(), newInspectPeersCmd(), newInspectStreamsCmd(), newInspectCapsulesCmd())
+	cmd.AddCommand(newInspectNodeCmd(), newInspectZonesCmd(), newInspectPeersCmd(), newInspectStreamsCmd(), newInspectTopicsCmd(), newInspectDHTCmd(), newInspectCapsulesCmd())
 	return cmd
 }
 
@@ -142,6 +147,78 @@ func newInspectStreamsCmd() *cobra.Command {
 		fmt.Fprintln(tw, "OPEN\tIN\tOUT\tREFUSED\tPROTOCOL")
 		for _, p := range s.Protocols {
 			fmt.Fprintf(tw, "%d\t%d\t%d\t%d\t%s\n", p.Open, p.In, p.Out, p.Denied+p.Limited+p.Busy+p.Memory, p.ID)
+		}
+		return tw.Flush()
+	})
+}
+
+func newInspectTopicsCmd() *cobra.Command {
+	return inspecting("topics", "Show the gossip: mesh, what was refused and why, scores", func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error {
+		s := new(mesh.Snapshot)
+		if err := c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpTopics}, s); err != nil {
+			return err
+		}
+		if t.asJSON {
+			return printJSON(cmd.OutOrStdout(), s)
+		}
+		tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		for _, i := range s.Topics {
+			fmt.Fprintf(tw, "topic\t%s\n  peers\t%d, %d of them in the mesh\n  passed on\t%d, seen again %d, undelivered %d\n",
+				i.Zone, len(i.Peers), len(i.Mesh), i.Accepted, i.Duplicates, i.Undelivered)
+			printReasons(tw, "  rejected", i.Rejected)
+			printReasons(tw, "  ignored", i.Ignored)
+		}
+		fmt.Fprintf(tw, "over a quota\t%d\npeers cut off\t%d\nmalformed\t%d\ntoo many to check\t%d\nslow readers lost\t%d\n\n", s.OverQuota, s.Shut, s.Malformed, s.QueueFull, s.Dropped)
+		fmt.Fprintln(tw, "SCORE\tINVALID\tFIRST\tIN MESH\tSTRIKES\tBEHAVIOUR\tPEER")
+		for _, p := range s.Scores {
+			fmt.Fprintf(tw, "%.1f\t%.0f\t%.0f\t%s\t%.1f\t%.1f\t%s\n", p.Score, p.Invalid, p.First, p.InMesh.Round(time.Second), p.Strikes, p.Behaviour, p.Peer)
+		}
+		return tw.Flush()
+	})
+}
+
+func printReasons(w io.Writer, what string, n map[string]uint64) {
+	for _, reason := range slices.Sorted(maps.Keys(n)) {
+		fmt.Fprintf(w, "%s\t%d: %s\n", what, n[reason], reason)
+	}
+}
+
+func newInspectDHTCmd() *cobra.Command {
+	return inspecting("dht", "Show the directory: routing table, records, and what became of claims", func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error {
+		s := new(find.Snapshot)
+		if err := c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpDHT}, s); err != nil {
+			return err
+		}
+		if t.asJSON {
+			return printJSON(cmd.OutOrStdout(), s)
+		}
+		tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+		part := "asks only"
+		if s.Server {
+			part = "answers"
+		}
+		fmt.Fprintf(tw, "part\t%s\nrouting table\t%d peers\non the LAN\t%d peers\n", part, len(s.Table), len(s.LAN))
+		fmt.Fprintf(tw, "searches\t%d, found %d; lookups without a record %d, repeated %d\n", s.Finds, s.Found, s.Empty, s.Retried)
+		fmt.Fprintf(tw, "claims\t%d checked, %d not believed\nrefused\t%d requests too many\n", s.Checks, s.Refuted, s.Limited)
+		for _, p := range s.Provided {
+			state := "announced " + p.Last.UTC().Format(time.RFC3339)
+			if p.Err != "" {
+				state = "not announced: " + p.Err
+			}
+			fmt.Fprintf(tw, "provides\t%s: %s\n", p.Zone, state)
+		}
+		for _, r := range s.Held {
+			fmt.Fprintf(tw, "holds\t%s: %s says so\n", r.Zone, r.Provider)
+		}
+		for z, ks := range s.Known {
+			fmt.Fprintf(tw, "knows\t%s: %d proved it\n", z, len(ks))
+		}
+		for _, o := range s.Outcomes {
+			state := "believed"
+			if o.Err != "" {
+				state = "not believed: " + o.Err
+			}
+			fmt.Fprintf(tw, "claim\t%s: %s %s\n", o.Zone, o.Peer, state)
 		}
 		return tw.Flush()
 	})

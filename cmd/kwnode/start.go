@@ -21,6 +21,7 @@ import (
 	"github.com/kitwork/kwnode/node"
 	"github.com/kitwork/kwnode/node/admin"
 	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/find"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/proc"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -75,7 +76,11 @@ genesis names its key; else it waits until "kwnode zone add" lets it in. With --
 	fl.StringVar(&f.cfg.Identity, "identity", "", "key `file` of the node, see kwnode keygen")
 	fl.StringVar(&f.cfg.Dir, "dir", "", "`folder` for everything that the node keeps")
 	fl.StringArrayVar(&f.cfg.Listen, "listen", nil, "`multiaddr` to listen at (repeat it for more)")
-	fl.StringArrayVar(&f.cfg.Peers, "peer", nil, "`multiaddr` of a node to begin with (repeat it)")
+	fl.StringArrayVar(&f.cfg.Peers, "peer", nil, "`multiaddr` of any node of the mesh; the others are found from it (repeat it)")
+	fl.StringVar(&f.cfg.DHT, "dht", "", "part in the directory: auto, server or client (default auto: answer unless nobody gets through to this node)")
+	fl.BoolVar(&f.cfg.LAN, "lan", false, "find nodes on the local network, and be found, by multicast DNS")
+	fl.BoolVar(&f.cfg.Relay, "relay", false, "relay for nodes that nobody gets through to")
+	fl.StringArrayVar(&f.cfg.Topics, "topic", nil, "`zone` whose gossip to pass on without being part of it (repeat it)")
 	fl.StringArrayVar(&f.genesis, "genesis", nil, "genesis `file` of a zone to take part in (repeat it)")
 	fl.BoolVar(&f.vote, "vote", false, "be a voter of these zones")
 	fl.StringVar(&f.work.Identity, "worker-key", "", "key `file` to work under, not the node's own")
@@ -123,6 +128,9 @@ func (f *startFlags) config(cmd *cobra.Command) (*proc.Config, error) {
 	cfg.Listen = append(cfg.Listen, f.cfg.Listen...)
 	cfg.Peers = append(cfg.Peers, f.cfg.Peers...)
 	cfg.Operators = append(cfg.Operators, f.cfg.Operators...)
+	over(&cfg.DHT, f.cfg.DHT)
+	cfg.LAN, cfg.Relay = cfg.LAN || f.cfg.LAN, cfg.Relay || f.cfg.Relay
+	cfg.Topics = append(cfg.Topics, f.cfg.Topics...)
 	cfg.Interp = cfg.Interp || f.cfg.Interp
 	if f.cfg.Cache != 0 {
 		cfg.Cache = f.cfg.Cache
@@ -219,6 +227,9 @@ func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []caps
 		}
 		cfg.Listen[i] = at
 	}
+	if err := meshConfig(c, &cfg); err != nil {
+		return cfg, nil, err
+	}
 	if c.Heartbeat != "" {
 		if cfg.Timing.Heartbeat, err = time.ParseDuration(c.Heartbeat); err != nil || cfg.Timing.Heartbeat < 50*time.Millisecond {
 			return cfg, nil, fmt.Errorf("heartbeat %q: want a duration of 50ms or more", c.Heartbeat)
@@ -263,6 +274,30 @@ func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []caps
 		cfg.Zones = append(cfg.Zones, nz)
 	}
 	return cfg, zones, nil
+}
+
+// meshConfig sets how the node finds others and is found.
+func meshConfig(c *proc.Config, cfg *node.Config) error {
+	modes := map[string]find.Mode{"": find.Auto, "auto": find.Auto, "server": find.Server, "client": find.Client}
+	var ok bool
+	if cfg.DHT, ok = modes[c.DHT]; !ok {
+		return fmt.Errorf("dht %q: want auto, server or client", c.DHT)
+	}
+	cfg.LAN = c.LAN
+	for _, s := range c.Topics {
+		z, err := capsule.ParseZoneID(s)
+		if err != nil {
+			return fmt.Errorf("topic %q: %w", s, err)
+		}
+		cfg.Topics = append(cfg.Topics, z)
+	}
+	// Nobody outside gets through to the loopback, whatever router and relays do.
+	loopback := func(a string) bool { return strings.HasPrefix(a, "/ip4/127.") || strings.HasPrefix(a, "/ip6/::1/") }
+	if len(cfg.Listen) == 0 || slices.ContainsFunc(cfg.Listen, func(a string) bool { return !loopback(a) }) {
+		cfg.Reach = p2p.DefaultReach()
+	}
+	cfg.Reach.Serve = c.Relay
+	return nil
 }
 
 func workConfig(w *proc.Work) (*node.Work, error) {

@@ -28,22 +28,29 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 }
 
 var (
-	descPeers     = desc("peers", "connected peers")
-	descForwarded = desc("gateway_forwarded_total", "capsules that the gateway handed to a voter")
-	descRefused   = desc("gateway_refused_total", "submissions that the gateway's checks refused")
-	descLimited   = desc("gateway_limited_total", "submissions over a quota")
-	descApplied   = desc("zone_applied_index", "newest entry applied here", "zone")
-	descCommitted = desc("zone_committed_index", "newest entry known to be committed", "zone")
-	descSigned    = desc("zone_signed_index", "newest entry whose outcome this voter has signed", "zone")
-	descLeader    = desc("zone_leader", "1 if this voter leads", "zone")
-	descTerm      = desc("zone_term", "term of consensus", "zone")
-	descEpoch     = desc("zone_epoch", "voter set", "zone")
-	descTrouble   = desc("zone_trouble", "1 if time stands still, this voter doesn't sign, or has stopped", "zone", "what")
-	descLive      = desc("zone_capsules_live", "capsules that have not ended", "zone")
-	descQueued    = desc("zone_capsules_queued", "capsules that wait for a worker", "zone")
-	descSlots     = desc("zone_slots_free", "free slots of all workers", "zone")
-	descRunning   = desc("worker_running", "segments that run here", "zone")
-	descSegments  = desc("worker_segments_total", "segments committed by this process", "zone")
+	descPeers      = desc("peers", "connected peers")
+	descTopicPeers = desc("gossip_peers", "connected peers that take part in a zone's gossip", "zone", "what")
+	descGossip     = desc("gossip_messages_total", "gossiped messages by what became of them", "zone", "verdict", "reason")
+	descGossipLost = desc("gossip_lost_total", "messages and frames lost before they were judged or on their way out", "why")
+	descShut       = desc("gossip_peers_shut_total", "peers cut off for what they gossiped")
+	descScore      = desc("gossip_lowest_score", "score of the worst peer")
+	descDHT        = desc("dht_size", "routing table, records held for others, zones announced and members known", "what")
+	descFind       = desc("dht_searches_total", "searches and checks by what became of them", "what")
+	descForwarded  = desc("gateway_forwarded_total", "capsules that the gateway handed to a voter")
+	descRefused    = desc("gateway_refused_total", "submissions that the gateway's checks refused")
+	descLimited    = desc("gateway_limited_total", "submissions over a quota")
+	descApplied    = desc("zone_applied_index", "newest entry applied here", "zone")
+	descCommitted  = desc("zone_committed_index", "newest entry known to be committed", "zone")
+	descSigned     = desc("zone_signed_index", "newest entry whose outcome this voter has signed", "zone")
+	descLeader     = desc("zone_leader", "1 if this voter leads", "zone")
+	descTerm       = desc("zone_term", "term of consensus", "zone")
+	descEpoch      = desc("zone_epoch", "voter set", "zone")
+	descTrouble    = desc("zone_trouble", "1 if time stands still, this voter doesn't sign, or has stopped", "zone", "what")
+	descLive       = desc("zone_capsules_live", "capsules that have not ended", "zone")
+	descQueued     = desc("zone_capsules_queued", "capsules that wait for a worker", "zone")
+	descSlots      = desc("zone_slots_free", "free slots of all workers", "zone")
+	descRunning    = desc("worker_running", "segments that run here", "zone")
+	descSegments   = desc("worker_segments_total", "segments committed by this process", "zone")
 )
 
 func (f *figures) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(f, ch) }
@@ -54,6 +61,7 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 	}
 	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
 	put(descPeers, gauge, float64(len(f.n.Host().Peers())))
+	f.mesh(put)
 	g := f.n.Gateway().Counts()
 	put(descForwarded, counter, float64(g.Forwarded))
 	put(descRefused, counter, float64(g.Refused))
@@ -85,6 +93,53 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 		st := w.Status()
 		put(descRunning, gauge, float64(len(st.Running)), st.Zone.String())
 		put(descSegments, counter, float64(st.Segments), st.Zone.String())
+	}
+}
+
+// mesh shows the gossip and the directory.
+func (f *figures) mesh(put func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string)) {
+	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
+	m := f.n.Mesh().Snapshot()
+	for _, t := range m.Topics {
+		z := t.Zone.String()
+		put(descTopicPeers, gauge, float64(len(t.Peers)), z, "connected")
+		put(descTopicPeers, gauge, float64(len(t.Mesh)), z, "mesh")
+		put(descGossip, counter, float64(t.Accepted), z, "accepted", "")
+		put(descGossip, counter, float64(t.Duplicates), z, "duplicate", "")
+		for reason, n := range t.Rejected {
+			put(descGossip, counter, float64(n), z, "rejected", reason)
+		}
+		for reason, n := range t.Ignored {
+			put(descGossip, counter, float64(n), z, "ignored", reason)
+		}
+	}
+	put(descGossipLost, counter, float64(m.OverQuota), "quota")
+	put(descGossipLost, counter, float64(m.Malformed), "malformed")
+	put(descGossipLost, counter, float64(m.QueueFull), "queue")
+	put(descGossipLost, counter, float64(m.Dropped), "slow_reader")
+	put(descShut, counter, float64(m.Shut))
+	if len(m.Scores) > 0 {
+		put(descScore, gauge, m.Scores[0].Score)
+	}
+	d := f.n.Finder().Snapshot()
+	announced := 0
+	for _, p := range d.Provided {
+		if p.Err == "" && !p.Last.IsZero() {
+			announced++
+		}
+	}
+	members := 0
+	for _, ks := range d.Known {
+		members += len(ks)
+	}
+	put(descDHT, gauge, float64(len(d.Table)), "table")
+	put(descDHT, gauge, float64(len(d.Held)), "held")
+	put(descDHT, gauge, float64(announced), "announced")
+	put(descDHT, gauge, float64(members), "members")
+	for what, n := range map[string]uint64{
+		"searches": d.Finds, "found": d.Found, "empty": d.Empty, "retried": d.Retried, "checked": d.Checks, "refuted": d.Refuted, "limited": d.Limited,
+	} {
+		put(descFind, counter, float64(n), what)
 	}
 }
 

@@ -42,6 +42,8 @@ const (
 	OpScan       Op = "scan"       // the same: Rows
 	OpWorkers    Op = "workers"    // nobody else: []WorkerInfo
 	OpPeers      Op = "peers"      // operators of the node: p2p.Snapshot
+	OpTopics     Op = "topics"     // the same: mesh.Snapshot
+	OpDHT        Op = "dht"        // the same: find.Snapshot
 	OpLedger     Op = "ledger"     // nobody else: []PeerInfo
 	OpLearner    Op = "learner"    // whoever brings an Act of the roots, an epoch with Peer in it: Peer gets the log; the leader does it
 	OpUnlearn    Op = "unlearn"    // nobody else: takes OpLearner back

@@ -104,13 +104,17 @@ func (s *server) answer(ctx context.Context, peer capsule.Key, req *Request) (an
 	switch req.Op {
 	case OpNode:
 		return s.node(s.operator(peer)), nil
-	case OpPeers, OpDrain, OpBlock:
+	case OpPeers, OpTopics, OpDHT, OpDrain, OpBlock:
 		if !s.operator(peer) {
 			return nil, denied("only the node's own key and its operators may ask for %q", req.Op)
 		}
 		switch req.Op {
 		case OpPeers:
 			return s.cfg.Node.Host().Snapshot(), nil
+		case OpTopics:
+			return s.cfg.Node.Mesh().Snapshot(), nil
+		case OpDHT:
+			return s.cfg.Node.Finder().Snapshot(), nil
 		case OpBlock:
 			return s.block(peer, req.Peers)
 		}

@@ -90,6 +90,7 @@ type Finder struct {
 	known    map[capsule.ZoneID][]capsule.Key // proven members, last proven first, at most maxKnown
 	lanPeers []capsule.Key                    // last seen last, at most maxKnown
 	failed   map[claim]time.Time              // who could not prove what, and until when it is not asked again
+	outcomes []Outcome                        // what became of claims, last last, at most maxOutcomes
 }
 
 type counts struct {

@@ -24,6 +24,14 @@ type Record struct {
 	At       time.Time
 }
 
+// Outcome is what became of a claim to serve a zone, wherever it was found.
+type Outcome struct {
+	Zone capsule.ZoneID
+	Peer capsule.Key
+	At   time.Time
+	Err  string // why it was not believed, "" if it was
+}
+
 // Snapshot is the state of the discovery as plain data.
 type Snapshot struct {
 	Server   bool          // whether this host answers the DHT
@@ -32,6 +40,7 @@ type Snapshot struct {
 	Provided []Provision
 	Held     []Record
 	Known    map[capsule.ZoneID][]capsule.Key // proven members
+	Outcomes []Outcome                        // of the last claims, last last
 	// Running totals.
 	Finds, Found   uint64 // searches, and those that found somebody
 	Empty, Retried uint64 // DHT lookups without any record, and those repeated
@@ -62,6 +71,7 @@ func (f *Finder) Snapshot() Snapshot {
 		}
 		s.Provided = append(s.Provided, v)
 	}
+	s.Outcomes = slices.Clone(f.outcomes)
 	for z, ks := range f.known {
 		s.Known[z] = slices.Clone(ks)
 	}

@@ -25,6 +25,7 @@ const (
 	forgive       = 10 * time.Second       // before who answered wrongly is asked again
 	forgiveAbsent = time.Second            // before who did not answer is
 	maxFailed     = 4096
+	maxOutcomes   = 128 // for inspection
 )
 
 // ErrNotFound: no peer proved that it serves the zone.
@@ -197,6 +198,11 @@ func (f *Finder) learn(zone capsule.ZoneID, k capsule.Key, err error) {
 	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	o := Outcome{Zone: zone, Peer: k, At: now}
+	if err != nil {
+		o.Err = err.Error()
+	}
+	f.outcomes = append(f.outcomes[max(0, len(f.outcomes)+1-maxOutcomes):], o)
 	if err != nil {
 		f.count.refuted.Add(1)
 		f.known[zone] = slices.DeleteFunc(f.known[zone], func(o capsule.Key) bool { return o == k })

@@ -16,6 +16,10 @@ type Config struct {
 	Dir       string   `json:"dir"`                  // everything that the node keeps
 	Listen    []string `json:"listen,omitempty"`     // multiaddrs
 	Peers     []string `json:"peers,omitempty"`      // multiaddrs of nodes to begin with
+	DHT       string   `json:"dht,omitempty"`        // auto, server or client
+	LAN       bool     `json:"lan,omitempty"`        // find nodes by multicast DNS
+	Relay     bool     `json:"relay,omitempty"`      // relay for nodes that cannot be reached
+	Topics    []string `json:"topics,omitempty"`     // zones whose gossip it passes on beside its own
 	Zones     []Zone   `json:"zones,omitempty"`      // that it takes part in
 	Operators []string `json:"operators,omitempty"`  // public keys that may give it orders
 	Metrics   string   `json:"metrics,omitempty"`    // host:port

@@ -411,10 +411,15 @@ func (n *Net) place(s *NodeState) error {
 // base is what every node's configuration says.
 func (n *Net) base(s *NodeState, root *capsule.Identity) *Config {
 	listen, _, _ := strings.Cut(s.Addr, "/p2p/")
-	return &Config{
+	c := &Config{
 		Identity: "node.key", Dir: "data", Listen: []string{listen}, Operators: []string{root.Key().String()}, Interp: n.opt.Interp,
 		Log: "text", LinkDelay: n.state.Delay,
 	}
+	// Every node knows one, and finds the rest.
+	if first := n.state.Nodes; len(first) > 0 && first[0].Name != s.Name {
+		c.Peers = []string{first[0].Addr}
+	}
+	return c
 }
 
 // createGateway makes a node that lets clients in and has no zone of its own.
@@ -424,11 +429,6 @@ func (n *Net) createGateway(name string, root *capsule.Identity) error {
 		return err
 	}
 	c := n.base(&s, root)
-	for _, other := range n.state.Nodes {
-		if other.Vote {
-			c.Peers = append(c.Peers, other.Addr)
-		}
-	}
 	n.state.Nodes = append(n.state.Nodes, s)
 	return c.save(n.path(name, "node.json"))
 }
@@ -445,11 +445,6 @@ func (n *Net) configure(z ZoneState, s *NodeState, root, w *capsule.Identity, ne
 		c.Near = near
 		if n.opt.Heartbeat > 0 {
 			c.Heartbeat = n.opt.Heartbeat.String()
-		}
-	}
-	for _, other := range n.state.Nodes {
-		if other.Vote && other.Name != s.Name && (other.Zone == z.Name || n.opt.Joined) {
-			c.Peers = append(c.Peers, other.Addr)
 		}
 	}
 	if w != nil {
