@@ -23,7 +23,7 @@ func newInspectCmd() *cobra.Command {
 		Use:   "inspect",
 		Short: "Look into a running node: itself, its zones, peers, streams, topics, DHT and capsules",
 		Long: `Asks the node at a multiaddr. What it is and which zones it serves anybody may ask; its peers and
-streams only its operators: --identity is the node's own key, or one that it started with as --operator.`,
+streams only its operators: --identity is a key that it was started with as --operator.`,
 	}
 	asGroup(cmd)
 	cmd.AddCommand(newInspectNodeCmd(), newInspectZonesCmd(), newInspectPeersCmd(), newInspectStreamsCmd(), newInspectTopicsCmd(), newInspectDHTCmd(), newInspectCapsulesCmd())

@@ -24,7 +24,7 @@ It saves each capsule that it runs in the middle of its loop and gives it back; 
 there. The command returns when the worker holds nothing, and "--undo" gives it work again.
 
 Without WORKER: asks the node at --node, as its operator, to do so with all its workers, for as long as it
-runs: --identity is the node's own key, or one that it started with as --operator. A node that is stopped
+runs: --identity is a key that it was started with as --operator. A node that is stopped
 does the same by itself.`,
 		Example: `  kwnode zone drain ed25519:5d0c... --root root.key
   kwnode zone drain ed25519:5d0c... --undo --root root.key

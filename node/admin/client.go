@@ -24,6 +24,9 @@ type Client struct {
 
 // Dial connects to a node by multiaddr, or to the first of several that answers; commas stand between them.
 func Dial(ctx context.Context, addr string, id *capsule.Identity) (*Client, error) {
+	if k, err := p2p.PeerOf(addr); err == nil && k == id.Key() {
+		return nil, errors.New("a node cannot be asked as itself: start it with --operator and the public key of another identity, and ask as that")
+	}
 	h, err := p2p.New(p2p.Config{Identity: id})
 	if err != nil {
 		return nil, err

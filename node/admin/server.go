@@ -106,7 +106,7 @@ func (s *server) answer(ctx context.Context, peer capsule.Key, req *Request) (an
 		return s.node(s.operator(peer)), nil
 	case OpPeers, OpTopics, OpDHT, OpDrain, OpBlock:
 		if !s.operator(peer) {
-			return nil, denied("only the node's own key and its operators may ask for %q", req.Op)
+			return nil, denied("only operators of this node may ask for %q: start it with --operator %s", req.Op, peer)
 		}
 		switch req.Op {
 		case OpPeers:
