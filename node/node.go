@@ -79,6 +79,7 @@ type Node struct {
 	exchange *blob.Exchange
 	gateway  *gateway.Gateway
 	compiler *jit.Compiler
+	programs *worker.Cache
 	voters   map[capsule.ZoneID]*voting
 	workers  []*worker.Worker
 	hosts    []*p2p.Host // of the workers
@@ -115,7 +116,7 @@ func Start(cfg Config) (n *Node, err error) {
 		cfg.Cache = defaultCache
 	}
 	n = &Node{
-		cfg: cfg, log: cfg.Logger, voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
+		cfg: cfg, log: cfg.Logger, programs: worker.NewCache(), voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
 		topics: map[capsule.ZoneID]*topic{}, looks: make(chan struct{}, maxLooks),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -260,7 +261,7 @@ func (n *Node) openZone(z Zone) error {
 		}
 		server, err := voter.New(voter.Config{
 			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
-			Promises: filepath.Join(dir, "promises"), Open: n.open, Fits: worker.Check,
+			Promises: filepath.Join(dir, "promises"), Open: n.open, Fits: n.fits,
 			Hint:  func(p api.Peer) { n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)]) },
 			Peers: n.peers, Forward: n.forward, Publish: n.publish, Logger: n.log,
 		})
@@ -285,7 +286,7 @@ func (n *Node) openZone(z Zone) error {
 	first := tracker.Newest().Keys
 	cfg := worker.Config{
 		Identity: z.Work.Identity, Tracker: tracker, Chain: z.Work.Chain, Slots: z.Work.Slots, Pages: z.Work.Pages,
-		Voters: func() []capsule.Key { return n.locate(n.ctx, id, first) }, Logger: n.log, Note: n.noteOf(id),
+		Voters: func() []capsule.Key { return n.locate(n.ctx, id, first) }, Logger: n.log, Note: n.noteOf(id), Cache: n.programs,
 	}
 	if n.compiler != nil {
 		cfg.Compiler = n.compiler
@@ -346,6 +347,15 @@ func (w workerNet) Release(id capsule.CID, owner string)                   { w.c
 
 func (w workerNet) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
 	return w.x.Fetch(ctx, id, most, holders...)
+}
+
+// fits checks a continuation for a voter.
+func (n *Node) fits(ctx context.Context, m *capsule.Manifest, state []byte, fetch func(capsule.CID) ([]byte, error)) error {
+	err := n.programs.Check(ctx, m, state, fetch)
+	if errors.Is(err, worker.ErrUnfit) {
+		return &api.Refusal{Code: api.CodeUnfit, Detail: err.Error()}
+	}
+	return err
 }
 
 // contents are the blobs of the node.

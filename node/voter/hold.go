@@ -47,20 +47,20 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 	var until uint64
 	for i := range facts {
 		f := &facts[i]
-		if !f.Other.IsZero() {
-			if err := s.fits(ctx, f, req.Envelope, holders); err != nil {
-				return nil, err
-			}
-		}
-		if f.Fact == machine.FactFits {
-			continue
-		}
 		b, err := s.cfg.Contents.Fetch(ctx, f.Blob, int64(f.Size), holders...)
 		if err != nil {
 			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: err.Error(), Retry: 500}
 		}
 		if uint64(len(b)) != f.Size {
 			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: fmt.Sprintf("%s has %d bytes, not %d", f.Blob, len(b), f.Size)}
+		}
+		if !f.Other.IsZero() {
+			if err := s.fits(ctx, f, req.Envelope, b, holders); err != nil {
+				return nil, err
+			}
+		}
+		if f.Fact == machine.FactFits {
+			continue
 		}
 		held, until = append(held, f.Blob), max(until, f.Until)
 	}
@@ -167,31 +167,21 @@ func (s *Server) leased(worker capsule.Key, ref api.LeaseRef) (machine.CapsuleRo
 }
 
 // fits checks a continuation against the code that its capsule names.
-func (s *Server) fits(ctx context.Context, f *machine.Attest, envelope []byte, holders []capsule.Key) error {
+func (s *Server) fits(ctx context.Context, f *machine.Attest, envelope, state []byte, holders []capsule.Key) error {
 	c, err := capsule.Decode(envelope)
 	if err != nil {
 		return &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
 	}
 	m := c.Manifest()
-	if m.Code != f.Other {
+	switch {
+	case m.Code != f.Other:
 		return &api.Refusal{Code: api.CodeProtocol, Detail: "the envelope is of other code"}
-	}
-	var parts [3][]byte
-	for i, id := range []capsule.CID{m.Code, m.Base, f.Blob} {
-		if id.IsZero() {
-			continue
-		}
-		if parts[i], err = s.cfg.Contents.Fetch(ctx, id, api.MaxHeld, holders...); err != nil {
-			return &api.Refusal{Code: string(machine.CodeBlob), Detail: err.Error(), Retry: 500}
-		}
-	}
-	if s.cfg.Fits == nil {
+	case s.cfg.Fits == nil:
 		return &api.Refusal{Code: api.CodeUnavailable, Detail: "this voter has no way to check continuations"}
 	}
-	if err := s.cfg.Fits(ctx, m, parts[0], parts[1], parts[2]); err != nil {
-		return &api.Refusal{Code: api.CodeUnfit, Detail: err.Error()}
-	}
-	return nil
+	return s.cfg.Fits(ctx, m, state, func(id capsule.CID) ([]byte, error) {
+		return s.cfg.Contents.Fetch(ctx, id, api.MaxHeld, holders...)
+	})
 }
 
 // Vouch has this zone's voters attest to facts, and brings their words into the log. Content that is not here is

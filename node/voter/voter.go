@@ -41,8 +41,8 @@ type Config struct {
 	// Open reaches another voter, Hint says where.
 	Open func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)
 	Hint func(p api.Peer)
-	// Fits reports what is wrong with a continuation, checked in bounded memory and time.
-	Fits     func(ctx context.Context, m *capsule.Manifest, code, base, state []byte) error
+	// Fits checks a continuation against its code in bounded memory and time. A refusal with api.CodeUnfit condemns it.
+	Fits     func(ctx context.Context, m *capsule.Manifest, state []byte, fetch func(capsule.CID) ([]byte, error)) error
 	Peers    func(keys []capsule.Key) []api.Peer // where keys can be reached, as known here
 	Gateways func() []api.Peer
 	// Forward asks a voter of another zone for the result of a capsule that went there.

@@ -18,29 +18,35 @@ const (
 )
 
 // Check reports whether a continuation can go on in the code and limits of its manifest: it is thawed as a worker would
-// do it, with everything in it checked, and nothing of it is run. It may come from anybody.
-func Check(ctx context.Context, m *capsule.Manifest, code, base, state []byte) error {
+// do it, with everything in it checked, and nothing of it is run. It may come from anybody. What the manifest names is
+// got by fetch. Only an error that wraps ErrUnfit condemns the continuation.
+func (c *Cache) Check(ctx context.Context, m *capsule.Manifest, state []byte, fetch func(capsule.CID) ([]byte, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	b := &checkBudget{ctx: ctx, left: checkMemory}
-	mod, err := vm.Decode(code)
-	if err != nil {
-		return fmt.Errorf("its code: %w", err)
+	mod, err := c.module(m.Code, fetch)
+	if errors.Is(err, errBroken) {
+		return fmt.Errorf("%w: its code: %w", ErrUnfit, err)
+	} else if err != nil {
+		return err
 	}
 	if len(state) == 0 {
-		return errors.New("there is no continuation")
+		return fmt.Errorf("%w: it is empty", ErrUnfit)
 	}
-	p := parts{code: mod, base: base, state: state}
+	p := parts{code: mod, base: c.baseOf(m, fetch), state: state}
 	s, err := load(&machine.Warrant{}, m, p, &effects{}, vm.Config{Budget: b})
-	if err != nil {
+	switch {
+	case err == nil:
+		s.close()
+		return nil
+	case ctx.Err() != nil || errors.Is(err, errFetch):
 		return errors.Join(err, ctx.Err())
 	}
-	defer s.close()
-	if p := s.host.State.Pending; p == nil && s.host.State.End != nil {
-		return errors.New("the program is over: there is nothing to go on with")
-	}
-	return nil
+	return fmt.Errorf("%w: %w", ErrUnfit, err)
 }
+
+// ErrUnfit: the continuation is none of its code, or needs more than a check may take.
+var ErrUnfit = errors.New("the continuation does not fit")
 
 // checkBudget refuses memory beyond a bound, and any once the time is over: thawing asks for memory as it goes.
 type checkBudget struct {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -204,19 +203,15 @@ func (w *Worker) effects(ctx context.Context, g *grant) *effects {
 	return e
 }
 
-// maxCode bounds a module, maxState a base or continuation.
-const (
-	maxCode  = 32 << 20
-	maxState = 32 << 20
-)
+// maxState bounds a module, a base or a continuation.
+const maxState = 32 << 20
 
 // parts fetches code, base and state.
 func (w *Worker) parts(ctx context.Context, g *grant) (parts, error) {
 	var p parts
 	var err error
-	if p.code, err = w.code.get(g.manifest.Code, func() ([]byte, error) {
-		return w.cfg.Net.Fetch(ctx, g.manifest.Code, maxCode, g.holders...)
-	}); err != nil {
+	fetch := func(id capsule.CID) ([]byte, error) { return w.cfg.Net.Fetch(ctx, id, maxState, g.holders...) }
+	if p.code, err = w.cfg.Cache.module(g.manifest.Code, fetch); err != nil {
 		return p, err
 	}
 	at := g.warrant.Start
@@ -233,17 +228,15 @@ func (w *Worker) parts(ctx context.Context, g *grant) (parts, error) {
 		}
 	}
 	if p.state = g.warrant.Inline; !at.Inline || len(p.state) == 0 {
-		if p.state, err = w.cfg.Net.Fetch(ctx, state, maxState, g.holders...); err != nil {
+		if p.state, err = fetch(state); err != nil {
 			return p, err
 		}
 	}
 	if capsule.RawCID(p.state) != state {
 		return p, fmt.Errorf("%w: the continuation has another hash", errBroken)
 	}
-	if !g.manifest.Base.IsZero() {
-		p.base, err = w.cfg.Net.Fetch(ctx, g.manifest.Base, maxState, g.holders...)
-	}
-	return p, err
+	p.base = w.cfg.Cache.baseOf(g.manifest, fetch)
+	return p, nil
 }
 
 // journalOf returns the journal of the warrant's checkpoint, nil if it has none.
@@ -413,43 +406,4 @@ func (r *remote) Rows(prefix, after []byte) ([]api.Row, bool, error) {
 		return nil, false, err
 	}
 	return reply.Rows, reply.More, nil
-}
-
-// codeCache keeps decoded modules: most capsules of a zone run a few programs.
-type codeCache struct {
-	mu   sync.Mutex // guards the fields below
-	m    map[capsule.CID]*vm.Module
-	keys []capsule.CID // oldest first
-}
-
-// maxModules bounds the decoded modules, a few megabytes each.
-const maxModules = 64
-
-func newCodeCache() *codeCache { return &codeCache{m: map[capsule.CID]*vm.Module{}} }
-
-func (c *codeCache) get(id capsule.CID, fetch func() ([]byte, error)) (*vm.Module, error) {
-	c.mu.Lock()
-	m := c.m[id]
-	c.mu.Unlock()
-	if m != nil {
-		return m, nil
-	}
-	b, err := fetch()
-	if err != nil {
-		return nil, err
-	}
-	if m, err = vm.Decode(b); err != nil {
-		return nil, fmt.Errorf("%w: %w", errBroken, err)
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if had := c.m[id]; had != nil {
-		return had, nil
-	}
-	if len(c.keys) >= maxModules {
-		delete(c.m, c.keys[0])
-		c.keys = c.keys[1:]
-	}
-	c.m[id], c.keys = m, append(c.keys, id)
-	return m, nil
 }

@@ -31,9 +31,10 @@ type segment struct {
 
 // parts are the contents that a segment needs, by what they are for.
 type parts struct {
-	code        *vm.Module
-	base, state []byte
-	journal     *machine.Journal // of a checkpoint that had read or held back something
+	code    *vm.Module
+	base    baseSource
+	state   []byte
+	journal *machine.Journal // of a checkpoint that had read or held back something
 }
 
 // load makes the store that the warrant describes.
@@ -50,7 +51,7 @@ func load(w *machine.Warrant, m *capsule.Manifest, p parts, eff *effects, cfg vm
 	}
 	if err != nil {
 		s.close()
-		if errors.Is(err, vm.ErrBudget) {
+		if errors.Is(err, vm.ErrBudget) || errors.Is(err, errFetch) {
 			return nil, err
 		}
 		return nil, fmt.Errorf("%w: %w", errBroken, err)
@@ -94,11 +95,8 @@ func (s *segment) thaw(p parts, cfg vm.Config) error {
 		},
 	}
 	src.Base = func(hash [32]byte) (*vm.Base, error) {
-		if p.base == nil {
-			return nil, errors.New("the state needs a base that the manifest doesn't name")
-		}
 		var err error
-		s.base, err = vm.LoadBase(p.base, hash, cfg, src)
+		s.base, err = p.base(hash, cfg, src)
 		return s.base, err
 	}
 	store, host, err := vm.Thaw(p.state, cfg, src)

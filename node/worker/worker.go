@@ -39,6 +39,7 @@ type Config struct {
 	Slots    uint32            // segments at a time
 	Pages    uint32            // memory of all of them, 64 KiB each
 	Net      Net
+	Cache    *Cache // of programs, to share; nil: the worker's own
 	// Voters says whom to try, as known now.
 	Voters   func() []capsule.Key
 	Compiler vm.Compiler // nil interprets
@@ -52,7 +53,6 @@ type Config struct {
 type Worker struct {
 	cfg  Config
 	zone capsule.ZoneID
-	code *codeCache
 
 	mu       sync.Mutex // guards what follows, and cfg.Tracker
 	sequence uint64     // of the last command
@@ -95,7 +95,10 @@ func Start(cfg Config) *Worker {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), code: newCodeCache(), leases: map[capsule.ID]*lease{}, renewal: make(chan struct{}, 1)}
+	if cfg.Cache == nil {
+		cfg.Cache = NewCache()
+	}
+	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), leases: map[capsule.ID]*lease{}, renewal: make(chan struct{}, 1)}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.wg.Go(w.serve)
 	w.wg.Go(w.renew)
