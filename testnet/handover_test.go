@@ -30,13 +30,17 @@ func join(t *testing.T, ctx context.Context, nets ...*Net) {
 // zones starts zones in this process and a client of the first that may act in all of them.
 func zones(t *testing.T, names ...string) (context.Context, []*Net, *sdk.Client) {
 	t.Helper()
+	return zonesWith(t, Options{}, names...)
+}
+
+func zonesWith(t *testing.T, o Options, names ...string) (context.Context, []*Net, *sdk.Client) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
 	nets := make([]*Net, len(names))
 	book := sdk.NewBook()
-	boot := ""
 	for i, name := range names {
-		n, err := Up(ctx, Options{Bootstrap: boot}) // the zones' nodes find each other
+		n, err := Up(ctx, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,9 +50,7 @@ func zones(t *testing.T, names ...string) (context.Context, []*Net, *sdk.Client)
 			}
 		})
 		nets[i] = n
-		if boot == "" {
-			boot = n.Voters[0].Addrs()[0]
-		}
+		o.Bootstrap = nets[0].Voters[0].Addrs()[0] // the zones' nodes find each other
 		if err := book.Trust(name, n.Zone); err != nil {
 			t.Fatal(err)
 		}

@@ -146,6 +146,9 @@ func (s *Server) mayAsk(peer capsule.Key, req *api.HoldRequest, facts []machine.
 
 // leased returns the capsule that a worker runs. A voter that is behind waits until it knows of the lease.
 func (s *Server) leased(worker capsule.Key, ref api.LeaseRef) (machine.CapsuleRow, error) {
+	if ref.Number == 0 {
+		return machine.CapsuleRow{}, &api.Refusal{Code: string(machine.CodeLease), Detail: "content is held for voters of the zone and for workers under a lease; " + worker.String() + " shows none"}
+	}
 	deadline := time.Now().Add(readTimeout)
 	for {
 		row, err := s.row(ref.Capsule)

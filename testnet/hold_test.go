@@ -1,0 +1,296 @@
+package testnet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/attest"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/blob"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// impostor is a worker that a test plays by hand: registered, leased, and free to say what it likes.
+type impostor struct {
+	t     *testing.T
+	n     *Net
+	id    *capsule.Identity
+	host  *p2p.Host
+	cache *blob.Cache
+}
+
+func newImpostor(t *testing.T, ctx context.Context, n *Net) *impostor {
+	t.Helper()
+	id, err := capsule.NewIdentity(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := p2p.New(p2p.Config{Identity: id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	w := &impostor{t: t, n: n, id: id, host: h}
+	if w.cache, err = blob.OpenCache(t.TempDir(), 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := blob.New(h, w.cache, blob.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range n.Voters {
+		if _, err := h.Connect(ctx, v.Addrs()[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	chain, err := n.Root.Delegate(nil, n.grant(id.Key(), capsule.Cap{Resource: machine.ResourceWorker, Ability: capsule.Write}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd, err := machine.NewRegister(id, &machine.Register{Scope: machine.NewScope(n.Zone, 0), Sequence: 1, Slots: 4, Pages: 1 << 14, Chain: chain})
+	w.propose(ctx, cmd, err)
+	return w
+}
+
+func (w *impostor) propose(ctx context.Context, cmd []byte, err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	out, err := w.n.Voter(0).Propose(ctx, cmd)
+	if err == nil && out.Result.Refusal != nil {
+		err = out.Result.Refusal
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *impostor) put(b []byte) capsule.CID {
+	w.t.Helper()
+	id, err := w.cache.Put(capsule.Raw, b)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+// leased waits until the zone has leased a capsule to the impostor.
+func (w *impostor) leased(ctx context.Context, id capsule.ID, hop uint32) machine.CapsuleRow {
+	w.t.Helper()
+	var row machine.CapsuleRow
+	waitFor(w.t, ctx, "a lease", func() bool {
+		v, err := w.n.Voter(0).Query()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		defer v.Close()
+		row, err = v.Capsule(id)
+		return err == nil && row.Status == machine.StatusRunning && row.Hop == hop && row.Lease.Worker == w.id.Key()
+	})
+	return row
+}
+
+func (w *impostor) fact(id capsule.CID, size int) machine.Attest {
+	set := w.n.genesis.VoterSet(w.n.Zone)
+	return attest.Held(machine.NewScope(w.n.Zone, 0), set.Epoch, id, size, time.Now())
+}
+
+func (w *impostor) ask(ctx context.Context, voter int, f machine.Attest, req api.HoldRequest) (*api.HoldReply, error) {
+	w.t.Helper()
+	b, err := capsule.Marshal(&f)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.V, req.Zone, req.Facts = api.Version, w.n.Zone, [][]byte{b}
+	return attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) { return w.host.Dial(ctx, k, proto) })(ctx, w.n.Voters[voter].Key(), &req)
+}
+
+func refusedWith(t *testing.T, err error, code string) {
+	t.Helper()
+	var r *api.Refusal
+	if !errors.As(err, &r) || r.Code != code {
+		t.Errorf("got %v, want a refusal %q", err, code)
+	}
+}
+
+func noise(n int) []byte {
+	b := make([]byte, n)
+	if _, err := rand.Read(b); err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// leisurely gives an impostor time between its moves.
+func leisurely(p *machine.Policy) { p.Times.Lease = 60_000 }
+
+// A voter attests only to what it has: it fetches from whoever has the true bytes, and signs nothing if nobody does.
+func TestVoterAttestsWhatItHolds(t *testing.T) {
+	ctx, n, c := up(t, Options{Workers: -1, Policy: leisurely})
+	w := newImpostor(t, ctx, n)
+	s, err := sdk.Start(ctx, c, programs.Nap, time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := w.leased(ctx, s.ID, 0)
+	lease := api.LeaseRef{Capsule: s.ID, Number: row.Lease.Number}
+
+	big := noise(700_000)
+	state := w.put(big)
+	if _, err := w.ask(ctx, 0, w.fact(state, len(big)), api.HoldRequest{Lease: lease}); err != nil {
+		t.Fatal(err)
+	}
+	// Whoever has no lease may not fill the disks.
+	other := w.put(noise(70_000))
+	_, err = w.ask(ctx, 0, w.fact(other, 70_000), api.HoldRequest{})
+	refusedWith(t, err, string(machine.CodeLease))
+	// Nobody has it.
+	_, err = w.ask(ctx, 1, w.fact(capsule.RawCID(noise(50)), 50), api.HoldRequest{Lease: lease})
+	refusedWith(t, err, string(machine.CodeBlob))
+	// It is of another size than was said.
+	_, err = w.ask(ctx, 1, w.fact(other, 70_001), api.HoldRequest{Lease: lease})
+	refusedWith(t, err, string(machine.CodeBlob))
+	// A promise without end.
+	f := w.fact(state, len(big))
+	f.Until += 3_600_000
+	_, err = w.ask(ctx, 1, f, api.HoldRequest{Lease: lease})
+	refusedWith(t, err, api.CodeProtocol)
+
+	// The worker has lost its copy, a liar says that it has one, and voter 0 really does.
+	if err := w.cache.Remove(state); err != nil {
+		t.Fatal(err)
+	}
+	liar := lyingHolder(t, ctx, n, big)
+	holders := []api.Peer{liar, {Key: n.Voters[0].Key(), Addrs: n.Voters[0].Addrs()}}
+	if _, err := w.ask(ctx, 1, w.fact(state, len(big)), api.HoldRequest{Lease: lease, Holders: holders}); err != nil {
+		t.Errorf("a liar among the holders: %v", err)
+	}
+	// Voter 0's copy is damaged on its disk; voter 1 has one.
+	damage(t, filepath.Join(n.dir, "voter-0", "blobs", state.Digest.String()))
+	holders = []api.Peer{holders[1], {Key: n.Voters[1].Key(), Addrs: n.Voters[1].Addrs()}}
+	if _, err := w.ask(ctx, 2, w.fact(state, len(big)), api.HoldRequest{Lease: lease, Holders: holders}); err != nil {
+		t.Errorf("a damaged copy among the holders: %v", err)
+	}
+}
+
+// lyingHolder is a peer that answers every request for a blob with other bytes of the same length.
+func lyingHolder(t *testing.T, ctx context.Context, n *Net, like []byte) api.Peer {
+	t.Helper()
+	id, err := capsule.NewIdentity(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := p2p.New(p2p.Config{Identity: id, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	err = h.Handle(blob.ID, p2p.StreamLimits{Rate: 50, Burst: 50, PerPeer: 4, Streams: 8, Memory: 1 << 20}, func(_ context.Context, _ capsule.Key, s *p2p.Stream) {
+		head := append([]byte{0}, binary.BigEndian.AppendUint64(nil, uint64(len(like)))...)
+		_, _ = s.Write(append(head, noise(32+len(like)%blob.ChunkSize)...))
+		_ = s.Close()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api.Peer{Key: id.Key(), Addrs: h.Addrs()}
+}
+
+func damage(t *testing.T, path string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 1
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A worker of the source zone commits a state that is none, and sends it to another zone. That zone's voters find out
+// before the capsule is theirs, and the source has it back with an error.
+func TestHostileContinuation(t *testing.T) {
+	ctx, nets, c := zonesWith(t, Options{Workers: -1, Policy: leisurely}, "home", "eu")
+	home, eu := nets[0], nets[1]
+	w := newImpostor(t, ctx, home)
+	s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 10, Stops: []string{"eu"}},
+		sdk.Home(home.Zone), sdk.Stop("home", home.Zone), sdk.Stop("eu", eu.Zone))
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := w.leased(ctx, s.ID, 0)
+	bad := noise(100_000)
+	copy(bad, "kwcont")
+	state := w.put(bad)
+	lease := api.LeaseRef{Capsule: s.ID, Number: row.Lease.Number}
+	set := home.genesis.VoterSet(home.Zone)
+	call := attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) { return w.host.Dial(ctx, k, proto) })
+	cmds, err := attest.Gather(ctx, &set, []machine.Attest{w.fact(state, len(bad))}, api.HoldRequest{Lease: lease}, call, func(fn func()) { go fn() })
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.propose(ctx, cmds[0], nil)
+	cmd, err := machine.NewCommit(w.id, &machine.Commit{
+		Scope: machine.NewScope(home.Zone, 0), Gas: 1, End: machine.EndGoto, Target: eu.Zone,
+		Segment: machine.Segment{Capsule: s.ID, Lease: row.Lease.Number},
+		Saved:   machine.Saved{State: state, StateHash: capsule.Sum(bad), Size: uint64(len(bad))},
+	})
+	w.propose(ctx, cmd, err)
+
+	back := w.leased(ctx, s.ID, 1)
+	if back.Run.Resume >= 0 {
+		t.Errorf("the guest is told %d, want an error", back.Run.Resume)
+	}
+	v, err := eu.Voter(0).Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	if _, err := v.Capsule(s.ID); !errors.Is(err, machine.ErrNotFound) {
+		t.Errorf("the capsule is in the target zone: %v", err)
+	}
+	for i := range eu.Voters {
+		if err := eu.Voter(i).Err(); err != nil {
+			t.Errorf("voter %d: %v", i, err)
+		}
+	}
+}
+
+// Content that nothing refers to is kept no longer than was promised.
+func TestContentIsLetGo(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 1 << 18, Nap: 10 * time.Millisecond}, sdk.Gas(1<<40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+	v, err := n.Voter(0).Query()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	err = v.Blobs(capsule.CID{}, 100, func(id capsule.CID, b machine.BlobRow) {
+		if b.Refs > 0 || b.Due == 0 {
+			left = append(left, id.String())
+		}
+	})
+	v.Close()
+	if err != nil || len(left) > 0 {
+		t.Errorf("still referred to, or never to go: %s (%v)", strings.Join(left, ", "), err)
+	}
+}
