@@ -114,7 +114,9 @@ func (w *impostor) ask(ctx context.Context, voter int, f machine.Attest, req api
 		w.t.Fatal(err)
 	}
 	req.V, req.Zone, req.Facts = api.Version, w.n.Zone, [][]byte{b}
-	return attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) { return w.host.Dial(ctx, k, proto) })(ctx, w.n.Voters[voter].Key(), &req)
+	return attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
+		return w.host.Dial(ctx, k, proto)
+	})(ctx, w.n.Voters[voter].Key(), &req)
 }
 
 func refusedWith(t *testing.T, err error, code string) {
@@ -237,7 +239,9 @@ func TestHostileContinuation(t *testing.T) {
 	state := w.put(bad)
 	lease := api.LeaseRef{Capsule: s.ID, Number: row.Lease.Number}
 	set := home.genesis.VoterSet(home.Zone)
-	call := attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) { return w.host.Dial(ctx, k, proto) })
+	call := attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
+		return w.host.Dial(ctx, k, proto)
+	})
 	cmds, err := attest.Gather(ctx, &set, []machine.Attest{w.fact(state, len(bad))}, api.HoldRequest{Lease: lease}, call, func(fn func()) { go fn() })
 	if err != nil {
 		t.Fatal(err)
