@@ -25,11 +25,11 @@ func (c *compiler) body() error {
 		in := decode(c.f.Ins, pc)
 		if in.op == code.Charge || c.s.target[pc] {
 			if !c.dead {
-				c.sync()
+				c.sync(pc)
 			}
 			c.label(pc)
 			if checking {
-				if err := c.checkBlock(); err != nil {
+				if err := c.checkBlock(pc); err != nil {
 					return fmt.Errorf("jit: function %d: before word %d: %w", c.f.Index, pc, err)
 				}
 			}
@@ -53,10 +53,11 @@ func (c *compiler) body() error {
 	return nil
 }
 
-// label binds a word's code. Whoever jumps here has all pins valid.
+// label binds a word's code. Whoever jumps here has the pins as it wants them.
 func (c *compiler) label(pc uint32) {
 	c.at[pc] = int32(len(c.b))
-	c.valid, c.dirty = c.all(), c.assigned
+	w := c.wants[c.wantOf[pc]]
+	c.valid, c.dirty = w.valid, w.dirty
 	c.dead = false
 }
 
@@ -93,7 +94,7 @@ func (c *compiler) control(in instruction) error {
 	case code.Charge:
 		c.charge(in)
 	case code.Br:
-		c.sync()
+		c.sync(c.dest(in.pc+in.imm(), in.a))
 		c.jump(in.pc+in.imm(), in.a)
 		c.dead = true
 	case code.BrTable:
@@ -156,11 +157,12 @@ func (c *compiler) charge(in instruction) {
 	if cost == 0 || !metered {
 		return
 	}
+	dirty := c.dirty
 	c.b = ALURI(c.b, SUB, 8, regGas, int32(cost))
 	c.jcc(L, func() {
 		c.b = ALURI(c.b, ADD, 8, regGas, int32(cost))
 		c.b = MOVRI(c.b, scratch, uint64(in.pc))
-		c.jmpTo(&c.exitGas)
+		c.jmpTo(c.gasExit(dirty))
 	})
 }
 
@@ -174,11 +176,13 @@ func (c *compiler) dest(to uint32, charge uint16) uint32 {
 }
 
 func (c *compiler) jump(to uint32, charge uint16) {
+	c.checkJump(to, charge)
 	c.b = JMP(c.b, 0)
 	c.jumps = append(c.jumps, patch{len(c.b) - 4, c.dest(to, charge), len(c.b)})
 }
 
 func (c *compiler) jumpIf(cond Cond, to uint32, charge uint16) {
+	c.checkJump(to, charge)
 	c.b = Jcc(c.b, cond, 0)
 	c.jumps = append(c.jumps, patch{len(c.b) - 4, c.dest(to, charge), len(c.b)})
 }
@@ -190,10 +194,12 @@ func (c *compiler) brTable(in instruction) {
 		c.b = MOVRR(c.b, 4, RCX, index)
 	}
 	c.flush()
-	for i := range c.pins {
-		c.needPin(i)
-	}
 	n := in.imm() // the default's place
+	w := want{dirty: c.all()}
+	for _, word := range c.f.Ins[in.pc+1 : in.pc+2+n] {
+		w = w.and(c.wants[c.wantOf[c.dest(in.pc+uint32(word), uint16(word>>32))]])
+	}
+	c.meet(w)
 	c.b = MOVRI(c.b, scratch, uint64(n))
 	c.b = ALURR(c.b, CMP, 4, RCX, scratch)
 	// A conditional move also holds for speculation past the comparison.

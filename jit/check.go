@@ -55,12 +55,24 @@ func (c *compiler) check() error {
 	return nil
 }
 
-// checkBlock is check where a block begins: nothing is left but pins.
-func (c *compiler) checkBlock() error {
-	if len(c.temps) > 0 || c.valid != c.all() {
-		return fmt.Errorf("a block begins with %d operands in registers and pins %b of %b", len(c.temps), c.valid, c.all())
+// checkBlock is check where a block begins: nothing is left but pins, as the block wants them.
+func (c *compiler) checkBlock(pc uint32) error {
+	if w := c.wants[c.wantOf[pc]]; len(c.temps) > 0 || c.valid != w.valid || c.dirty != w.dirty {
+		return fmt.Errorf("a block that wants pins %b, %b of them dirty, begins with %b and %b, and %d operands in registers", w.valid, w.dirty, c.valid, c.dirty, len(c.temps))
 	}
 	return c.check()
+}
+
+// checkJump remembers a jump whose target wants something else.
+func (c *compiler) checkJump(to uint32, charge uint16) {
+	if !checking || c.wrong != nil {
+		return
+	}
+	w := c.wants[c.wantOf[c.dest(to, charge)]]
+	if len(c.temps) > 0 || w.valid&^c.valid != 0 || c.dirty&^w.dirty != 0 {
+		c.wrong = fmt.Errorf("jit: function %d: a jump to word %d, which wants pins %b, %b of them dirty, has %b and %b, and %d operands in registers",
+			c.f.Index, to, w.valid, w.dirty, c.valid, c.dirty, len(c.temps))
+	}
 }
 
 func sameSet[T ~uint8](a, b []T) bool {

@@ -35,9 +35,10 @@ func compiled(t *testing.T, module string) *output {
 // TestCheckFindsWhatIsWrong: a compiler that lost a register, gave one away twice or left a value behind is caught.
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	fresh := func() *compiler {
-		return &compiler{freeG: tempRegs, freeX: tempXmm, pinOf: []int8{0, -1}, pins: []pin{{slot: 0}}, valid: 1, assigned: 1}
+		return &compiler{freeG: tempRegs, freeX: tempXmm, pinOf: []int8{0, -1}, pins: []pin{{slot: 0}}, valid: 1, assigned: 1,
+			wants: []want{{valid: 1}}, wantOf: []int32{0}}
 	}
-	if err := fresh().checkBlock(); err != nil {
+	if err := fresh().checkBlock(0); err != nil {
 		t.Fatalf("nothing is wrong: %v", err)
 	}
 	for want, spoil := range map[string]func(c *compiler){
@@ -51,7 +52,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		c := fresh()
 		spoil(c)
 		if err := c.check(); err == nil {
-			err = c.checkBlock()
+			err = c.checkBlock(0)
 			if err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%q: got %v", want, err)
 			}

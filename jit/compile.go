@@ -102,10 +102,16 @@ type compiler struct {
 	guards   map[uint32]guard // of memory accesses that are in a group
 	skip     uint32           // the word of an instruction that was done with the one before it; never 0
 	dead     bool             // nothing falls into the next instruction
+	wants    []want           // of each block
+	wantOf   []int32          // of the word that a block begins at, its place in wants
+
+	wrong error // what checkJump found
 
 	// Offsets of the function's shared exits.
-	exitGas, exitCall, exitRare, exitStep patchList
-	trapAt                                [16]patchList
+	exitGas                      []gasExit
+	gasExitOf                    map[uint64]int // by the pins that differ, places in exitGas
+	exitCall, exitRare, exitStep patchList
+	trapAt                       [16]patchList
 }
 
 // patch is a 32-bit distance to fill in, to the code of a word.
@@ -117,6 +123,26 @@ type patch struct {
 
 // patchList is the distances that lead to one place.
 type patchList []int
+
+// gasExit is where blocks leave whose gas isn't covered and that begin with the
+// same pins differing from home.
+type gasExit struct {
+	dirty uint64
+	list  patchList
+}
+
+func (c *compiler) gasExit(dirty uint64) *patchList {
+	i, ok := c.gasExitOf[dirty]
+	if !ok {
+		i = len(c.exitGas)
+		if c.gasExitOf == nil {
+			c.gasExitOf = map[uint64]int{}
+		}
+		c.gasExitOf[dirty] = i
+		c.exitGas = append(c.exitGas, gasExit{dirty: dirty})
+	}
+	return &c.exitGas[i].list
+}
 
 // coldPath is code that stands behind the function: from jumps to it.
 type coldPath struct {
@@ -136,6 +162,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 	}
 	c.freeG, c.freeX = slices.Clone(tempRegs), slices.Clone(tempXmm)
 	c.choosePins()
+	c.findFlows()
 	c.guards = findGuards(f, s)
 	out := &output{}
 	c.prologue() // the first code: where compiled code calls
@@ -145,6 +172,9 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 	c.coldPaths()
 	for _, emit := range c.late {
 		emit()
+	}
+	if c.wrong != nil {
+		return nil, c.wrong
 	}
 	slices.SortFunc(c.entries, func(a, b entry) int { return int(a.pc) - int(b.pc) })
 	out.enter = uint32(c.exits())
@@ -395,7 +425,7 @@ func (c *compiler) prologue() {
 			c.loadPin(i)
 		}
 	}
-	c.valid, c.dirty = c.all(), c.assigned
+	c.valid, c.dirty = c.all(), c.cleared()
 }
 
 // noCode is the entry of every function without compiled code: it gives the
@@ -434,16 +464,14 @@ func (c *compiler) leave(why code.NativeExit, trap uint8) {
 // exits are what the function's cold paths share, and where Go enters. RAX
 // holds the word index that PC gets.
 func (c *compiler) exits() int {
-	shared := func(list patchList, spill bool, why code.NativeExit, trap uint8) {
+	shared := func(list patchList, spill uint64, why code.NativeExit, trap uint8) {
 		if len(list) == 0 {
 			return
 		}
 		c.here(list)
-		if spill {
-			for i := range c.pins {
-				if c.assigned>>i&1 != 0 {
-					c.storePin(i)
-				}
+		for i := range c.pins {
+			if spill>>i&1 != 0 {
+				c.storePin(i)
 			}
 		}
 		c.b = MOVRI(c.b, RCX, c.base())
@@ -453,12 +481,14 @@ func (c *compiler) exits() int {
 		c.leave(why, trap)
 	}
 	for trap := range c.trapAt {
-		shared(c.trapAt[trap], false, code.ExitTrap, uint8(trap))
+		shared(c.trapAt[trap], 0, code.ExitTrap, uint8(trap))
 	}
-	shared(c.exitCall, false, code.ExitCall, 0)
-	shared(c.exitRare, false, code.ExitRare, 0)
-	shared(c.exitStep, false, code.ExitStep, 0)
-	shared(c.exitGas, true, code.ExitGas, 0)
+	shared(c.exitCall, 0, code.ExitCall, 0)
+	shared(c.exitRare, 0, code.ExitRare, 0)
+	shared(c.exitStep, 0, code.ExitStep, 0)
+	for _, x := range c.exitGas {
+		shared(x.list, x.dirty, code.ExitGas, 0)
+	}
 	enter := len(c.b)
 	c.b = MOVRR(c.b, 8, regMachine, RAX)
 	c.b = MOVRM(c.b, 8, regFrame, c.field(c.lay.FP))

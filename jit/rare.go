@@ -39,7 +39,7 @@ func (c *compiler) rare(in instruction) error {
 		c.truncate(in, long, i&1 != 0, i >= 2)
 		return nil
 	}
-	if op == wasm.OpMemoryCopy || op == wasm.OpMemoryFill {
+	if isBulk(in.op) {
 		c.bulk(in, op == wasm.OpMemoryCopy)
 		return nil
 	}
@@ -66,6 +66,10 @@ func machines(op wasm.Op) bool {
 	return false
 }
 
+func isBulk(op code.Op) bool {
+	return op == code.RareBase+code.Op(wasm.OpMemoryCopy) || op == code.RareBase+code.Op(wasm.OpMemoryFill)
+}
+
 const (
 	bulkMost   = 256 << 10 // bytes at once, which takes some 10 µs; more is done by the machine in steps
 	bulkApart  = 64        // bytes between source and destination for which the processor still copies fast
@@ -76,7 +80,7 @@ const (
 // the size as the machine does, and whatever traps, overlaps the wrong way or
 // isn't paid for is the machine's to do.
 func (c *compiler) bulk(in instruction, copies bool) {
-	c.sync()
+	c.flush()
 	before := c.snapshot()
 	leave := func(cond Cond) {
 		c.jcc(cond, func() {

@@ -212,14 +212,6 @@ func (c *compiler) flush() {
 	c.temps = c.temps[:0]
 }
 
-// sync establishes the invariant of a block's end.
-func (c *compiler) sync() {
-	c.flush()
-	for i := range c.pins {
-		c.needPin(i)
-	}
-}
-
 // place is where an operand is: a register or memory.
 type place struct {
 	mem bool

@@ -97,6 +97,7 @@ func immediate(w Width, k uint64) (int32, bool) {
 func (c *compiler) branch(in instruction) {
 	w := c.f.Ins[in.pc+1]
 	to, charge := in.pc+uint32(w), uint16(w>>32)
+	taken, falls := c.dest(to, charge), in.pc+in.size
 	k := in.op >= code.BrKBase
 	op := wasm.Op(in.op - code.BrBase)
 	if k {
@@ -105,7 +106,7 @@ func (c *compiler) branch(in instruction) {
 	switch {
 	case op == wasm.OpI32Eqz || op == wasm.OpI64Eqz:
 		r := c.intReg(in.a, 8)
-		c.sync()
+		c.sync(taken, falls)
 		c.b = TESTRR(c.b, width(op), r, r)
 		cond := E
 		if k {
@@ -116,7 +117,7 @@ func (c *compiler) branch(in instruction) {
 		c.branchFloat(in, op, k, to, charge)
 	case k:
 		x := c.intReg(in.a, width(op))
-		c.sync()
+		c.sync(taken, falls)
 		imm := int32(in.imm())
 		if imm == 0 {
 			c.b = TESTRR(c.b, width(op), x, x)
@@ -126,7 +127,7 @@ func (c *compiler) branch(in instruction) {
 		c.jumpIf(intConds[(op-wasm.OpI32Eq)%11], to, charge)
 	default:
 		x, y := c.intReg(in.a, width(op)), c.intAt(in.b)
-		c.sync()
+		c.sync(taken, falls)
 		if y.mem {
 			c.b = ALURM(c.b, CMP, width(op), x, y.m)
 		} else {
@@ -147,8 +148,8 @@ type floatCond struct {
 // eq ne lt gt le ge; equality needs the parity as well.
 var floatConds = [...]floatCond{{false, E}, {false, NE}, {true, A}, {false, A}, {true, AE}, {false, AE}}
 
-// compareOperands emits UCOMIS for a comparison and returns its condition.
-func (c *compiler) compareOperands(a, b uint16, op wasm.Op, sync bool) floatCond {
+// compareOperands emits UCOMIS for a comparison and returns its condition. Where it may jump to is given.
+func (c *compiler) compareOperands(a, b uint16, op wasm.Op, to ...uint32) floatCond {
 	ucomis, i := VUCOMISS, op-wasm.OpF32Eq
 	if op >= wasm.OpF64Eq {
 		ucomis, i = VUCOMISD, op-wasm.OpF64Eq
@@ -159,8 +160,8 @@ func (c *compiler) compareOperands(a, b uint16, op wasm.Op, sync bool) floatCond
 	}
 	x, _ := c.floatReg(a)
 	y := c.floatAt(b)
-	if sync {
-		c.sync()
+	if len(to) > 0 {
+		c.sync(to...)
 	}
 	if y.mem {
 		c.b = VecRM(c.b, ucomis, x, y.m)
@@ -171,7 +172,7 @@ func (c *compiler) compareOperands(a, b uint16, op wasm.Op, sync bool) floatCond
 }
 
 func (c *compiler) compareFloat(in instruction, op wasm.Op) {
-	f := c.compareOperands(in.b, in.c, op, false)
+	f := c.compareOperands(in.b, in.c, op)
 	switch f.cond {
 	case E: // equal and not unordered
 		c.grab(RCX)
@@ -193,7 +194,7 @@ func (c *compiler) compareFloat(in instruction, op wasm.Op) {
 }
 
 func (c *compiler) branchFloat(in instruction, op wasm.Op, negated bool, to uint32, charge uint16) {
-	f := c.compareOperands(in.a, in.b, op, true)
+	f := c.compareOperands(in.a, in.b, op, c.dest(to, charge), in.pc+in.size)
 	equal := f.cond == E && !negated || f.cond == NE && negated
 	switch {
 	case equal:

@@ -118,7 +118,8 @@ func scan(m *wasm.Module, f *code.Func) (*shape, error) {
 	for pc := uint32(0); pc < n; {
 		in := decode(f.Ins, pc)
 		weight := uint64(1) << (3 * s.depth[pc])
-		for _, slot := range slots(f.Ins, in) {
+		list, named, _ := slots(f.Ins, in)
+		for _, slot := range list[:named] {
 			if uint32(slot) >= f.Frame {
 				return nil, fmt.Errorf("jit: function %d: word %d names slot %d of %d", f.Index, pc, slot, f.Frame)
 			}
@@ -157,44 +158,60 @@ func leavesRegisters(op code.Op) bool {
 	return op == code.Call || op == code.CallIndir || op == code.CallHost || op >= code.RareBase && !inlineRare(op)
 }
 
-// slots lists the slots that an instruction names, without those of vectors'
-// second halves.
-func slots(ins []uint64, in instruction) []uint16 {
+// slots lists the n slots that an instruction names, without those of vectors' second halves. The first w of them are
+// written, the others read.
+func slots(ins []uint64, in instruction) (list [4]uint16, n, w int) {
 	op := in.op
+	a, b, c := in.a, in.b, in.c
 	switch {
 	case op == code.Mov, op == code.MovV:
-		return []uint16{in.a, in.b}
+		return [4]uint16{a, b}, 2, 1
 	case op == code.Mov2:
-		return []uint16{in.a, in.a + 1, in.b, in.c}
-	case op == code.Const, op == code.Const64, op == code.GlobalGet, op == code.GlobalSet, op == code.MemSize, op == code.BrTable, op == code.Return1:
-		return []uint16{in.a}
+		return [4]uint16{a, a + 1, b, c}, 4, 2
+	case op == code.Const, op == code.Const64, op == code.GlobalGet, op == code.MemSize:
+		return [4]uint16{a}, 1, 1
+	case op == code.GlobalSet, op == code.BrTable, op == code.Return1:
+		return [4]uint16{a}, 1, 0
 	case op == code.Select:
-		return []uint16{in.a, in.b, in.c, uint16(ins[in.pc+1])}
+		return [4]uint16{a, b, c, uint16(ins[in.pc+1])}, 4, 1
 	case op == code.CallIndir:
-		return []uint16{in.b}
+		return [4]uint16{b}, 1, 0
 	case op < 0x28: // charges, jumps, calls
-		return nil
-	case op == code.RareBase+code.Op(wasm.OpV128Const):
-		return []uint16{in.a}
-	case op == code.RareBase+code.Op(wasm.OpV128Bitselect):
-		return []uint16{in.a, in.b, in.c, uint16(ins[in.pc+1] >> 32)}
-	case op >= code.RareBase+code.Op(wasm.PrefixSIMD):
-		return []uint16{in.a, in.b, in.c}
-	case op == code.RareBase+code.Op(wasm.OpDataDrop), op == code.RareBase+code.Op(wasm.OpElemDrop):
-		return nil
+		return list, 0, 0
 	case op >= code.RareBase:
-		return []uint16{in.a, in.b}
+		return rareSlots(ins, in)
 	case op >= code.BrBase:
 		if op < code.BrKBase && !isEqz(op) || op >= code.BrKBase && wasm.Op(op-code.BrKBase) >= wasm.OpF32Eq {
-			return []uint16{in.a, in.b}
+			return [4]uint16{a, b}, 2, 0
 		}
-		return []uint16{in.a}
+		return [4]uint16{a}, 1, 0
 	case isStore(wasm.Op(op &^ code.KBit)):
-		return []uint16{in.a, in.b}
+		return [4]uint16{a, b}, 2, 0
 	case op >= code.KBit || isLoad(wasm.Op(op)) || isUnary(wasm.Op(op)):
-		return []uint16{in.a, in.b}
+		return [4]uint16{a, b}, 2, 1
 	}
-	return []uint16{in.a, in.b, in.c}
+	return [4]uint16{a, b, c}, 3, 1
+}
+
+// rareSlots is slots for what the interpreter does outside its loop.
+func rareSlots(ins []uint64, in instruction) (list [4]uint16, n, w int) {
+	a, b, c := in.a, in.b, in.c
+	switch op := wasm.Op(in.op - code.RareBase); {
+	case op == wasm.OpV128Const:
+		return [4]uint16{a}, 1, 1
+	case op == wasm.OpV128Bitselect:
+		return [4]uint16{a, b, c, uint16(ins[in.pc+1] >> 32)}, 4, 1
+	case op >= wasm.PrefixSIMD:
+		if _, results, _ := op.Effect(); len(results) == 0 {
+			return [4]uint16{b, c}, 2, 0
+		}
+		return [4]uint16{a, b, c}, 3, 1
+	case op == wasm.OpSelect:
+		return [4]uint16{a, b, c, uint16(ins[in.pc+1])}, 4, 1
+	case op == wasm.OpDataDrop, op == wasm.OpElemDrop:
+		return list, 0, 0
+	}
+	return [4]uint16{a, b}, 2, 1
 }
 
 // isTruncSat tells the saturating conversions: their numbers are those of
