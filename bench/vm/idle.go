@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
+
 	"os"
 	"runtime"
-	"runtime/metrics"
+	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,7 +120,7 @@ func (spinner) call(ctx context.Context, _ string, _ ...int32) (int64, error) {
 	return 0, ctx.Err()
 }
 
-// pauseRow runs 8 loops without an end, collects garbage meanwhile, and reads the longest pauses that the runtime saw.
+// pauseRow runs 8 loops without an end, collects garbage meanwhile, and reads how long the runtime stopped the world for each collection.
 func pauseRow(ctx context.Context, o *options) error {
 	control := system{"plain Go", func(context.Context, []byte) (guest, error) { return spinner{}, nil }}
 	for _, s := range append(ours(), control) {
@@ -136,34 +137,21 @@ func pauseRow(ctx context.Context, o *options) error {
 				_, _ = g.call(ctx, "spin") // ends by cancelling
 			})
 		}
-		before := pauses()
+		var stats debug.GCStats
+		debug.ReadGCStats(&stats)
+		before := stats.NumGC
 		for range 5 * o.rounds {
 			time.Sleep(time.Millisecond)
 			runtime.GC()
 		}
-		after := pauses()
+		debug.ReadGCStats(&stats)
+		stopped := stats.Pause[:min(int(stats.NumGC-before), len(stats.Pause))] // the newest first
+		slices.Sort(stopped)
 		from := time.Now()
 		cancel()
 		done.Wait()
-		count, worst := uint64(0), 0.0
-		for i := range after.Counts {
-			if c := after.Counts[i] - before.Counts[i]; c > 0 {
-				count += c
-				worst = after.Buckets[i+1]
-				if math.IsInf(worst, 1) {
-					worst = after.Buckets[i]
-				}
-			}
-		}
-		fmt.Fprintf(o.out, "%-14s worst of %d pauses %.2f ms; all 8 stopped %.1f ms after cancelling (%d CPUs)\n",
-			s.name, count, worst*1e3, time.Since(from).Seconds()*1e3, runtime.GOMAXPROCS(0))
+		fmt.Fprintf(o.out, "%-14s the world stood still for %.2f ms at worst, %.2f in the median of %d collections; all 8 stopped %.1f ms after cancelling (%d CPUs)\n",
+			s.name, stopped[len(stopped)-1].Seconds()*1e3, stopped[len(stopped)/2].Seconds()*1e3, len(stopped), time.Since(from).Seconds()*1e3, runtime.GOMAXPROCS(0))
 	}
 	return nil
-}
-
-func pauses() *metrics.Float64Histogram {
-	s := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}}
-	metrics.Read(s)
-	h := s[0].Value.Float64Histogram()
-	return &metrics.Float64Histogram{Counts: append([]uint64(nil), h.Counts...), Buckets: h.Buckets}
 }
