@@ -39,7 +39,7 @@ var rules = []rule{
 	{folder: "capsule", not: noNetwork},
 	{folder: "internal/num", not: pure},
 	{folder: "internal/bubble", not: noNetwork},
-	{folder: "internal/spectest", may: "vm", not: noNetwork},
+	{folder: "internal/spectest", may: "internal/spectest vm", not: noNetwork},
 	{folder: "internal/wasmtest", may: "vm/wasm", not: noNetwork},
 	{folder: "internal/code", may: "internal/num vm/wasm", not: noNetwork},
 	{folder: "vm/wasm", may: "vm/wasm", not: noNetwork},

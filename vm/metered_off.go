@@ -1,4 +1,4 @@
-//go:build kwnode_nogas
+//go:build kwunmetered
 
 package vm
 

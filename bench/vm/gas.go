@@ -27,7 +27,7 @@ func timesRow(ctx context.Context, o *options) error {
 	return nil
 }
 
-// gasRow builds this command once as it is and once with the tag kwnode_nogas, which takes charges and polls out of the
+// gasRow builds this command once as it is and once with the tag kwunmetered, which takes charges and polls out of the
 // interpreter's loop, and runs both in turns.
 func gasRow(ctx context.Context, o *options) error {
 	dir, err := os.MkdirTemp("", "nogas")
@@ -36,7 +36,7 @@ func gasRow(ctx context.Context, o *options) error {
 	}
 	defer os.RemoveAll(dir)
 	var bins [2]string
-	for i, tags := range []string{"", "kwnode_nogas"} {
+	for i, tags := range []string{"", "kwunmetered"} {
 		bins[i] = filepath.Join(dir, fmt.Sprint("vm", i))
 		cmd := exec.CommandContext(ctx, "go", "build", "-tags", tags, "-o", bins[i], "github.com/kitwork/kwnode/bench/vm")
 		if out, err := cmd.CombinedOutput(); err != nil {

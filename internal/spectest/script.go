@@ -1,13 +1,11 @@
 package spectest
 
 import (
-	"archive/zip"
 	"errors"
 	"fmt"
-	"path"
 	"strings"
-	"testing"
 
+	"github.com/kitwork/kwnode/internal/spectest/suite"
 	"github.com/kitwork/kwnode/vm"
 	"github.com/kitwork/kwnode/vm/wasm"
 )
@@ -28,9 +26,8 @@ type command struct {
 // script is one file of the suite while it runs. Instances are kept by number, since the store may be replaced at any
 // safepoint.
 type script struct {
-	t     testing.TB
-	files map[string]*zip.File
-	dir   string
+	tests *suite.Suite
+	name  string // of the script in the suite
 	s     *vm.Store
 	names map[string]int // instances by name, "" is the last
 	as    map[string]int // registered instances
@@ -39,11 +36,7 @@ type script struct {
 }
 
 func (sc *script) module(name string) (*vm.Module, error) {
-	f := sc.files[path.Join(sc.dir, name)]
-	if f == nil {
-		return nil, fmt.Errorf("no file %s", name)
-	}
-	m, err := vm.Decode(unzip(sc.t, f))
+	m, err := vm.Decode(sc.tests.Beside(sc.name, name))
 	if err == nil {
 		sc.seen[m.Hash()] = m
 	}

@@ -3,18 +3,11 @@
 package spectest
 
 import (
-	"archive/zip"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"io"
-	"os"
-	"path"
-	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 
+	"github.com/kitwork/kwnode/internal/spectest/suite"
 	"github.com/kitwork/kwnode/vm"
 )
 
@@ -33,43 +26,6 @@ type Result struct{ Passed, Failed, Skipped int }
 
 func (r Result) String() string {
 	return fmt.Sprintf("%d passed, %d failed, %d skipped", r.Passed, r.Failed, r.Skipped)
-}
-
-// suite opens the files, or skips the test and says where to get them.
-func suite(t testing.TB) map[string]*zip.File {
-	t.Helper()
-	tried := []string{filepath.Join("..", "vm", "testdata", "spec"), filepath.Join("..", "..", "shared", "spectest")}
-	if dir := os.Getenv("KW_SPECTEST"); dir != "" {
-		tried = []string{dir}
-	}
-	for _, dir := range tried {
-		z, err := zip.OpenReader(filepath.Join(dir, "spectest-2.0.zip"))
-		if err != nil {
-			continue
-		}
-		t.Cleanup(func() { z.Close() })
-		files := map[string]*zip.File{}
-		for _, f := range z.File {
-			files[f.Name] = f
-		}
-		return files
-	}
-	t.Skip("the WebAssembly specification's tests are missing: run vm/testdata/spec/get.sh, or set KW_SPECTEST")
-	return nil
-}
-
-func unzip(t testing.TB, f *zip.File) []byte {
-	t.Helper()
-	r, err := f.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
 }
 
 // Straight runs the suite in stores of a configuration, each call without a stop.
@@ -126,14 +82,7 @@ func (sc *script) refreeze(s *vm.Store, cfg vm.Config) (*vm.Store, error) {
 }
 
 func run(t testing.TB, cfg vm.Config, call func(sc *script, s *vm.Store) (*vm.Store, vm.Stop, error)) (total Result) {
-	files := suite(t)
-	var scripts []string
-	for name := range files {
-		if strings.HasSuffix(name, ".json") {
-			scripts = append(scripts, name)
-		}
-	}
-	slices.Sort(scripts)
+	tests := suite.Open(t)
 	b, err := hex.DecodeString(hostModule)
 	if err != nil {
 		t.Fatal(err)
@@ -142,12 +91,8 @@ func run(t testing.TB, cfg vm.Config, call func(sc *script, s *vm.Store) (*vm.St
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range scripts {
-		var text struct{ Commands []command }
-		if err := json.Unmarshal(unzip(t, files[name]), &text); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		sc := &script{t: t, files: files, dir: path.Dir(name), s: vm.NewStore(cfg), names: map[string]int{},
+	for _, name := range tests.Scripts() {
+		sc := &script{tests: tests, name: name, s: vm.NewStore(cfg), names: map[string]int{},
 			as: map[string]int{}, seen: map[[32]byte]*vm.Module{host.Hash(): host}}
 		sc.run = func(s *vm.Store) (*vm.Store, vm.Stop, error) { return call(sc, s) }
 		inst, err := sc.s.Instantiate(host, nil)
@@ -155,7 +100,7 @@ func run(t testing.TB, cfg vm.Config, call func(sc *script, s *vm.Store) (*vm.St
 			t.Fatal(err)
 		}
 		sc.as["spectest"] = inst.Index()
-		for _, c := range text.Commands {
+		for _, c := range suite.Commands[command](tests, name) {
 			err, counts := sc.command(&c)
 			switch {
 			case err != nil:

@@ -1,47 +1,13 @@
 package wasm
 
 import (
-	"archive/zip"
-	"encoding/json"
 	"errors"
-	"io"
-	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/kitwork/kwnode/internal/spectest/suite"
 )
-
-// specZip opens the specification's test suite, or skips the test and says where to get it.
-func specZip(t testing.TB) *zip.ReadCloser {
-	t.Helper()
-	tried := []string{filepath.Join("..", "testdata", "spec", "spectest-2.0.zip"), filepath.Join("..", "..", "..", "shared", "spectest", "spectest-2.0.zip")}
-	if dir := os.Getenv("KW_SPECTEST"); dir != "" {
-		tried = []string{dir, filepath.Join(dir, "spectest-2.0.zip")}
-	}
-	for _, name := range tried {
-		if z, err := zip.OpenReader(name); err == nil {
-			t.Cleanup(func() { z.Close() })
-			return z
-		}
-	}
-	t.Skip("the WebAssembly specification's tests are missing: run vm/testdata/spec/get.sh, or set KW_SPECTEST")
-	return nil
-}
-
-func readZip(t testing.TB, f *zip.File) []byte {
-	t.Helper()
-	r, err := f.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 type specCommand struct {
 	Type       string `json:"type"`
@@ -54,30 +20,12 @@ type specCommand struct {
 // specModules calls fn for every command of the suite that brings a binary module.
 func specModules(t testing.TB, fn func(script string, c specCommand, wasm []byte)) {
 	t.Helper()
-	z := specZip(t)
-	files := map[string]*zip.File{}
-	for _, f := range z.File {
-		files[f.Name] = f
-	}
-	for _, f := range z.File {
-		if !strings.HasSuffix(f.Name, ".json") {
-			continue
-		}
-		var script struct {
-			Commands []specCommand `json:"commands"`
-		}
-		if err := json.Unmarshal(readZip(t, f), &script); err != nil {
-			t.Fatalf("%s: %v", f.Name, err)
-		}
-		for _, c := range script.Commands {
-			if c.Filename == "" || c.ModuleType == "text" {
-				continue
+	tests := suite.Open(t)
+	for _, script := range tests.Scripts() {
+		for _, c := range suite.Commands[specCommand](tests, script) {
+			if c.Filename != "" && c.ModuleType != "text" {
+				fn(strings.TrimSuffix(path.Base(script), ".json"), c, tests.Beside(script, c.Filename))
 			}
-			file := files[path.Join(path.Dir(f.Name), c.Filename)]
-			if file == nil {
-				t.Fatalf("%s: no %s", f.Name, c.Filename)
-			}
-			fn(strings.TrimSuffix(path.Base(f.Name), ".json"), c, readZip(t, file))
 		}
 	}
 }
