@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -68,6 +69,7 @@ type Net struct {
 	Voters  []*node.Node
 	Workers []*node.Node
 
+	configs  map[*node.Node]node.Config // of the running nodes
 	opt      Options
 	dir      string
 	temp     bool
@@ -81,7 +83,7 @@ const credits = 1 << 50
 
 // Up starts a zone and waits until it works.
 func Up(ctx context.Context, o Options) (n *Net, err error) {
-	n = &Net{opt: o.withDefaults(), dir: o.Dir}
+	n = &Net{opt: o.withDefaults(), dir: o.Dir, configs: map[*node.Node]node.Config{}}
 	defer func() {
 		if err != nil {
 			n.Close()
@@ -162,10 +164,45 @@ func (n *Net) start(name string, id *capsule.Identity, z node.Zone) (*node.Node,
 			peers = n.Voters[i].Addrs()[:1]
 		}
 	}
-	return node.Start(node.Config{
+	return n.launch(node.Config{
 		Identity: id, Dir: filepath.Join(n.dir, name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers,
 		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, LinkDelay: n.opt.LinkDelay, Logger: n.opt.Logger.With("node", name),
 	})
+}
+
+func (n *Net) launch(cfg node.Config) (*node.Node, error) {
+	x, err := node.Start(cfg)
+	if err != nil {
+		return nil, err
+	}
+	// Started again it is where others look for it.
+	at, _, _ := strings.Cut(x.Addrs()[0], "/p2p/")
+	cfg.Listen = []string{at}
+	n.configs[x] = cfg
+	return x, nil
+}
+
+// Restart stops a node as an operator would, its workers drained, and starts it again in the same place.
+func (n *Net) Restart(ctx context.Context, x *node.Node) error {
+	for _, w := range x.Workers() {
+		if err := w.Drain(ctx); err != nil {
+			return err
+		}
+	}
+	if err := x.Close(); err != nil {
+		return err
+	}
+	again, err := n.launch(n.configs[x])
+	if err != nil {
+		return err
+	}
+	delete(n.configs, x)
+	for _, l := range [][]*node.Node{n.Voters, n.Workers} {
+		if i := slices.Index(l, x); i >= 0 {
+			l[i] = again
+		}
+	}
+	return nil
 }
 
 // Stop ends a voter; until Move starts it again, its place in Voters is nil.

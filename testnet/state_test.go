@@ -2,6 +2,7 @@ package testnet
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -212,5 +213,62 @@ func TestLargeStateTravels(t *testing.T) {
 			t.Errorf("receipt: %+v, %v", j, err)
 		}
 		t.Logf("early %v: %v", early, time.Since(start))
+	}
+}
+
+// Every node is stopped and started again in turn, under capsules that run, sleep and have written. None is lost, and each
+// does everything once.
+func TestRollingRestart(t *testing.T) {
+	ctx, n, c := up(t, Options{Interp: true, Workers: 2, Slots: 8})
+	const running, asleep = 4, 2
+	var all []*sdk.Submission
+	for i := range running {
+		s, err := sdk.Start(ctx, c, programs.Tally, programs.Ledger{Name: fmt.Sprint(i), Below: 400_000}, sdk.Gas(1<<40), sdk.Keys("kv/count/*"), sdk.Need("event/tally", capsule.Emit))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	for range asleep {
+		s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 1 << 18, Nap: 4 * time.Second}, sdk.Gas(1<<40))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	waitFor(t, ctx, "all of them to run", func() bool {
+		for _, s := range all[:running] {
+			if _, ok := checkpointed(t, n, s.ID); !ok {
+				return false
+			}
+		}
+		return true
+	})
+	for _, x := range slices.Concat(n.Workers, n.Voters) {
+		if err := n.Restart(ctx, x); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, ctx, "the zone's leader and workers", func() bool {
+			s := n.Voter(0).Status()
+			return !s.Leader.IsZero() && s.Applied > 0
+		})
+	}
+	units := map[uint64]bool{}
+	for i, s := range all {
+		res, err := s.Await(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i >= running {
+			continue
+		}
+		const primes = 33860
+		if got, err := sdk.Decode[int64](res); err != nil || got != primes+11_000_000 || len(res.Events) != 1 {
+			t.Errorf("%d with %d events (%v)", got, len(res.Events), err)
+		}
+		units[res.Bill.Spent] = true
+	}
+	if len(units) != 1 {
+		t.Errorf("the same work cost %v units", units)
 	}
 }

@@ -85,9 +85,19 @@ func (t *target) drainWorker(cmd *cobra.Command, k capsule.Key, undo bool) error
 		if undo {
 			return t.done(cmd, rep.Index, "the worker may work again")
 		}
+		// What workers hold is shown to roots; who asked until here may be anybody.
+		ids, err := t.rootKeys(c)
+		if err != nil {
+			return err
+		}
+		root, err := admin.Dial(ctx, t.node, ids[0])
+		if err != nil {
+			return err
+		}
+		defer root.Close()
 		last := uint32(0)
 		for tick := time.NewTicker(drainEvery); ; {
-			held, err := workerHolds(ctx, c, z, k)
+			held, err := workerHolds(ctx, root, z, k)
 			if err != nil {
 				tick.Stop()
 				return judged(err)

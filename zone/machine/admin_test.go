@@ -224,6 +224,10 @@ func TestWorkerGrant(t *testing.T) {
 	chain := delegate(w.roots[0], k.Key(), ResourceWorker)
 	w.ok(reg(chain))
 	w.wseq--
+	if r := w.ok(reg(chain)); !r.Repeated {
+		t.Errorf("the same command again: %+v", r)
+	}
+	w.wseq -= 2
 	w.refused(CodeSequence, reg(chain))
 	w.wseq++
 	w.refused(CodeUnknown, must(NewRenew(w.workers[1], &Renew{Scope: w.scope(), Sequence: 1})))

@@ -66,6 +66,9 @@ func (a *apply) saveWorker(k capsule.Key, w WorkerRow) {
 func runRegister(a *apply, p *prepared) (Result, *Refusal) {
 	r := p.body.(*Register)
 	w, known := a.worker(p.signer)
+	if known && r.Sequence == w.Sequence {
+		return Result{Repeated: true, N: r.Sequence}, nil // its answer was lost
+	}
 	if r.Sequence <= w.Sequence {
 		return Result{}, refuse(CodeSequence, "worker command %d, the last was %d", r.Sequence, w.Sequence)
 	}
@@ -197,7 +200,10 @@ func runRenew(a *apply, p *prepared) (Result, *Refusal) {
 	if !known {
 		return Result{}, refuse(CodeUnknown, "no worker %s; register first", p.signer)
 	}
-	if r.Sequence <= w.Sequence {
+	if r.Sequence == w.Sequence {
+		return Result{Repeated: true, N: r.Sequence}, nil // its answer was lost
+	}
+	if r.Sequence < w.Sequence {
 		return Result{}, refuse(CodeSequence, "worker command %d, the last was %d", r.Sequence, w.Sequence)
 	}
 	if a.time >= w.Until {
