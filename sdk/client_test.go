@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -290,6 +291,63 @@ func TestFailover(t *testing.T) {
 	}
 	if len(f.nodes[2].held) != 1 {
 		t.Error("the capsule was not handed in again, under its own identity")
+	}
+}
+
+// TestContentOutlivesItsHolder: the zone knows the capsule, but the node that took it was the only one with its code.
+func TestContentOutlivesItsHolder(t *testing.T) {
+	f := newFixture(t)
+	s, err := f.client.Submit(t.Context(), f.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.nodes[0].set(func() { f.nodes[0].dead = true })
+	for _, n := range f.nodes[1:] {
+		n.set(func() {
+			n.held[s.ID] = f.bundle.Capsule.Bytes()
+			finished := n.outcome
+			n.outcome = func(id capsule.ID, i int) *api.Outcome {
+				if n.code[f.bundle.Capsule.Manifest().Code] == nil {
+					return nil // nobody can run it
+				}
+				return finished(id, i)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := s.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSilentNode: a node that takes a request and says nothing holds nobody up; another is asked beside it.
+func TestSilentNode(t *testing.T) {
+	f := newFixture(t)
+	silent := make(chan struct{})
+	defer close(silent)
+	first := f.nodes[0]
+	s, err := f.client.Submit(t.Context(), f.bundle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Bool
+	first.set(func() {
+		first.outcome = func(capsule.ID, int) *api.Outcome {
+			asked.Store(true)
+			first.mu.Unlock()
+			<-silent
+			first.mu.Lock()
+			return nil
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), pollWait)
+	defer cancel()
+	if _, err := s.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if !asked.Load() {
+		t.Error("the silent node was not asked at all")
 	}
 }
 

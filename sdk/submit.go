@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -22,12 +23,15 @@ type Submission struct {
 
 	c      *Client
 	bundle *Bundle
+
+	mu   sync.Mutex           // guards took
+	took map[capsule.Key]bool // nodes that have the bundle
 }
 
 // Submit hands a bundle to the zone that its manifest names home, and returns when a voter has acknowledged it: held, not
 // yet admitted. Trying again, here or after a crash, is harmless: the same bundle is the same capsule.
 func (c *Client) Submit(ctx context.Context, b *Bundle) (*Submission, error) {
-	s := &Submission{ID: b.Capsule.ID(), Home: b.Capsule.Manifest().Home, c: c, bundle: b}
+	s := &Submission{ID: b.Capsule.ID(), Home: b.Capsule.Manifest().Home, c: c, bundle: b, took: map[capsule.Key]bool{}}
 	if err := s.submit(ctx); err != nil {
 		return nil, fmt.Errorf("submit capsule %s: %w", s.ID, err)
 	}
@@ -67,6 +71,11 @@ func (s *Submission) handTo(ctx context.Context, key capsule.Key) (*api.Ack, err
 				ack, err = api.VerifyAck(reply.Ack, s.ID, s.Home, t.Set)
 				return err
 			})
+			if err == nil {
+				s.mu.Lock()
+				s.took[key] = true
+				s.mu.Unlock()
+			}
 			return ack, err
 		}
 		for _, id := range reply.Missing {
@@ -142,6 +151,7 @@ func (s *Submission) AwaitPast(ctx context.Context, pauses uint32) (*Result, err
 
 func (s *Submission) await(ctx context.Context, pauses uint32) (*Result, error) {
 	res, err := anyNode(ctx, s.c, s.Home, roleVoter|roleGateway, hedgeMost, func(ctx context.Context, key capsule.Key) (*Result, error) {
+		s.supply(ctx, key)
 		for {
 			res, err := s.poll(ctx, key, pauses)
 			var refusal *api.Refusal
@@ -160,6 +170,21 @@ func (s *Submission) await(ctx context.Context, pauses uint32) (*Result, error) 
 		return res, nil
 	}
 	return nil, &Failed{res}
+}
+
+// supply hands the capsule to a node that it was not handed to yet. The node that took it may have died with the only copy
+// of its code: the zone would know the capsule, and nobody could run it. If it fails, so does what follows, or it was not
+// needed.
+func (s *Submission) supply(ctx context.Context, key capsule.Key) {
+	if s.bundle == nil {
+		return
+	}
+	s.mu.Lock()
+	took := s.took[key]
+	s.mu.Unlock()
+	if !took {
+		_, _ = s.handTo(ctx, key)
+	}
 }
 
 // poll asks one node once.
