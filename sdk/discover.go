@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -21,6 +22,8 @@ type Seeker interface {
 const (
 	seekTime  = 10 * time.Second
 	seekAgain = time.Second // pause between searches of a zone
+	seekVia   = 3           // nodes that are asked to find a zone
+	seekAlone = 100 * time.Millisecond
 )
 
 // seeking is one search; those who need the same zone wait for it.
@@ -28,6 +31,17 @@ type seeking struct {
 	done  chan struct{}
 	err   error
 	ended time.Time
+}
+
+// Locate names nodes of a zone, those that did best first. It looks for the zone if none are known.
+func (c *Client) Locate(ctx context.Context, zone capsule.ZoneID) ([]capsule.Key, error) {
+	if keys := c.candidates(zone, roleVoter|roleGateway); len(keys) > 0 {
+		return keys, nil
+	}
+	if err := c.seek(ctx, zone, false); err != nil {
+		return nil, err
+	}
+	return c.candidates(zone, roleVoter|roleGateway), nil
 }
 
 // seek looks for nodes of a zone that the book trusts, and waits for what comes of it unless somebody is known already.
@@ -45,7 +59,7 @@ func (c *Client) seek(ctx context.Context, zone capsule.ZoneID, known bool) erro
 		c.wg.Go(func() {
 			sctx, cancel := context.WithTimeout(c.ctx, seekTime)
 			defer cancel()
-			err := seeker.Seek(sctx, zone, func(ctx context.Context, k capsule.Key) error { return c.prove(ctx, zone, k) })
+			err := c.search(sctx, zone, seeker)
 			c.mu.Lock()
 			s.err, s.ended = err, time.Now()
 			c.mu.Unlock()
@@ -64,8 +78,53 @@ func (c *Client) seek(ctx context.Context, zone capsule.ZoneID, known bool) erro
 	}
 }
 
+// search asks the nodes that the client knows to find a zone, and looks for it by itself if they do not at once: they may
+// be slow, or not want it found. Whoever answers, the answer proves itself.
+func (c *Client) search(ctx context.Context, zone capsule.ZoneID, seeker Seeker) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.mu.Lock()
+	var known []capsule.Key
+	for _, n := range c.nodes[:min(len(c.nodes), seekVia)] {
+		known = append(known, n.key)
+	}
+	c.mu.Unlock()
+	errs := make(chan error, len(known)+1)
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, k := range known {
+		all.Go(func() { errs <- c.prove(ctx, zone, k, api.ProtoSeek) })
+	}
+	alone := time.NewTimer(seekAlone)
+	defer alone.Stop()
+	left, started := len(known)+1, false
+	var last error
+	for left > 0 {
+		if left == 1 && !started {
+			alone.Reset(0) // nobody else is left
+		}
+		select {
+		case err := <-errs:
+			if err == nil {
+				cancel()
+				return nil
+			}
+			last = err
+			left--
+		case <-alone.C:
+			if !started {
+				started = true
+				all.Go(func() {
+					errs <- seeker.Seek(ctx, zone, func(ctx context.Context, k capsule.Key) error { return c.prove(ctx, zone, k, api.ProtoZone) })
+				})
+			}
+		}
+	}
+	return last
+}
+
 // prove has a node show how a zone stands, and notes the zone's nodes if that is the zone's own word.
-func (c *Client) prove(ctx context.Context, zone capsule.ZoneID, key capsule.Key) error {
+func (c *Client) prove(ctx context.Context, zone capsule.ZoneID, key capsule.Key, proto string) error {
 	for last := int64(-1); ; {
 		req := &api.ZoneRequest{V: api.Version, Zone: zone}
 		_ = c.book.with(zone, func(t *cert.Tracker) error {
@@ -73,7 +132,7 @@ func (c *Client) prove(ctx context.Context, zone capsule.ZoneID, key capsule.Key
 			req.Generation, req.Epoch = set.Generation, set.Epoch
 			return nil
 		})
-		zones, err := ask[api.Zones](ctx, c, key, api.ProtoZone, req, askTimeout)
+		zones, err := ask[api.Zones](ctx, c, key, proto, req, askTimeout)
 		if err != nil {
 			return err
 		}

@@ -60,21 +60,34 @@ type Counts struct {
 // Gateway serves the protocols of clients.
 type Gateway struct {
 	cfg    Config
+	filter *Filter
+	counts struct{ forwarded, refused, limited, relayed atomic.Uint64 }
+}
+
+// Filter is what a gateway checks of a submission: from cheap to dear, and nothing that a voter doesn't repeat.
+type Filter struct {
 	chains *capsule.ChainCache
 	author *quota
 	peer   *quota
-	counts struct{ forwarded, refused, limited, relayed atomic.Uint64 }
+}
+
+// NewFilter makes a filter that has seen nothing.
+func NewFilter() *Filter {
+	return &Filter{chains: capsule.NewChainCache(4096), author: newQuota(perAuthor, authorBurst), peer: newQuota(perPeer, peerBurst)}
 }
 
 // limits of the streams by which clients come.
 var limits = p2p.StreamLimits{Rate: 200, Burst: 1000, PerPeer: 128, Streams: 2048, Memory: 256 << 10}
+
+// seekLimits are those of questions that make the node search: clients ask them, once in a while.
+var seekLimits = p2p.StreamLimits{Rate: 2, Burst: 20, PerPeer: 8, Streams: 64, Memory: 64 << 10, Timeout: 30 * time.Second}
 
 // Start serves clients on the host.
 func Start(cfg Config) (*Gateway, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{cfg: cfg, chains: capsule.NewChainCache(4096), author: newQuota(perAuthor, authorBurst), peer: newQuota(perPeer, peerBurst)}
+	g := &Gateway{cfg: cfg, filter: NewFilter()}
 	for proto, serve := range map[string]p2p.Handler{
 		api.ProtoSubmit: g.submit, api.ProtoResult: g.result, api.ProtoWatch: g.watch, api.ProtoZone: g.zone,
 	} {
@@ -83,12 +96,16 @@ func Start(cfg Config) (*Gateway, error) {
 			return nil, err
 		}
 	}
+	if err := cfg.Host.Handle(api.ProtoSeek, seekLimits, g.seek); err != nil {
+		g.Close()
+		return nil, err
+	}
 	return g, nil
 }
 
 // Close stops serving.
 func (g *Gateway) Close() {
-	for _, proto := range []string{api.ProtoSubmit, api.ProtoResult, api.ProtoWatch, api.ProtoZone} {
+	for _, proto := range []string{api.ProtoSubmit, api.ProtoResult, api.ProtoWatch, api.ProtoZone, api.ProtoSeek} {
 		g.cfg.Host.Unhandle(proto)
 	}
 }
@@ -143,29 +160,36 @@ func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 	})
 }
 
-// check is the gateway's filter: from cheap to dear, and nothing that a voter doesn't repeat.
+// check applies the filter.
 func (g *Gateway) check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsule, capsule.ZoneID, *api.Refusal) {
-	now := uint64(time.Now().UnixMilli())
-	h, err := capsule.Peek(req.Envelope, now)
 	if g.cfg.Trusting {
+		c, err := capsule.Decode(req.Envelope)
 		if err != nil {
-			if c, derr := capsule.Decode(req.Envelope); derr == nil {
-				return c, c.Manifest().Home, nil
-			}
+			return nil, capsule.ZoneID{}, nil
 		}
-		return nil, h.Home, nil
+		return nil, c.Manifest().Home, nil // unchecked, so it is not gossiped
 	}
+	c, home, r := g.filter.Check(req, peer)
+	if r != nil && r.Code == api.CodeBusy {
+		g.counts.limited.Add(1)
+	}
+	return c, home, r
+}
+
+// Check returns a submission's capsule, verified, and its home, or why it is refused.
+func (f *Filter) Check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsule, capsule.ZoneID, *api.Refusal) {
+	now := uint64(time.Now().UnixMilli())
 	if r := req.Check(); r != nil {
-		return nil, h.Home, r
+		return nil, capsule.ZoneID{}, r
 	}
+	h, err := capsule.Peek(req.Envelope, now)
 	if err != nil {
 		return nil, h.Home, reason(err)
 	}
-	if !g.peer.take(peer) || !g.author.take(h.Author) {
-		g.counts.limited.Add(1)
+	if !f.peer.take(peer) || !f.author.take(h.Author) {
 		return nil, h.Home, &api.Refusal{Code: api.CodeBusy, Detail: "more capsules a second than this gateway forwards for one author or peer", Retry: 1000}
 	}
-	c, err := capsule.Verify(req.Envelope, now, g.chains)
+	c, err := capsule.Verify(req.Envelope, now, f.chains)
 	if err != nil {
 		return nil, h.Home, reason(err)
 	}
@@ -236,6 +260,29 @@ func (g *Gateway) zone(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 			}
 		}
 		return api.Accept(s, out)
+	})
+}
+
+// seek answers for a zone that the node may have to look for. Nodes do not ask each other like this: one question must not
+// become many.
+func (g *Gateway) seek(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
+	each(ctx, s, api.MaxMessage, func(req *api.ZoneRequest) error {
+		if v := g.cfg.Voter(req.Zone); v != nil {
+			info, err := v.Info(ctx, req)
+			if err != nil {
+				return api.Refuse(s, &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error(), Retry: 1000})
+			}
+			return api.Accept(s, &api.Zones{V: api.Version, Zones: []api.ZoneInfo{*info}})
+		}
+		info := g.cfg.Tell(req)
+		if info == nil {
+			g.cfg.Find(ctx, req.Zone)
+			info = g.cfg.Tell(req)
+		}
+		if info == nil {
+			return api.Refuse(s, &api.Refusal{Code: api.CodeUnknownZone, Detail: "zone " + req.Zone.String() + " was not found", Retry: 2000})
+		}
+		return api.Accept(s, &api.Zones{V: api.Version, Zones: []api.ZoneInfo{*info}})
 	})
 }
 
