@@ -261,7 +261,7 @@ func (z *Zone) certify(ctx context.Context, a *applied, out *Outcome) error {
 		}
 		out.Certificates = append(out.Certificates, c)
 	}
-	if len(out.Certificates) == 0 && out.Result.Repeated && out.Result.Kind == machine.KindAdmit {
+	if len(out.Certificates) == 0 && out.Result.Repeated && out.Result.Kind.Admits() {
 		c, err := z.Certificate(ctx, cert.Slot{Capsule: out.Result.Capsule, Phase: cert.PhaseIn})
 		if err != nil {
 			return err

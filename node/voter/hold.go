@@ -238,3 +238,49 @@ func (s *Server) enter(ctx context.Context, cmds [][]byte) error {
 	}
 	return all
 }
+
+// admission is the command that admits a capsule. A small state stands in it; what else it needs and the zone has not
+// heard of is attested first, so that no capsule is admitted whose content only one voter has.
+func (s *Server) admission(ctx context.Context, c *capsule.Capsule) ([]byte, error) {
+	m := c.Manifest()
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	now := time.Now()
+	var state []byte
+	var facts []machine.Attest
+	for _, id := range []capsule.CID{m.State, m.Code, m.Base} {
+		if id.IsZero() {
+			continue
+		}
+		row, err := v.Blob(id)
+		if err != nil && !errors.Is(err, machine.ErrNotFound) {
+			return nil, err
+		}
+		known := row.Refs > 0 || row.Keep > uint64(now.Add(attest.Promise/2).UnixMilli())
+		if known && id != m.State {
+			continue
+		}
+		b, err := s.cfg.Contents.Fetch(ctx, id, api.MaxHeld, s.others()...)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case id == m.State && len(b) > 0 && len(b) <= machine.MaxInline:
+			state = b
+		case !known:
+			facts = append(facts, attest.Held(machine.Scope{}, 0, id, len(b), now))
+		}
+	}
+	if len(facts) > 0 {
+		if err := s.Vouch(ctx, facts, nil, nil); err != nil {
+			return nil, fmt.Errorf("the zone's voters don't hold its content: %w", err)
+		}
+	}
+	if len(state) > 0 {
+		return machine.NewAdmitState(c.Bytes(), state)
+	}
+	return machine.NewAdmit(c.Bytes())
+}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/machine"
 )
@@ -349,23 +350,24 @@ func (s *Server) Compare(peer capsule.Key, req *api.PendingRequest, w io.Writer)
 // propose brings a capsule that is held into the log. Whoever waits for its result learns of a refusal by watching.
 func (s *Server) propose(c *capsule.Capsule) {
 	id := c.ID()
-	cmd, err := machine.NewAdmit(c.Bytes())
-	if err != nil {
-		s.cfg.Logger.Error("admission not encoded", "capsule", id, "err", err)
-		s.pending.drop(id)
-		return
-	}
 	ctx, cancel := context.WithTimeout(s.ctx, proposeTimeout)
 	defer cancel()
-	out, err := s.cfg.Zone.Propose(ctx, cmd)
+	cmd, err := s.admission(ctx, c)
+	var out *zone.Outcome
+	if err == nil {
+		out, err = s.cfg.Zone.Propose(ctx, cmd)
+	}
+	if err == nil && out.Result.Refusal != nil && out.Result.Refusal.Code == machine.CodeBlob {
+		err = out.Result.Refusal // the words of the voters were out of date when it came to the log
+	}
 	if err != nil {
 		s.cfg.Logger.Warn("capsule not admitted yet", "capsule", id, "err", err)
 		s.pending.later(id)
 		return
 	}
 	s.pending.drop(id)
+	s.Reconsider(c.Manifest())
 	if out.Result.Refusal != nil {
-		s.Reconsider(c.Manifest())
 		s.watch.refused(id, out.Result.Refusal)
 		s.cfg.Logger.Info("capsule refused", "capsule", id, "reason", out.Result.Refusal)
 	}

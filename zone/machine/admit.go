@@ -46,10 +46,10 @@ func leaseBody(c *CapsuleRow) *LeaseBody {
 // runAdmit decides whether a capsule may exist here. Nothing that a gateway or the leader found is taken
 // over: the envelope is verified from its bytes.
 func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
-	c := p.capsule
+	c, t := p.capsule, p.body.(*AdmitState)
 	if c == nil {
 		var err error
-		if c, err = capsule.Verify(p.cmd.Body, a.time, a.m.chains); err != nil {
+		if c, err = capsule.Verify(t.Envelope, a.time, a.m.chains); err != nil {
 			return Result{}, refusalOf(err)
 		}
 	}
@@ -75,13 +75,15 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 	if r != nil {
 		return Result{Capsule: id}, r
 	}
+	if r := a.startState(id, &cr, m, t.State); r != nil {
+		return Result{Capsule: id}, r
+	}
 	a.setRaw(nonce, id[:])
 	// Invariant: what only the execution needs exists only while the capsule's own row does.
 	a.set(a.fresh(row(tabEnvelope, id[:])), cellValue{val: c.Bytes(), ok: true})
 	a.set(a.fresh(row(tabRights, id[:])), cellValue{obj: &rights, ok: true})
-	for _, blob := range []capsule.CID{m.Code, m.Base, m.State} {
-		a.refBlob(blob)
-	}
+	a.refBlob(m.Code)
+	a.refBlob(m.Base)
 	a.count(func(n *Counts) { n.Live++; n.Admitted++ })
 	a.decide(cert.Slot{Capsule: id, Phase: cert.PhaseIn}, cert.Admitted, &AdmitBody{
 		Expires: m.Expires, Gas: m.Gas, Price: cr.Gas.Price, PolicyVersion: a.zoneRow().PolicyVersion,
@@ -90,6 +92,35 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 	a.requeue(id, &cr)
 	a.saveCapsule(id, cr)
 	return Result{Capsule: id, Status: cr.Status}, nil
+}
+
+// startState keeps the state that the manifest names: beside the envelope, or as a blob that enough voters hold.
+func (a *apply) startState(id capsule.ID, c *CapsuleRow, m *capsule.Manifest, inline []byte) *Refusal {
+	s := Saved{State: m.State, StateHash: m.StateHash, Inline: inline, Size: uint64(len(inline))}
+	switch {
+	case len(inline) > 0 && (m.State.IsZero() || capsule.Sum(inline) != m.State.Digest):
+		return refuse(CodeEncoding, "the state beside the envelope is not the one that its manifest names")
+	case len(inline) == 0 && !m.State.IsZero():
+		b, ok := a.blob(m.State)
+		if !ok || b.Refs == 0 && b.Keep < sum(a.time, a.policy().Times.BlobMargin) {
+			return refuse(CodeBlob, "no fresh attestation that the state %s is held", m.State)
+		}
+		s.Size = b.Size
+	}
+	if s.Size > m.Limits.StateBytes {
+		return refuse(CodeLimit, "a state of %d bytes, the manifest declares at most %d", s.Size, m.Limits.StateBytes)
+	}
+	if m.State.IsZero() {
+		return nil // it starts at its entry
+	}
+	if len(inline) > 0 {
+		// Invariant: what only the execution needs exists only while the capsule's own row does.
+		a.set(a.fresh(row(tabInline, id[:])), cellValue{val: inline, ok: true})
+	} else {
+		a.refBlob(m.State)
+	}
+	c.Run.Saved = SavedRow{State: s.State, StateHash: s.StateHash, Size: s.Size, Inline: len(inline) > 0}
+	return nil
 }
 
 func refusalOf(err error) *Refusal {
@@ -142,7 +173,7 @@ func (a *apply) newCapsule(m *capsule.Manifest) (CapsuleRow, *Refusal) {
 	return CapsuleRow{
 		Author: m.Author, Payer: m.Payer, Nonce: m.Nonce, Since: a.time, Expires: m.Expires,
 		Pages: max(m.Limits.MemoryPages, 1), StateBytes: m.Limits.StateBytes,
-		Run: RunState{Fresh: m.Fresh(), Saved: SavedRow{State: m.State, StateHash: m.StateHash}},
+		Run: RunState{Fresh: m.Fresh()},
 		Gas: GasState{Limit: m.Gas, Price: price, Hold: held, Reserve: reserve, Certificates: 1},
 	}, nil
 }

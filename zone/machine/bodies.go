@@ -7,6 +7,13 @@ import (
 // ResourceWorker is the resource on which Write lets a key work for a zone.
 const ResourceWorker = "worker"
 
+// AdmitState is a capsule with the state that its manifest names.
+type AdmitState struct {
+	_        struct{} `cbor:",toarray"`
+	Envelope []byte
+	State    []byte // 1 to MaxInline bytes
+}
+
 // Tick moves zone time. Voters sign it only near their own clocks.
 type Tick struct {
 	_ struct{} `cbor:",toarray"`

@@ -251,9 +251,7 @@ func (a *apply) commit(id capsule.ID, c *CapsuleRow, t *Commit) {
 // nextSegment moves the capsule past a boundary.
 func (a *apply) nextSegment(id capsule.ID, c *CapsuleRow, t *Commit, slot cert.Slot) {
 	a.release(id, c, false)
-	if c.Segment > 0 || c.Hop > 0 {
-		a.unrefSaved(&c.Run.Saved)
-	}
+	a.unrefSaved(&c.Run.Saved)
 	c.Run.Saved = a.keepSaved(&t.Saved, tabInline, id)
 	c.Run.Fresh, c.Run.Conflicts, c.Run.Seed, c.Run.Clock, c.Run.Resume = false, 0, capsule.Hash{}, 0, 0
 	a.decide(slot, cert.Committed, &SegmentBody{

@@ -62,6 +62,9 @@ const (
 	KindClosed
 	KindPeerEpoch
 	KindPeerEvidence
+
+	// KindAdmitState is an admission with the capsule's state beside it.
+	KindAdmitState
 	kindEnd
 )
 
@@ -70,7 +73,7 @@ var kindNames = [...]string{
 	KindRenew: "renew", KindCommit: "commit", KindCheckpoint: "checkpoint", KindCancel: "cancel", KindTopUp: "topup",
 	KindData: "data", KindRevoke: "revoke", KindAttest: "attest", KindRestate: "restate", KindNamespace: "namespace",
 	KindAccept: "accept", KindTombstone: "tombstone", KindExpiredNoRecord: "expired-no-record", KindAnswer: "answer",
-	KindClosed: "closed", KindPeerEpoch: "peer-epoch", KindPeerEvidence: "peer-evidence",
+	KindClosed: "closed", KindPeerEpoch: "peer-epoch", KindPeerEvidence: "peer-evidence", KindAdmitState: "admit-state",
 }
 
 // String returns the kind's name.
@@ -175,6 +178,14 @@ func NewAdmin(s *cert.SignedAdmin) ([]byte, error) { return bodyCommand(KindAdmi
 
 // NewAdmit returns the admission of a capsule, given its envelope.
 func NewAdmit(envelope []byte) ([]byte, error) { return newCommand(KindAdmit, [16]byte{}, envelope) }
+
+// NewAdmitState returns the admission of a capsule whose state is small enough to stand in the log.
+func NewAdmitState(envelope, state []byte) ([]byte, error) {
+	return bodyCommand(KindAdmitState, [16]byte{}, &AdmitState{Envelope: envelope, State: state})
+}
+
+// Admits reports whether the command is an admission.
+func (k Kind) Admits() bool { return k == KindAdmit || k == KindAdmitState }
 
 // NewQuorum returns a command that voters have signed: KindTick with a Tick, KindAttest with an Attest.
 func NewQuorum(k Kind, payload []byte, sigs []cert.IndexSig) ([]byte, error) {

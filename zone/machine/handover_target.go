@@ -271,9 +271,8 @@ func (a *apply) receive(j *judged, c CapsuleRow, rights Rights) {
 	a.setRaw(row(tabEnvelope, id[:]), j.t.Envelope)
 	save(a.state, row(tabRights, id[:]), rights)
 	m := j.c.Manifest()
-	for _, blob := range []capsule.CID{m.Code, m.Base, m.State} {
-		a.refBlob(blob)
-	}
+	a.refBlob(m.Code)
+	a.refBlob(m.Base)
 	acc := a.account(c.Payer)
 	acc.Held += o.Credits
 	a.saveAccount(c.Payer, acc)

@@ -92,13 +92,10 @@ func (a *apply) dropProgram(id capsule.ID, c *CapsuleRow) {
 			a.fail(err)
 			return
 		}
-		for _, blob := range []capsule.CID{m.Manifest().Code, m.Manifest().Base, m.Manifest().State} {
-			a.unrefBlob(blob)
-		}
+		a.unrefBlob(m.Manifest().Code)
+		a.unrefBlob(m.Manifest().Base)
 	}
-	if c.Segment > 0 || c.Hop > 0 {
-		a.unrefSaved(&c.Run.Saved)
-	}
+	a.unrefSaved(&c.Run.Saved)
 	for _, tab := range []byte{tabEnvelope, tabRights, tabInline, tabCheck, tabJournal} {
 		a.delete(row(tab, id[:]))
 	}

@@ -281,7 +281,7 @@ func (a *apply) fillResults() {
 		}
 		if c, ok := a.capsule(r.Capsule); ok {
 			r.Status = c.Status
-			if r.Kind == KindAdmit && c.Queue > 0 {
+			if r.Kind.Admits() && c.Queue > 0 {
 				r.N = c.Queue - first + 1
 			}
 		}

@@ -49,6 +49,7 @@ func init() {
 		KindRegister:   {decode: decodeSigned[Register], run: runRegister},
 		KindRenew:      {decode: decodeSigned[Renew], run: runRenew},
 		KindAdmit:      {decode: decodeAdmit, run: runAdmit},
+		KindAdmitState: {decode: decodeAdmitState, run: runAdmit},
 		KindCommit:     {decode: decodeSigned[Commit], run: runCommit},
 		KindCheckpoint: {decode: decodeSigned[Checkpoint], run: runCheckpoint},
 		KindCancel:     {decode: decodeSigned[Cancel], run: runCancel},
@@ -147,14 +148,32 @@ func (p *prepared) verifyAdmin(zone capsule.ZoneID, g *cert.Genesis) *Refusal {
 // decodeAdmit verifies the envelope as of the last known zone time. If it passes, all that depends on time
 // is checked again in Apply; if it doesn't, everything is.
 func decodeAdmit(m *Machine, p *prepared) *Refusal {
+	p.body = &AdmitState{Envelope: p.cmd.Body}
+	p.verifyEnvelope(m, p.cmd.Body)
+	return nil
+}
+
+func decodeAdmitState(m *Machine, p *prepared) *Refusal {
+	t := new(AdmitState)
+	if r := unmarshal(p.cmd.Body, t); r != nil {
+		return r
+	}
+	if n := len(t.State); n == 0 || n > MaxInline {
+		return refuse(CodeEncoding, "a state of %d bytes inline; want 1 to %d, and more is named by the manifest alone", n, MaxInline)
+	}
+	p.body = t
+	p.verifyEnvelope(m, t.Envelope)
+	return nil
+}
+
+func (p *prepared) verifyEnvelope(m *Machine, envelope []byte) {
 	var now uint64
 	if v := m.view.Load(); v != nil {
 		now = v.time
 	}
-	if c, err := capsule.Verify(p.cmd.Body, now, m.chains); err == nil {
+	if c, err := capsule.Verify(envelope, now, m.chains); err == nil {
 		p.capsule = c
 	}
-	return nil
 }
 
 // Prepare does for a command, as it will stand in an entry, what needs no state, and keeps the result for
