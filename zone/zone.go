@@ -47,6 +47,7 @@ type Config struct {
 	NoSync bool // the log does not reach the disk at once: for tests that lose no power
 	// Record keeps what this voter has signed; the default is a file in Dir.
 	Record cert.RecordStore
+	around func(write func() error) error // see store.LogOptions
 }
 
 // Zone is one voter. Its methods are safe for concurrent use.
@@ -191,7 +192,7 @@ func (z *Zone) openNode(g *cert.Genesis, founder bool) error {
 		last = list[0].Index
 	}
 	z.raftLog, err = store.OpenLog(filepath.Join(z.cfg.Dir, "log"), store.LogOptions{
-		Applied: z.replica.Applied, SnapshotIndex: last, Stored: z.prepare, Fatal: z.fail, NoSync: z.cfg.NoSync,
+		Applied: z.replica.Applied, SnapshotIndex: last, Stored: z.prepare, Fatal: z.fail, NoSync: z.cfg.NoSync, Around: z.cfg.around,
 	})
 	if err != nil {
 		return err

@@ -156,6 +156,16 @@ func TestAdmitRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.refused(CodeGrant, must(NewAdmit(sealed.Bytes())))
+
+	// The authority of one chain does not lend itself to what only another, a stranger's, permits.
+	little := w.rootGrant(capsule.Cap{Resource: "kv/orders/small", Ability: capsule.Read})
+	m.Nonce[15]++
+	for _, chains := range [][]capsule.Chain{{little, chain}, {chain, little}} {
+		if sealed, err = capsule.Seal(w.author, &m, chains); err != nil {
+			t.Fatal(err)
+		}
+		w.refused(CodeGrant, must(NewAdmit(sealed.Bytes())))
+	}
 	w.checkState()
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/plant"
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
@@ -198,7 +199,7 @@ func (a *apply) dispatch(p *prepared) (Result, *Refusal) {
 		return k.run(a, p)
 	}
 	key := row(tabIdem, p.cmd.Key[:])
-	if old, ok := load[IdemRow](a.state, key); ok {
+	if old, ok := load[IdemRow](a.state, key); ok && !plant.ApplyTwice {
 		if old.Command != p.hash {
 			return Result{}, refuse(CodeReplay, "the key %x stands for another command", p.cmd.Key)
 		}

@@ -133,8 +133,16 @@ type leadership struct {
 // if the voter already has a history.
 func Bootstrap(voters []capsule.Key, log *store.Log, snaps *store.Snapshots) error {
 	has, err := hraft.HasExistingState(log, log, snaps)
-	if err != nil || has {
+	if err != nil {
 		return err
+	}
+	if has {
+		// Killed between the two writes below it has a term and nothing else; only a founder's log can look so.
+		last, err := log.LastIndex()
+		list, lerr := snaps.List()
+		if err := errors.Join(err, lerr); err != nil || last > 0 || len(list) > 0 {
+			return err
+		}
 	}
 	var conf hraft.Configuration
 	for _, v := range voters {
