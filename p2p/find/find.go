@@ -59,8 +59,8 @@ type Config struct {
 }
 
 const (
-	provideEvery = 10 * time.Minute       // a record lives recordLife, so five repetitions may fail
-	provideAgain = 5 * time.Second        // after a failure
+	provideEvery = 10 * time.Minute       // when nothing changes; a record lives recordLife, so five repetitions may fail
+	provideAgain = 5 * time.Second        // after a failure, and after the first success
 	provideSoon  = 250 * time.Millisecond // while nobody is known
 	recordLife   = time.Hour
 	provideTime  = time.Minute // of one attempt
@@ -100,8 +100,9 @@ type counts struct {
 // provision is a zone that this host provides.
 type provision struct {
 	due  time.Time
-	last time.Time // of the last success
-	err  error     // of the last attempt
+	last time.Time     // of the last success
+	wait time.Duration // until it is repeated; grows up to provideEvery
+	err  error         // of the last attempt
 }
 
 // New takes part in the discovery on h: it dials the bootstrap and remembered peers and keeps doing so.
@@ -197,7 +198,7 @@ func (f *Finder) run(ctx context.Context, moved event.Subscription) {
 		case <-moved.Out(): // records with our old addresses are stale
 			f.mu.Lock()
 			for _, p := range f.provided {
-				p.due = time.Time{}
+				p.due, p.wait = time.Time{}, 0
 			}
 			f.mu.Unlock()
 		case <-f.wake:
@@ -368,7 +369,10 @@ func (f *Finder) provide(ctx context.Context, zone capsule.ZoneID) error {
 	if p := f.provided[zone]; p != nil {
 		p.err = err
 		if err == nil {
-			p.last, p.due = now, now.Add(provideEvery)
+			// Whoever joins later may be closer to the zone: a record is put there the sooner the younger the net may be.
+			p.wait = min(max(2*p.wait, provideAgain), provideEvery)
+			p.last, p.due = now, now.Add(p.wait)
+			time.AfterFunc(p.wait, f.signal)
 		} else {
 			p.due = now.Add(again)
 			time.AfterFunc(again, f.signal)
