@@ -409,6 +409,9 @@ func (c *compiler) multiply(in instruction, w Width, constant bool) {
 
 // divide uses RAX and RDX, as the instruction does.
 func (c *compiler) divide(in instruction, w Width, signed, rest bool) {
+	if c.divideConst(in, w, signed, rest) {
+		return
+	}
 	y := c.intReg(in.c, w)
 	c.grab(RDX)
 	if y == RDX {
