@@ -56,7 +56,7 @@ var rules = []rule{
 	{folder: "kit", may: "kit", not: noNetwork},
 	{folder: "sdk", may: "sdk capsule vm p2p zone/api zone/cert handover kit"},
 	{folder: "node", may: "node capsule vm jit p2p zone handover"},
-	{folder: "testnet", may: "testnet node capsule vm jit p2p zone handover sdk kit"},
+	{folder: "testnet", may: "testnet node capsule vm jit p2p zone handover sdk kit examples"},
 	{folder: "examples", may: "examples capsule sdk kit"},
 	{folder: "cmd", may: "."},
 }

@@ -82,7 +82,8 @@ func outlist(call func(dst unsafe.Pointer, size uint32) int32) ([]byte, func(), 
 			return nil, nil, Errno(n)
 		}
 		if int(n) <= len(buf) {
-			return buf[:n], func() { release(buf) }, 0
+			// What was read is wiped: free memory would travel with the capsule.
+			return buf[:n], func() { clear(buf[:n]); release(buf) }, 0
 		}
 		release(buf)
 		buf = make([]byte, n)

@@ -264,6 +264,7 @@ func (n *Node) openZone(z Zone) error {
 			Promises: filepath.Join(dir, "promises"), Open: n.open, Fits: n.fits,
 			Hint:  func(p api.Peer) { n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)]) },
 			Peers: n.peers, Forward: n.forward, Publish: n.publish, Logger: n.log,
+			Elsewhere: func(z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) },
 		})
 		if err != nil {
 			return errors.Join(fmt.Errorf("zone %s: %w", id, err), opened.Close())

@@ -22,14 +22,16 @@ import (
 // Line makes peers seem far away, for trying out long lines on one machine, and counts what is sent to them. One Line may
 // serve several hosts.
 type Line struct {
-	delay atomic.Int64 // ns, one way
-	sent  atomic.Uint64
+	delay atomic.Int64     // ns, one way
 	near  map[peer.ID]bool // not far, and not counted
+
+	mu   sync.Mutex // guards sent, but not the counts
+	sent map[string]*atomic.Uint64
 }
 
 // NewLine is a line that holds everything sent for d, but for peers that are near.
 func NewLine(d time.Duration, near ...capsule.Key) *Line {
-	l := &Line{near: map[peer.ID]bool{}}
+	l := &Line{near: map[peer.ID]bool{}, sent: map[string]*atomic.Uint64{}}
 	l.Set(d)
 	for _, k := range near {
 		l.near[raw.PeerID(k)] = true
@@ -40,9 +42,31 @@ func NewLine(d time.Duration, near ...capsule.Key) *Line {
 // Set changes the delay of what is sent from now on.
 func (l *Line) Set(d time.Duration) { l.delay.Store(int64(d)) }
 
-// Sent is how many bytes went out to peers that aren't near, handshakes with all of them included: below encryption,
-// without the headers of TCP.
-func (l *Line) Sent() uint64 { return l.sent.Load() }
+// Sent is how many bytes went out to peers that aren't near, on the streams of each protocol.
+func (l *Line) Sent() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make(map[string]uint64, len(l.sent))
+	for proto, n := range l.sent {
+		out[proto] = n.Load()
+	}
+	return out
+}
+
+// count is where a stream to k adds what it sends; nil if nothing is to be counted.
+func (l *Line) count(proto string, k capsule.Key) *atomic.Uint64 {
+	if l == nil || l.near[raw.PeerID(k)] {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.sent[proto]
+	if n == nil {
+		n = new(atomic.Uint64)
+		l.sent[proto] = n
+	}
+	return n
+}
 
 // delayedTCP makes TCP whose connections hold everything that is sent for a while before it leaves. It stands below
 // encryption and streams, so that these behave as on a long line.
@@ -171,7 +195,6 @@ func (c *delayConn) Write(b []byte) (int, error) {
 	due := time.Now()
 	if !c.near.Load() {
 		due = due.Add(time.Duration(c.line.delay.Load()))
-		c.line.sent.Add(uint64(len(b)))
 	}
 	select {
 	case c.queue <- delayed{due, append([]byte(nil), b...)}:

@@ -88,14 +88,13 @@ func TestLine(t *testing.T) {
 		return time.Since(began)
 	}
 	talk(near)
-	before := there.Sent() // the handshake, before it was known who comes
-	talk(near)
-	if here.Sent() != 0 || there.Sent() != before {
-		t.Errorf("%d bytes were sent to a near peer, and %d back", here.Sent(), there.Sent()-before)
+	if here.Sent()[proto] != 0 || there.Sent()[proto] != 0 {
+		t.Errorf("%d bytes were sent to a near peer, and %d back", here.Sent()[proto], there.Sent()[proto])
 	}
 	connect(t, a, far)
-	if talk(far); here.Sent() < 1000 || a.Snapshot().Far != here.Sent() {
-		t.Errorf("%d bytes were sent to a far peer, the host says %d", here.Sent(), a.Snapshot().Far)
+	if talk(far); here.Sent()[proto] != 1000 || a.Snapshot().Far[proto] != 1000 || far.Snapshot().Far[proto] != 1000 {
+		t.Errorf("1000 bytes went there and back, counted are %d, %d and %d",
+			here.Sent()[proto], a.Snapshot().Far[proto], far.Snapshot().Far[proto])
 	}
 	const delay = 40 * time.Millisecond
 	here.Set(delay)

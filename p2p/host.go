@@ -398,7 +398,7 @@ func (h *Host) Dial(ctx context.Context, k capsule.Key, id string) (*Stream, err
 		return nil, fmt.Errorf("p2p: open %s to %s: %w", id, k, refusal(err))
 	}
 	h.countDial(id)
-	return &Stream{s: s, peer: k, self: h.key, proto: id}, nil
+	return &Stream{s: s, peer: k, self: h.key, proto: id, sent: h.line.count(id, k)}, nil
 }
 
 // reach makes sure that there is a connection to p.

@@ -102,7 +102,7 @@ type Snapshot struct {
 	ConnsOut   int
 	StreamsIn  int
 	StreamsOut int
-	Far        uint64 // bytes sent over Config.Line
+	Far        map[string]uint64 // bytes sent over Config.Line by each protocol
 }
 
 // Snapshot reads the host's state. Its parts are read one after the other, not at one instant.

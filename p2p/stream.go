@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -23,6 +24,8 @@ type Stream struct {
 	peer  capsule.Key
 	self  capsule.Key
 	proto string
+
+	sent *atomic.Uint64 // nil, or counts what is written
 
 	once    sync.Once
 	release func() // nil, or gives back what the protocol's limits counted
@@ -44,6 +47,9 @@ func (s *Stream) Read(b []byte) (int, error) {
 // Write sends b. Its errors are those of Read.
 func (s *Stream) Write(b []byte) (int, error) {
 	n, err := s.s.Write(b)
+	if s.sent != nil {
+		s.sent.Add(uint64(n))
+	}
 	return n, refusal(err)
 }
 

@@ -142,6 +142,9 @@ type CapsuleInfo struct {
 	Segment uint32      `json:"segment"`
 	Worker  string      `json:"worker,omitempty"`
 	Expires uint64      `json:"expires"` // zone ms
+	Since   uint64      `json:"since"`   // zone ms of the last change of status
+	Gas     uint64      `json:"gas"`     // units used up to the last boundary, in earlier zones too
+	State   uint64      `json:"state"`   // bytes of the continuation at the last boundary
 }
 
 // Capsules is one page of a listing. Next, if it isn't zero, is After of the next page.

@@ -410,7 +410,8 @@ func (a *asker) capsules(from []byte) (*Capsules, error) {
 		if !a.all && c.Author != a.peer && c.Payer != a.peer {
 			return
 		}
-		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Expires: c.Expires}
+		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Expires: c.Expires,
+			Since: c.Since, Gas: c.Gas.Used + c.Gas.Spent + c.Gas.Retry, State: c.Run.Saved.Size}
 		if c.Status == machine.StatusRunning {
 			i.Worker = c.Lease.Worker.String()
 		}

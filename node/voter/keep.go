@@ -166,9 +166,10 @@ func (k *keeper) changed() error {
 	return nil
 }
 
-// fetch gets what this voter should have and lacks, from the others.
+// fetch gets what this voter should have and lacks, from the others. Who took a capsule over may have died with the only
+// copy of its code here: where it came from, there is another.
 func (k *keeper) fetch() {
-	holders := k.s.others()
+	holders := append(k.s.others(), k.s.abroad()...)
 	var wg sync.WaitGroup
 	slot := make(chan struct{}, maxFetches)
 	for id, since := range k.missing {
@@ -195,6 +196,24 @@ func (k *keeper) fetch() {
 		}
 	}
 }
+
+// abroad are the voters of the zones that this one exchanges capsules with.
+func (s *Server) abroad() (keys []capsule.Key) {
+	v, err := s.cfg.Zone.Query()
+	if err != nil || s.cfg.Elsewhere == nil {
+		return nil
+	}
+	defer v.Close()
+	_ = v.Peers(capsule.ZoneID{}, maxPeers, func(z capsule.ZoneID, p machine.PeerRow) { // those that can be read
+		if !p.Frozen {
+			keys = append(keys, s.cfg.Elsewhere(z)...)
+		}
+	})
+	return keys
+}
+
+// maxPeers bounds the zones that are asked for content.
+const maxPeers = 64
 
 // others are the zone's voters but this one.
 func (s *Server) others() []capsule.Key {

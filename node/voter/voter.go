@@ -38,6 +38,8 @@ type Config struct {
 	Genesis  []byte
 	Contents Contents
 	Promises string // file of what this voter has promised to hold
+	// Elsewhere names voters of another zone, as far as they are known; may be nil.
+	Elsewhere func(z capsule.ZoneID) []capsule.Key
 	// Open reaches another voter, Hint says where.
 	Open func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)
 	Hint func(p api.Peer)

@@ -666,6 +666,16 @@ func (n *Net) signal(name, status string, send func(*os.Process) error) error {
 	return n.save()
 }
 
+// Discard ends every node at once: nobody will start this network again.
+func (n *Net) Discard() error {
+	for _, s := range n.State().Nodes {
+		if p, err := n.running(s.Name); err == nil {
+			_ = p.cmd.Process.Kill()
+		}
+	}
+	return n.Close()
+}
+
 // Close stops every node, workers first, and waits for them.
 func (n *Net) Close() error {
 	if n.ctl != nil {
@@ -719,6 +729,13 @@ func (n *Net) furnish(ctx context.Context, z ZoneState) error {
 		return err
 	}
 	defer c.Close()
+	for _, s := range st.Nodes { // the first one may not have heard yet where the others are
+		if s.Zone == z.Name && s.Vote && s.Name != first.Name {
+			if _, err := c.Connect(ctx, s.Addr); err != nil {
+				return err
+			}
+		}
+	}
 	zones, err := c.Zones(ctx)
 	if err != nil {
 		return err
@@ -728,6 +745,9 @@ func (n *Net) furnish(ctx context.Context, z ZoneState) error {
 		return fmt.Errorf("%s does not serve the zone", first.Name)
 	}
 	n.opt.Progress("zone %s elects a leader", z.Name)
+	if err := n.await(ctx, c, &zones[i], 0); err != nil {
+		return err
+	}
 	if !st.Ready {
 		if err := n.endow(ctx, c, &zones[i], root); err != nil {
 			return err
