@@ -432,3 +432,35 @@ func BenchmarkHashChunks(b *testing.B) {
 		states(data)
 	}
 }
+
+// A peer gets so many bytes a second, and another's hunger costs it nothing.
+func TestServingIsLimitedByPeer(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
+		b := newNode(t, nw, 1, Options{Rate: ChunkSize})
+		hungry, modest := newNode(t, nw, 2, Options{}), newNode(t, nw, 3, Options{})
+		join(t, hungry, b)
+		join(t, modest, b)
+		large, small := put(t, b.c, content(1, 8*ChunkSize)), put(t, b.c, content(2, ChunkSize))
+		took := make(chan time.Duration, 1)
+		start := time.Now()
+		go func() {
+			if _, err := hungry.x.Fetch(t.Context(), large, 1<<30, b.h.Key()); err != nil {
+				t.Error(err)
+			}
+			took <- time.Since(start)
+		}()
+		time.Sleep(3 * time.Second) // its first two seconds' worth is used up
+		begun := time.Now()
+		if _, err := modest.x.Fetch(t.Context(), small, 1<<30, b.h.Key()); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(begun); d > 500*time.Millisecond {
+			t.Errorf("one chunk took the other peer %v", d)
+		}
+		// Two of eight chunks stand in the bucket from the start.
+		if d := <-took; d < 5500*time.Millisecond || d > 8*time.Second {
+			t.Errorf("8 chunks at one a second took %v, want about 6 s", d)
+		}
+	})
+}
