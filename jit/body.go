@@ -510,12 +510,14 @@ func indexOf(temps []temp, slot uint16) int {
 	return -1
 }
 
+// isFloatAt reports whether a slot's value is in a vector register.
+func (c *compiler) isFloatAt(slot uint16) bool {
+	t := c.find(slot)
+	return t != nil && t.kind == inXmm || c.floatPinned(slot)
+}
+
 func (c *compiler) selectOne(in instruction, cond uint16) {
-	isFloat := func(slot uint16) bool {
-		t := c.find(slot)
-		return t != nil && t.kind == inXmm || c.floatPinned(slot)
-	}
-	if isFloat(in.a) || isFloat(in.b) || isFloat(in.c) {
+	if c.isFloatAt(in.a) || c.isFloatAt(in.b) || c.isFloatAt(in.c) {
 		x, y := c.exactReg(in.b), c.exactReg(in.c)
 		r := c.intReg(cond, 4)
 		c.b = VecRR(c.b, VMOVAPS, scratchX, x)
@@ -533,23 +535,33 @@ func (c *compiler) selectOne(in instruction, cond uint16) {
 	}
 	// The second value goes through scratch, so that three operands and the
 	// result never need more than the three registers there are.
-	if t := c.find(in.c); t != nil && t.kind == isConst {
-		c.b = MOVRI(c.b, scratch, t.value)
-		c.drop(in.c)
-	} else if y := c.intAt(in.c); y.mem {
-		c.b = MOVRM(c.b, 8, scratch, y.m)
-	} else {
-		c.b = MOVRR(c.b, 8, scratch, y.reg)
-		c.done()
-	}
+	c.toScratch(in.c)
 	x := c.intReg(in.b, 8)
 	r := c.intReg(cond, 4)
 	c.b = TESTRR(c.b, 4, r, r)
 	c.b = CMOVcc(c.b, NE, 8, scratch, x)
 	c.done()
-	d := c.intDst(in.a, nil)
+	c.fromScratch(in.a)
+}
+
+// toScratch consumes an operand and leaves it in scratch.
+func (c *compiler) toScratch(slot uint16) {
+	if t := c.find(slot); t != nil && t.kind == isConst {
+		c.b = MOVRI(c.b, scratch, t.value)
+		c.drop(slot)
+	} else if y := c.intAt(slot); y.mem {
+		c.b = MOVRM(c.b, 8, scratch, y.m)
+	} else {
+		c.b = MOVRR(c.b, 8, scratch, y.reg)
+		c.done()
+	}
+}
+
+// fromScratch gives a slot the value in scratch.
+func (c *compiler) fromScratch(slot uint16) {
+	d := c.intDst(slot, nil)
 	if d != scratch {
 		c.b = MOVRR(c.b, 8, d, scratch)
 	}
-	c.setInt(in.a, d)
+	c.setInt(slot, d)
 }

@@ -81,8 +81,10 @@ func TestAddressWidth(t *testing.T) {
 // TestDivisionByConstants: the processor's own division faults where WebAssembly traps, and faults where it doesn't.
 func TestDivisionByConstants(t *testing.T) {
 	c := newCompiler(t)
-	xs := []int64{0, 1, -1, 2, -2, 7, -7, 100, math.MaxInt32, math.MinInt32, math.MinInt32 + 1, math.MaxUint32, math.MaxInt64, math.MinInt64, math.MinInt64 + 1}
-	ks := []int64{0, 1, -1, 2, -2, 3, 4, 5, 7, 10, 1000, 64, 1 << 20, 1 << 30, -1 << 30, math.MinInt32, math.MaxInt32, 1 << 40, math.MinInt64, math.MaxInt64}
+	xs := []int64{0, 1, -1, 2, -2, 7, -7, 100, math.MaxInt32, math.MinInt32, math.MinInt32 + 1, math.MaxUint32, math.MaxInt64, math.MinInt64, math.MinInt64 + 1,
+		6, 9, 99, 639, 640, 641, 642, 1<<40 - 1, 1 << 40, -1<<40 - 1, 0x7ffffffffffffffe}
+	ks := []int64{0, 1, -1, 2, -2, 3, 4, 5, 7, 10, 1000, 64, 1 << 20, 1 << 30, -1 << 30, math.MinInt32, math.MaxInt32, 1 << 40, math.MinInt64, math.MaxInt64,
+		641, 6700417, -641, 1<<31 + 1, 1<<32 - 1, 1<<32 + 1, math.MinInt64 + 1, -3, -1 << 40}
 	for i, k := range ks {
 		var fns []fn
 		for op := wasm.OpI32DivS; op <= wasm.OpI32RemU; op++ {

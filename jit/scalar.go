@@ -27,8 +27,9 @@ func (c *compiler) scalar(in instruction) error {
 		c.b = TESTRR(c.b, width(op), r, r)
 		c.setCond(in.a, E)
 	case op >= wasm.OpI32Eq && op <= wasm.OpI64GeU:
-		c.compare(in, op, constant)
-		c.setCond(in.a, intConds[(op-wasm.OpI32Eq)%11])
+		if !c.compareSelect(in, op, constant) {
+			c.compareInt(in, op, constant)
+		}
 	case op >= wasm.OpF32Eq && op <= wasm.OpF64Ge:
 		c.compareFloat(in, op)
 	case op >= wasm.OpI32Clz && op <= wasm.OpI32Popcnt, op >= wasm.OpI64Clz && op <= wasm.OpI64Popcnt:
@@ -57,19 +58,71 @@ func (c *compiler) setCond(slot uint16, cond Cond) {
 	c.setInt(slot, d)
 }
 
-// compare sets the flags for the operands B and C, or B and a constant.
-func (c *compiler) compare(in instruction, op wasm.Op, constant bool) {
-	w := width(op)
+// compareInt gives a slot the truth of a comparison. A register that is clear before takes one step less than one that
+// is extended afterwards.
+func (c *compiler) compareInt(in instruction, op wasm.Op, constant bool) {
+	w, cond := width(op), intConds[(op-wasm.OpI32Eq)%11]
 	x := c.intReg(in.b, w)
-	if constant {
-		c.compareConst(w, x, c.f.Ins[in.pc+1])
+	var y place
+	if !constant {
+		y = c.intAt(in.c)
+	}
+	if int(in.a) < len(c.pinOf) || len(c.freeG) == 0 {
+		c.compare(w, x, y, in, constant)
+		c.setCond(in.a, cond)
 		return
 	}
-	if y := c.intAt(in.c); y.mem {
+	d := c.allocG()
+	c.b = ALURR(c.b, XOR, 4, d, d)
+	c.compare(w, x, y, in, constant)
+	c.b = SETcc(c.b, cond, d)
+	c.drop(in.a)
+	c.setInt(in.a, d)
+}
+
+// compare sets the flags for a register and a place, or the instruction's constant.
+func (c *compiler) compare(w Width, x Reg, y place, in instruction, constant bool) {
+	switch {
+	case constant:
+		c.compareConst(w, x, c.f.Ins[in.pc+1])
+	case y.mem:
 		c.b = ALURM(c.b, CMP, w, x, y.m)
-	} else {
+	default:
 		c.b = ALURR(c.b, CMP, w, x, y.reg)
 	}
+}
+
+// compareSelect makes one conditional move of a comparison and the selection of an integer that consumes it.
+func (c *compiler) compareSelect(in instruction, op wasm.Op, constant bool) bool {
+	next := in.pc + in.size
+	if int(in.a) < len(c.pinOf) || c.s.target[next] {
+		return false
+	}
+	sel := decode(c.f.Ins, next)
+	if sel.op != code.Select || uint16(c.f.Ins[next+1]) != in.a || sel.b == in.a || sel.c == in.a ||
+		c.isFloatAt(sel.a) || c.isFloatAt(sel.b) || c.isFloatAt(sel.c) || c.isFloatAt(in.b) || !constant && c.isFloatAt(in.c) {
+		return false
+	}
+	w := width(op)
+	if constant {
+		if _, ok := immediate(w, c.f.Ins[in.pc+1]); !ok {
+			return false // it would need scratch
+		}
+	}
+	c.toScratch(sel.c)
+	x := c.intReg(sel.b, 8)
+	p := c.intReg(in.b, w)
+	var q place
+	if !constant {
+		q = c.intAt(in.c)
+	}
+	c.compare(w, p, q, in, constant)
+	c.b = CMOVcc(c.b, intConds[(op-wasm.OpI32Eq)%11], 8, scratch, x)
+	c.drop(in.a)
+	c.done()
+	c.fromScratch(sel.a)
+	c.skip = next
+	return true
 }
 
 func (c *compiler) compareConst(w Width, x Reg, k uint64) {
@@ -356,6 +409,9 @@ func (c *compiler) multiply(in instruction, w Width, constant bool) {
 
 // divide uses RAX and RDX, as the instruction does.
 func (c *compiler) divide(in instruction, w Width, signed, rest bool) {
+	if c.divideConst(in, w, signed, rest) {
+		return
+	}
 	y := c.intReg(in.c, w)
 	c.grab(RDX)
 	if y == RDX {

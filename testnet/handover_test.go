@@ -13,7 +13,7 @@ import (
 )
 
 // join makes two zones pin each other, as their operators would.
-func join(t *testing.T, ctx context.Context, nets ...*Net) {
+func join(t testing.TB, ctx context.Context, nets ...*Net) {
 	t.Helper()
 	for _, a := range nets {
 		for _, b := range nets {
@@ -28,12 +28,12 @@ func join(t *testing.T, ctx context.Context, nets ...*Net) {
 }
 
 // zones starts zones in this process and a client of the first that may act in all of them.
-func zones(t *testing.T, names ...string) (context.Context, []*Net, *sdk.Client) {
+func zones(t testing.TB, names ...string) (context.Context, []*Net, *sdk.Client) {
 	t.Helper()
 	return zonesWith(t, Options{}, names...)
 }
 
-func zonesWith(t *testing.T, o Options, names ...string) (context.Context, []*Net, *sdk.Client) {
+func zonesWith(t testing.TB, o Options, names ...string) (context.Context, []*Net, *sdk.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)

@@ -222,55 +222,64 @@ func damage(t *testing.T, path string) {
 	}
 }
 
-// A worker of the source zone commits a state that is none, and sends it to another zone. That zone's voters find out
-// before the capsule is theirs, and the source has it back with an error.
+// A worker of the source zone commits a state that is none, and sends it to another zone. That zone finds out before the
+// capsule is its own, and the source has it back with an error.
 func TestHostileContinuation(t *testing.T) {
 	ctx, nets, c := zonesWith(t, Options{Workers: -1, Policy: leisurely}, "home", "eu")
 	home, eu := nets[0], nets[1]
 	w := newImpostor(t, ctx, home)
-	s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 10, Stops: []string{"eu"}},
-		sdk.Home(home.Zone), sdk.Stop("home", home.Zone), sdk.Stop("eu", eu.Zone))
-	if err != nil {
-		t.Fatal(err)
-	}
-	row := w.leased(ctx, s.ID, 0)
-	bad := noise(100_000)
-	copy(bad, "kwcont")
-	state := w.put(bad)
-	lease := api.LeaseRef{Capsule: s.ID, Number: row.Lease.Number}
-	set := home.genesis.VoterSet(home.Zone)
-	call := attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
-		return w.host.Dial(ctx, k, proto)
-	})
-	cmds, err := attest.Gather(ctx, &set, []machine.Attest{w.fact(state, len(bad))}, api.HoldRequest{Lease: lease}, call, func(fn func()) { go fn() })
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.propose(ctx, cmds[0], nil)
-	cmd, err := machine.NewCommit(w.id, &machine.Commit{
-		Scope: machine.NewScope(home.Zone, 0), Gas: 1, End: machine.EndGoto, Target: eu.Zone,
-		Segment: machine.Segment{Capsule: s.ID, Lease: row.Lease.Number},
-		Saved:   machine.Saved{State: state, StateHash: capsule.Sum(bad), Size: uint64(len(bad))},
-	})
-	w.propose(ctx, cmd, err)
+	for _, size := range []int{100_000, 1000} {
+		s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: size, Stops: []string{"eu"}},
+			sdk.Home(home.Zone), sdk.Stop("home", home.Zone), sdk.Stop("eu", eu.Zone))
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := w.leased(ctx, s.ID, 0)
+		bad := noise(size)
+		copy(bad, "kwcont")
+		saved := machine.Saved{State: w.put(bad), StateHash: capsule.Sum(bad), Size: uint64(size)}
+		if size <= machine.MaxInline {
+			saved.Inline = bad
+		} else {
+			w.hold(ctx, api.LeaseRef{Capsule: s.ID, Number: row.Lease.Number}, saved.State, size)
+		}
+		cmd, err := machine.NewCommit(w.id, &machine.Commit{
+			Scope: machine.NewScope(home.Zone, 0), Gas: 1, End: machine.EndGoto, Target: eu.Zone,
+			Segment: machine.Segment{Capsule: s.ID, Lease: row.Lease.Number}, Saved: saved,
+		})
+		w.propose(ctx, cmd, err)
 
-	back := w.leased(ctx, s.ID, 1)
-	if back.Run.Resume >= 0 {
-		t.Errorf("the guest is told %d, want an error", back.Run.Resume)
-	}
-	v, err := eu.Voter(0).Read(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
-	if _, err := v.Capsule(s.ID); !errors.Is(err, machine.ErrNotFound) {
-		t.Errorf("the capsule is in the target zone: %v", err)
+		if back := w.leased(ctx, s.ID, 1); back.Run.Resume >= 0 {
+			t.Errorf("%d bytes: the guest is told %d, want an error", size, back.Run.Resume)
+		}
+		v, err := eu.Voter(0).Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.Capsule(s.ID); !errors.Is(err, machine.ErrNotFound) {
+			t.Errorf("%d bytes: the capsule is in the target zone: %v", size, err)
+		}
+		v.Close()
 	}
 	for i := range eu.Voters {
 		if err := eu.Voter(i).Err(); err != nil {
 			t.Errorf("voter %d: %v", i, err)
 		}
 	}
+}
+
+// hold has the impostor's zone attest that it holds what the impostor offers.
+func (w *impostor) hold(ctx context.Context, lease api.LeaseRef, id capsule.CID, size int) {
+	w.t.Helper()
+	set := w.n.genesis.VoterSet(w.n.Zone)
+	call := attest.Call(func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
+		return w.host.Dial(ctx, k, proto)
+	})
+	cmds, err := attest.Gather(ctx, &set, []machine.Attest{w.fact(id, size)}, api.HoldRequest{Lease: lease}, call, func(fn func()) { go fn() })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.propose(ctx, cmds[0], nil)
 }
 
 // Content that nothing refers to is kept no longer than was promised.

@@ -137,7 +137,10 @@ func TestDrain(t *testing.T) {
 		drain(first)
 		waitFor(t, ctx, "another worker", func() bool {
 			row, _ := checkpointed(t, n, s.ID)
-			return row.Status.Ended() || !row.Lease.Worker.IsZero() && row.Lease.Worker != first
+			if row.Status.Ended() {
+				t.Fatalf("%s: it ended where it was", name)
+			}
+			return !row.Lease.Worker.IsZero() && row.Lease.Worker != first
 		})
 		moved := onceTallied(t, ctx, n, s)
 		if moved.Bill.Spent != unmoved.Bill.Spent || moved.Bill.Retry != 0 {

@@ -8,6 +8,28 @@ import (
 	"github.com/kitwork/kwnode/vm"
 )
 
+// A program from a file to its result.
+func Example() {
+	m := must(vm.Decode(must(os.ReadFile("testdata/guests/c/bare.wasm"))))
+	s := vm.NewStore(vm.Config{})
+	defer s.Close()
+	inst := must(s.Instantiate(m, nil))
+	if err := s.Start(inst, "fib", vm.I32(15)); err != nil {
+		panic(err)
+	}
+	stop := must(s.Run(context.Background(), 1_000_000))
+	fmt.Println(stop.Reason == vm.Done, stop.Results)
+	// Output: true [i32:610]
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// A little gas at a time: between two runs a program can be frozen, or left for another.
 func ExampleStore() {
 	code, err := os.ReadFile("testdata/guests/c/bare.wasm")
 	if err != nil {
@@ -27,11 +49,11 @@ func ExampleStore() {
 		panic(err)
 	}
 	for {
-		stop, err := s.Run(context.Background(), 5000) // a little gas at a time
+		stop, err := s.Run(context.Background(), 5000)
 		if err != nil {
 			panic(err)
 		}
-		if stop.Reason == vm.Done {
+		if stop.Reason != vm.OutOfGas {
 			fmt.Println(stop.Results)
 			return
 		}

@@ -2,9 +2,12 @@ package zone
 
 import (
 	"bytes"
+	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
 	"github.com/kitwork/kwnode/zone/store"
 )
 
@@ -345,5 +349,80 @@ func TestClocksAstray(t *testing.T) {
 		if !said {
 			t.Fatal("no voter's status says that time stands still")
 		}
+	})
+}
+
+// equivocator is the transport of a leader that shows one voter another log than the others: in what it sends to that one,
+// some bytes are others of the same length.
+type equivocator struct {
+	raft.Transport
+	to       atomic.Pointer[capsule.Key]
+	old, new []byte
+}
+
+func (e *equivocator) Dial(ctx context.Context, peer capsule.Key, proto string) (net.Conn, error) {
+	c, err := e.Transport.Dial(ctx, peer, proto)
+	if err != nil {
+		return nil, err
+	}
+	return &equivocalConn{c, e, peer}, nil
+}
+
+type equivocalConn struct {
+	net.Conn
+	e    *equivocator
+	peer capsule.Key
+}
+
+func (c *equivocalConn) Write(b []byte) (int, error) {
+	if to := c.e.to.Load(); to != nil && *to == c.peer {
+		b = bytes.ReplaceAll(b, c.e.old, c.e.new)
+	}
+	return c.Conn.Write(b)
+}
+
+// A leader whose streams show one voter another entry than the rest certifies one history alone: the deceived voter's
+// vote is for another, and it stops with the proof when it sees the others'. Four voters go on without it.
+func TestEquivocatingTransport(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		var all []*equivocator
+		c := newCluster(t, 4, func(c *cluster) {
+			c.change = func(cfg *Config) {
+				e := &equivocator{Transport: cfg.Transport, old: []byte("the true value"), new: []byte("quite a lie by")}
+				all = append(all, e)
+				cfg.Transport = e
+			}
+		})
+		defer c.close()
+		z := c.furnish()
+		var victim *Zone
+		for i, o := range c.zones {
+			if o == z {
+				k := c.zones[(i+1)%4].Key()
+				victim = c.zones[(i+1)%4]
+				all[i].to.Store(&k)
+			}
+		}
+		out := c.ok(z, c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("the true value")}))
+		<-victim.Done()
+		var f *ForkError
+		if !errors.As(victim.Err(), &f) || f.Mine.Index != out.Index || f.Mine.Chain == f.Other.Statement.Chain {
+			t.Fatalf("the deceived voter stopped with %v", victim.Err())
+		}
+		if v := must(victim.Query()); true {
+			if _, err := v.Get([]byte("orders/1"), 0); !errors.Is(err, machine.ErrNotFound) {
+				t.Errorf("the deceived voter applied what nobody signed: %v", err)
+			}
+			v.Close()
+		}
+		for _, o := range c.zones {
+			if o == victim {
+				continue
+			}
+			if q, err := o.certs.wait(t.Context(), out.Index); err != nil || q.Statement != f.Other.Statement {
+				t.Errorf("certified %+v, the proof says %+v: %v", q, f.Other.Statement, err)
+			}
+		}
+		c.ok(z, c.data(machine.Write{Key: []byte("orders/2"), Value: []byte("goes on")}))
 	})
 }

@@ -16,9 +16,10 @@ type body struct {
 	locals []wasm.ValType // parameters, scratch locals, others
 	stack  []wasm.ValType
 	labels []label
-	floor  int // operands that an unfinished expression waits for end here
-	nested int // depth of expressions inside one another
-	left   int // instructions that may still be made up
+	floor  int      // operands that an unfinished expression waits for end here
+	nested int      // depth of expressions inside one another
+	masked []uint64 // locals that held an address when they were written last, or did once
+	left   int      // instructions that may still be made up
 }
 
 type label struct {
@@ -200,10 +201,25 @@ func (f *body) address() {
 		f.b = f.constant(f.b, wasm.I32)
 		return
 	}
+	if len(f.masked) > 0 && f.chance(40) {
+		f.op(wasm.OpLocalGet, pick(f.gen, f.masked))
+		return
+	}
 	if x, ok := f.find(f.locals, wasm.I32, len(f.typ.Params), len(f.typ.Params)+len(scratchTypes)); ok && f.chance(50) {
 		f.op(wasm.OpLocalGet, x)
-		f.i32(0x7fff)
+		f.i32(pick(f.gen, []int32{0x7fff, 0x7fff, 0xff, 0xfff8}))
 		f.op(wasm.OpI32And)
+		switch f.rng.IntN(6) {
+		case 0:
+			// What follows has the same address, and mostly only if nobody wrote the local.
+			f.op(wasm.OpLocalTee, x)
+			f.masked = append(f.masked, x)
+		case 1: // an element of an array
+			f.i32(int32(f.rng.IntN(4)))
+			f.op(wasm.OpI32Shl)
+			f.i32(pick(f.gen, []int32{0, 16, 1000, -64}))
+			f.op(wasm.OpI32Add)
+		}
 		return
 	}
 	f.i32(int32(f.rng.IntN(1<<16 - 128)))
@@ -259,6 +275,22 @@ func (f *body) value(t wasm.ValType) {
 	f.push(t)
 }
 
+// comparisons give an i32.
+var comparisons = func() (ops []wasm.Op) {
+	for op := wasm.OpI32Eqz; op <= wasm.OpF64Ge; op++ {
+		ops = append(ops, op)
+	}
+	return ops
+}()
+
+// floorAt writes an expression that uses no operand which is there already.
+func (f *body) floorAt(write func()) {
+	floor := f.floor
+	f.floor = len(f.stack)
+	write()
+	f.floor = floor
+}
+
 // operands makes the top of the stack match, by what is there if that fits.
 func (f *body) operands(ts []wasm.ValType) {
 	for keep := min(len(ts), f.own()); keep > 0; keep-- {
@@ -308,6 +340,14 @@ func (f *body) soften(op wasm.Op, in []wasm.ValType) {
 		return
 	}
 	switch {
+	case strings.Contains(name, ".div_") && op <= wasm.OpI64RemU && f.chance(40), strings.Contains(name, ".rem_") && f.chance(40):
+		// By a constant: the divisor that is there is dropped.
+		f.op(wasm.OpDrop)
+		if in[1] == wasm.I32 {
+			f.i32(int32(f.divisor()))
+		} else {
+			f.b = sleb(append(f.b, byte(wasm.OpI64Const)), f.divisor())
+		}
 	case strings.Contains(name, ".div_"), strings.Contains(name, ".rem_"):
 		if in[1] == wasm.I32 {
 			f.i32(1)
@@ -334,6 +374,19 @@ func (f *body) soften(op wasm.Op, in []wasm.ValType) {
 		}
 		f.op(wasm.OpSelect)
 	}
+}
+
+// divisor is a constant, seldom zero.
+func (f *body) divisor() int64 {
+	switch f.rng.IntN(4) {
+	case 0:
+		return int64(f.rng.IntN(40)) - 12
+	case 1:
+		return 1 << f.rng.IntN(64)
+	case 2:
+		return int64(f.bits(wasm.I64))
+	}
+	return pick(f.gen, []int64{3, 5, 7, 10, 60, 100, 641, 1000, 1e9, 6700417, 1<<31 - 1, -10, -1})
 }
 
 // lanes writes lane immediates.

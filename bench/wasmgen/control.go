@@ -74,7 +74,11 @@ func (f *body) tee() {
 func (f *body) selectOne() {
 	t := f.anyType()
 	f.operands([]wasm.ValType{t, t})
-	f.value(wasm.I32)
+	if f.chance(40) {
+		f.floorAt(func() { f.apply(pick(f.gen, comparisons)) })
+	} else {
+		f.value(wasm.I32)
+	}
 	f.pop(2)
 	if t == wasm.FuncRef || t == wasm.ExternRef || f.chance(30) {
 		f.op(wasm.OpSelectT, 1, uint64(t))

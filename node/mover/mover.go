@@ -31,6 +31,8 @@ type Voter interface {
 	// Reserve keeps the content of a capsule that is about to come in, Reconsider lets go of it if it did not.
 	Reserve(m *capsule.Manifest)
 	Reconsider(m *capsule.Manifest)
+	// Fits checks a continuation against the code that its capsule names, which it gets from holders.
+	Fits(ctx context.Context, envelope, state []byte, holders []capsule.Key) error
 	// Vouch brings the words of the zone's voters for facts into its log. They fetch content from holders.
 	Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) error
 }

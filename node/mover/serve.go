@@ -145,8 +145,12 @@ func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Off
 			return fmt.Errorf("fetch %s: %w", id, err)
 		}
 	}
-	if len(t.Inline) > 0 || o.State.IsZero() {
+	if o.State.IsZero() {
 		return nil
+	}
+	if len(t.Inline) > 0 {
+		// What stands in the log needs nobody's word. One that is unfit would end at once, and better where it came from.
+		return m.cfg.Voter.Fits(ctx, t.Envelope, t.Inline, holders)
 	}
 	return m.vouch(ctx, t, o, holders)
 }

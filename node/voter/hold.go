@@ -55,7 +55,7 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: fmt.Sprintf("%s has %d bytes, not %d", f.Blob, len(b), f.Size)}
 		}
 		if !f.Other.IsZero() {
-			if err := s.fits(ctx, f, req.Envelope, b, holders); err != nil {
+			if err := s.fitsCode(ctx, f.Other, req.Envelope, b, holders); err != nil {
 				return nil, err
 			}
 		}
@@ -169,22 +169,26 @@ func (s *Server) leased(worker capsule.Key, ref api.LeaseRef) (machine.CapsuleRo
 	}
 }
 
-// fits checks a continuation against the code that its capsule names.
-func (s *Server) fits(ctx context.Context, f *machine.Attest, envelope, state []byte, holders []capsule.Key) error {
+// Fits checks a continuation against the code that its capsule names.
+func (s *Server) Fits(ctx context.Context, envelope, state []byte, holders []capsule.Key) error {
 	c, err := capsule.Decode(envelope)
 	if err != nil {
 		return &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
 	}
-	m := c.Manifest()
-	switch {
-	case m.Code != f.Other:
-		return &api.Refusal{Code: api.CodeProtocol, Detail: "the envelope is of other code"}
-	case s.cfg.Fits == nil:
+	if s.cfg.Fits == nil {
 		return &api.Refusal{Code: api.CodeUnavailable, Detail: "this voter has no way to check continuations"}
 	}
-	return s.cfg.Fits(ctx, m, state, func(id capsule.CID) ([]byte, error) {
+	return s.cfg.Fits(ctx, c.Manifest(), state, func(id capsule.CID) ([]byte, error) {
 		return s.cfg.Contents.Fetch(ctx, id, api.MaxHeld, holders...)
 	})
+}
+
+// fitsCode checks a continuation against the code that a fact names.
+func (s *Server) fitsCode(ctx context.Context, code capsule.CID, envelope, state []byte, holders []capsule.Key) error {
+	if c, err := capsule.Decode(envelope); err != nil || c.Manifest().Code != code {
+		return &api.Refusal{Code: api.CodeProtocol, Detail: "the envelope is of other code than the fact"}
+	}
+	return s.Fits(ctx, envelope, state, holders)
 }
 
 // Vouch has this zone's voters attest to facts, and brings their words into the log. Content that is not here is

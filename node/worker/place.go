@@ -14,15 +14,45 @@ import (
 // placeTime bounds how long a worker waits for the zone to take content.
 const placeTime = 30 * time.Second
 
-// place makes content findable for the zone: its voters fetch it from here, enough of them attest that they hold it, and
-// the log knows. Then an entry may name it. release ends this node's own part in that.
-func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byte) (release func(), err error) {
-	owner := fmt.Sprintf("segment %s/%d/%d", s.Capsule, s.Segment, s.Lease)
-	var ids []capsule.CID
-	release = func() {
-		for _, id := range ids {
-			w.cfg.Net.Release(id, owner)
+// placement is content that was offered to the zone and that an entry is about to name.
+type placement struct {
+	w     *Worker
+	owner string
+	ids   []capsule.CID
+	// entered has the outcome of each attestation that is on its way into the log.
+	entered chan error
+	left    int
+}
+
+// wait returns when all attestations are in the log.
+func (p *placement) wait(ctx context.Context) error {
+	for ; p.left > 0; p.left-- {
+		select {
+		case err := <-p.entered:
+			if err != nil {
+				return fmt.Errorf("attestation: %w", err)
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
+	}
+	return nil
+}
+
+// release ends this node's own part in keeping the content.
+func (p *placement) release() {
+	for _, id := range p.ids {
+		p.w.cfg.Net.Release(id, p.owner)
+	}
+}
+
+// place makes content findable for the zone: its voters fetch it from here, and enough of them attest that they hold it.
+// Their words are on their way into the log when it returns: an entry that follows at once mostly comes behind them, and
+// otherwise is refused and sent again when they are in.
+func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byte) (*placement, error) {
+	p := &placement{w: w, owner: fmt.Sprintf("segment %s/%d/%d", s.Capsule, s.Segment, s.Lease)}
+	if len(contents) == 0 {
+		return p, nil
 	}
 	w.mu.Lock()
 	set := w.cfg.Tracker.Newest()
@@ -31,15 +61,12 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byt
 	var facts []machine.Attest
 	for _, b := range contents {
 		id := capsule.RawCID(b)
-		w.cfg.Net.Keep(id, owner)
-		ids = append(ids, id)
+		w.cfg.Net.Keep(id, p.owner)
+		p.ids = append(p.ids, id)
 		if _, err := w.cfg.Net.Put(id.Codec, b); err != nil {
-			return release, err
+			return p, err
 		}
 		facts = append(facts, attest.Held(scope, set.Epoch, id, len(b), time.Now()))
-	}
-	if len(facts) == 0 {
-		return release, nil
 	}
 	call := attest.Call(w.cfg.Net.Open)
 	ask := func(_ context.Context, k capsule.Key, req *api.HoldRequest) (*api.HoldReply, error) {
@@ -48,17 +75,19 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byt
 		defer cancel()
 		return call(ctx, k, req)
 	}
-	ctx, cancel := context.WithTimeout(ctx, placeTime)
+	gather, cancel := context.WithTimeout(ctx, placeTime)
 	defer cancel()
 	req := api.HoldRequest{Lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}}
-	cmds, err := attest.Gather(ctx, &set, facts, req, ask, w.wg.Go)
+	cmds, err := attest.Gather(gather, &set, facts, req, ask, w.wg.Go)
 	if err != nil {
-		return release, fmt.Errorf("the zone's voters don't hold %d contents: %w", len(facts), err)
+		return p, fmt.Errorf("the zone's voters don't hold %d contents: %w", len(facts), err)
 	}
+	p.left, p.entered = len(cmds), make(chan error, len(cmds))
 	for _, cmd := range cmds {
-		if _, err := w.command(ctx, cmd); err != nil {
-			return release, fmt.Errorf("attestation: %w", err)
-		}
+		w.wg.Go(func() {
+			_, err := w.command(ctx, cmd)
+			p.entered <- err
+		})
 	}
-	return release, nil
+	return p, nil
 }

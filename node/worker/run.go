@@ -277,18 +277,19 @@ func (w *Worker) commit(ctx context.Context, seg *segment, out outcome) error {
 		j := seg.eff.journal()
 		c.Reads, c.Scans, c.Writes, c.Events = j.Reads, j.Scans, j.Writes, j.Events
 	}
+	placed := &placement{}
 	switch out.end {
 	case machine.EndDone, machine.EndFail, machine.EndTrap:
 	default:
 		// One that ran dry pauses in the middle of a segment: what it holds back waits with it.
-		saved, release, err := w.keep(ctx, seg, out.end == machine.EndDry)
-		defer release()
+		var err error
+		c.Saved, placed, err = w.keep(ctx, seg, out.end == machine.EndDry)
+		defer placed.release()
 		if err != nil {
 			return err
 		}
-		c.Saved = saved
 	}
-	return w.send(ctx, c)
+	return w.send(ctx, c, placed)
 }
 
 // commitEnd ends a capsule that could not be loaded or went on in no way.
@@ -296,11 +297,11 @@ func (w *Worker) commitEnd(ctx context.Context, g *grant, out outcome, gas uint6
 	return w.send(ctx, &machine.Commit{
 		Scope: w.scope(), Segment: g.warrant.Segment, Gas: gas, End: out.end, Code: out.code, Output: out.output,
 		Saved: machine.Saved{Inline: []byte{}},
-	})
+	}, &placement{})
 }
 
 // send repeats a commit until its outcome is known. The lease fences it, so it counts once.
-func (w *Worker) send(ctx context.Context, c *machine.Commit) error {
+func (w *Worker) send(ctx context.Context, c *machine.Commit, placed *placement) error {
 	cmd, err := machine.NewCommit(w.cfg.Identity, c)
 	if err != nil {
 		return err
@@ -311,6 +312,12 @@ func (w *Worker) send(ctx context.Context, c *machine.Commit) error {
 		if err == nil || errors.As(err, &refused) {
 			if refused != nil && refused.Code == string(machine.CodeLease) {
 				return errLost
+			}
+			if refused != nil && refused.Code == string(machine.CodeBlob) && placed.left > 0 {
+				if err := placed.wait(ctx); err != nil {
+					return err
+				}
+				continue
 			}
 			if refused == nil || refused.Code != api.CodeUnavailable && refused.Code != api.CodeBusy {
 				return err
@@ -326,8 +333,8 @@ func (w *Worker) send(ctx context.Context, c *machine.Commit) error {
 
 // checkpoint saves a segment that runs long, with what it has read and holds back.
 func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
-	saved, release, err := w.keep(ctx, seg, true)
-	defer release()
+	saved, placed, err := w.keep(ctx, seg, true)
+	defer placed.release()
 	if err != nil {
 		return err
 	}
@@ -337,17 +344,26 @@ func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
 	if err == nil {
 		_, err = w.command(ctx, cmd)
 	}
+	if isRefused(err, machine.CodeBlob) {
+		if err = placed.wait(ctx); err == nil {
+			_, err = w.command(ctx, cmd)
+		}
+	}
 	w.cfg.Note(seg.warrant.Segment.Capsule, api.WatchEvent{Kind: api.EventGas, Segment: seg.warrant.Segment.Segment, N: seg.used()})
 	return err
 }
 
+func isRefused(err error, code machine.Code) bool {
+	var r *api.Refusal
+	return errors.As(err, &r) && r.Code == string(code)
+}
+
 // keep freezes a segment, in its middle with its journal, so that the zone can find what is named: small parts go along,
-// the others are placed with the voters. release is never nil.
-func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (saved machine.Saved, release func(), err error) {
-	release = func() {}
+// the others are placed with the voters. The placement is never nil.
+func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (machine.Saved, *placement, error) {
 	saved, state, err := seg.save()
 	if err != nil {
-		return saved, release, fmt.Errorf("freeze: %w", err)
+		return saved, &placement{}, fmt.Errorf("freeze: %w", err)
 	}
 	var large [][]byte
 	if len(saved.Inline) == 0 {
@@ -356,7 +372,7 @@ func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (saved mac
 	if middle {
 		journal, err := seg.eff.saved()
 		if err != nil {
-			return saved, release, err
+			return saved, &placement{}, err
 		}
 		if len(journal) > 0 {
 			saved.Journal = capsule.RawCID(journal)
@@ -367,10 +383,8 @@ func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (saved mac
 			large = append(large, journal)
 		}
 	}
-	if len(large) > 0 {
-		release, err = w.place(ctx, seg.warrant.Segment, large...)
-	}
-	return saved, release, err
+	placed, err := w.place(ctx, seg.warrant.Segment, large...)
+	return saved, placed, err
 }
 
 // remote reads the zone's data under a lease.

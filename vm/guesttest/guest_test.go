@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -68,8 +69,9 @@ type plan struct {
 	count   int // of freezes in a window
 }
 
-// most is how often a run is frozen at most; where there would be more, it is sampled in windows.
-const most = 4000
+// most is how often a run is frozen at most; where there would be more, it is sampled in windows. A Go program passes a
+// million safepoints before it ends, and is frozen a few hundred times a second.
+var most = flag.Int("freezes", 8000, "most freezes of one run; what would take more is sampled")
 
 // outcome is what must not depend on freezing.
 type outcome struct {
@@ -303,7 +305,7 @@ func TestGuests(t *testing.T) {
 			total := m.steps
 			for _, step := range []int{1, 97, 5003} {
 				p := plan{step: step, windows: 1, count: total}
-				if total/step > most {
+				if total/step > *most {
 					p = plan{step: step, windows: 12, count: 20}
 				}
 				got, m := play(t, mod, g, p.freezeAt(total))
