@@ -39,7 +39,12 @@ type Config struct {
 	Listen   []string // multiaddrs
 	Peers    []string // multiaddrs of nodes to begin with; one is enough, the others are found
 	DHT      find.Mode
-	LAN      bool      // find nodes, and be found, by multicast DNS
+	LAN      bool // find nodes, and be found, by multicast DNS
+	// Gateways are multiaddrs of gateways that a node without a voter stands in for while none of them answers. With none it
+	// always serves clients, as a voter does.
+	Gateways []string
+	// Trusting has the gateway check nothing, for the test that no decision needs its checks.
+	Trusting bool
 	Reach    p2p.Reach // how the node is reached through NATs
 	Limits   p2p.Limits
 	Zones    []Zone
@@ -160,9 +165,12 @@ func Start(cfg Config) (n *Node, err error) {
 	if err := n.serveVoters(); err != nil {
 		return n, err
 	}
-	if n.gateway, err = gateway.Start(gateway.Config{
-		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Publish: n.publish, Logger: cfg.Logger,
-	}); err != nil {
+	n.gateway = gateway.New(gateway.Config{
+		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Publish: n.publish, Trusting: cfg.Trusting, Logger: cfg.Logger,
+	})
+	if len(cfg.Gateways) > 0 && len(n.voters) == 0 {
+		n.wg.Go(n.standIn)
+	} else if err := n.gateway.Serve(); err != nil {
 		return n, err
 	}
 	n.provide()

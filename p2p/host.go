@@ -246,9 +246,14 @@ func parseAddr(addr string) (*peer.AddrInfo, error) {
 // firstTime is how long one address of several is waited for.
 const firstTime = 3 * time.Second
 
+// Addrs are the addresses in a text.
+func Addrs(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
+
 // First calls try with each of the addresses in a text, where commas or spaces stand between them, until one works.
 func First(ctx context.Context, addrs string, try func(ctx context.Context, addr string) error) error {
-	list := strings.FieldsFunc(addrs, func(r rune) bool { return r == ',' || r == ' ' })
+	list := Addrs(addrs)
 	if len(list) == 0 {
 		return ErrNoAddress
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/kitwork/kwnode/capsule"
-	"github.com/kitwork/kwnode/p2p/internal/quota"
+	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
 )
 

@@ -140,6 +140,19 @@ func (b *Book) Only() (capsule.ZoneID, error) {
 	return only, nil
 }
 
+// trusted are the zones of the book.
+func (b *Book) trusted() []capsule.ZoneID {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []capsule.ZoneID
+	for _, id := range b.names {
+		if !slices.Contains(out, id) {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
 // Trusts reports whether the zone stands in the book.
 func (b *Book) Trusts(id capsule.ZoneID) bool {
 	b.mu.Lock()

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -129,7 +130,25 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 		c.Close()
 		return nil, err
 	}
+	if all := p2p.Addrs(addr); len(all) > 1 {
+		c.keep(all)
+	}
 	return c, nil
+}
+
+// keep remembers where else the zones may be reached: nodes that don't answer now, or serve no clients yet.
+func (c *Client) keep(addrs []string) {
+	for _, a := range addrs {
+		key, err := p2p.PeerOf(a)
+		if err != nil {
+			continue
+		}
+		at, _, _ := strings.Cut(a, "/p2p/")
+		c.tr.Hint(key, []string{at})
+		for _, z := range c.book.trusted() {
+			c.note(key, z, roleGateway)
+		}
+	}
 }
 
 // Connect adds a node to those that the client may use.

@@ -39,6 +39,8 @@ type Options struct {
 	Policy     func(*machine.Policy)
 	// LinkDelay is one-way, between all nodes; a client adds its own with sdk.WithLinkDelay.
 	LinkDelay time.Duration
+	// Gateways are addresses of gateways that workers stand in for while none answers.
+	Gateways []string
 }
 
 func (o Options) withDefaults() Options {
@@ -166,7 +168,7 @@ func (n *Net) start(name string, id *capsule.Identity, z node.Zone) (*node.Node,
 	}
 	return n.launch(node.Config{
 		Identity: id, Dir: filepath.Join(n.dir, name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers,
-		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, LinkDelay: n.opt.LinkDelay, Logger: n.opt.Logger.With("node", name),
+		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, LinkDelay: n.opt.LinkDelay, Gateways: n.opt.Gateways, Logger: n.opt.Logger.With("node", name),
 	})
 }
 
@@ -342,8 +344,8 @@ func (n *Net) ready(ctx context.Context) error {
 // Dial connects a client that may do everything with the zone's data.
 func (n *Net) Dial(ctx context.Context) (*sdk.Client, error) { return n.DialVoter(ctx, 0) }
 
-// DialVoter is Dial through one of the voters.
-func (n *Net) DialVoter(ctx context.Context, voter int) (*sdk.Client, error) {
+// DialAt is Dial through the first of some addresses that answers.
+func (n *Net) DialAt(ctx context.Context, addrs string) (*sdk.Client, error) {
 	rights, err := n.Rights()
 	if err != nil {
 		return nil, err
@@ -352,7 +354,12 @@ func (n *Net) DialVoter(ctx context.Context, voter int) (*sdk.Client, error) {
 	if err := book.Trust("home", n.Zone); err != nil {
 		return nil, err
 	}
-	return sdk.Dial(ctx, n.Voters[voter].Addrs()[0], sdk.WithIdentity(n.Client), sdk.WithBook(book), sdk.WithGrants(rights))
+	return sdk.Dial(ctx, addrs, sdk.WithIdentity(n.Client), sdk.WithBook(book), sdk.WithGrants(rights))
+}
+
+// DialVoter is Dial through one of the voters.
+func (n *Net) DialVoter(ctx context.Context, voter int) (*sdk.Client, error) {
+	return n.DialAt(ctx, n.Voters[voter].Addrs()[0])
 }
 
 // Close stops everything, workers first.

@@ -77,6 +77,7 @@ genesis names its key; else it waits until "kwnode zone add" lets it in. With --
 	fl.StringVar(&f.cfg.Dir, "dir", "", "`folder` for everything that the node keeps")
 	fl.StringArrayVar(&f.cfg.Listen, "listen", nil, "`multiaddr` to listen at (repeat it for more)")
 	fl.StringArrayVar(&f.cfg.Peers, "peer", nil, "`multiaddr` of any node of the mesh; the others are found from it (repeat it)")
+	fl.StringArrayVar(&f.cfg.Gateways, "gateway", nil, "`multiaddr` of a gateway that a worker stands in for while none answers (repeat it)")
 	fl.StringVar(&f.cfg.DHT, "dht", "", "part in the directory: auto, server or client (default auto: answer unless nobody gets through to this node)")
 	fl.BoolVar(&f.cfg.LAN, "lan", false, "find nodes on the local network, and be found, by multicast DNS")
 	fl.BoolVar(&f.cfg.Relay, "relay", false, "relay for nodes that nobody gets through to")
@@ -127,6 +128,7 @@ func (f *startFlags) config(cmd *cobra.Command) (*proc.Config, error) {
 	over(&cfg.LinkDelay, f.cfg.LinkDelay)
 	cfg.Listen = append(cfg.Listen, f.cfg.Listen...)
 	cfg.Peers = append(cfg.Peers, f.cfg.Peers...)
+	cfg.Gateways = append(cfg.Gateways, f.cfg.Gateways...)
 	cfg.Operators = append(cfg.Operators, f.cfg.Operators...)
 	over(&cfg.DHT, f.cfg.DHT)
 	cfg.LAN, cfg.Relay = cfg.LAN || f.cfg.LAN, cfg.Relay || f.cfg.Relay
@@ -215,7 +217,7 @@ func newLogger(w io.Writer, form, level string) (*slog.Logger, error) {
 
 // nodeConfig reads the files that a configuration names.
 func nodeConfig(c *proc.Config, log *slog.Logger) (cfg node.Config, zones []capsule.ZoneID, err error) {
-	cfg = node.Config{Dir: c.Dir, Listen: slices.Clone(c.Listen), Peers: c.Peers, Cache: c.Cache, Interp: c.Interp, Logger: log}
+	cfg = node.Config{Dir: c.Dir, Listen: slices.Clone(c.Listen), Peers: c.Peers, Gateways: c.Gateways, Cache: c.Cache, Interp: c.Interp, Logger: log}
 	if cfg.Identity, err = capsule.LoadIdentity(c.Identity); err != nil {
 		return cfg, nil, err
 	}

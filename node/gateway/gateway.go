@@ -16,6 +16,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/zone/api"
 )
 
@@ -50,6 +51,7 @@ type Config struct {
 const (
 	perAuthor, authorBurst = 200, 2000
 	perPeer, peerBurst     = 1000, 4000
+	maxKeys                = 1 << 15 // that are told apart, of each kind
 )
 
 // Counts are what a gateway has done.
@@ -62,18 +64,24 @@ type Gateway struct {
 	cfg    Config
 	filter *Filter
 	counts struct{ forwarded, refused, limited, relayed atomic.Uint64 }
+
+	mu      sync.Mutex // guards serving
+	serving bool
 }
 
 // Filter is what a gateway checks of a submission: from cheap to dear, and nothing that a voter doesn't repeat.
 type Filter struct {
 	chains *capsule.ChainCache
-	author *quota
-	peer   *quota
+	author *quota.Table[capsule.Key]
+	peer   *quota.Table[capsule.Key]
 }
 
 // NewFilter makes a filter that has seen nothing.
 func NewFilter() *Filter {
-	return &Filter{chains: capsule.NewChainCache(4096), author: newQuota(perAuthor, authorBurst), peer: newQuota(perPeer, peerBurst)}
+	return &Filter{
+		chains: capsule.NewChainCache(4096),
+		author: quota.New[capsule.Key](maxKeys, perAuthor, authorBurst), peer: quota.New[capsule.Key](maxKeys, perPeer, peerBurst),
+	}
 }
 
 // limits of the streams by which clients come.
@@ -82,29 +90,56 @@ var limits = p2p.StreamLimits{Rate: 200, Burst: 1000, PerPeer: 128, Streams: 204
 // seekLimits are those of questions that make the node search: clients ask them, once in a while.
 var seekLimits = p2p.StreamLimits{Rate: 2, Burst: 20, PerPeer: 8, Streams: 64, Memory: 64 << 10, Timeout: 30 * time.Second}
 
-// Start serves clients on the host.
-func Start(cfg Config) (*Gateway, error) {
+// New makes a gateway that doesn't serve yet.
+func New(cfg Config) *Gateway {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	g := &Gateway{cfg: cfg, filter: NewFilter()}
+	return &Gateway{cfg: cfg, filter: NewFilter()}
+}
+
+// Serve begins to serve clients on the host, if the gateway doesn't yet.
+func (g *Gateway) Serve() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.serving {
+		return nil
+	}
+	g.serving = true
 	for proto, serve := range map[string]p2p.Handler{
 		api.ProtoSubmit: g.submit, api.ProtoResult: g.result, api.ProtoWatch: g.watch, api.ProtoZone: g.zone,
 	} {
-		if err := cfg.Host.Handle(proto, limits, serve); err != nil {
-			g.Close()
-			return nil, err
+		if err := g.cfg.Host.Handle(proto, limits, serve); err != nil {
+			g.rest()
+			return err
 		}
 	}
-	if err := cfg.Host.Handle(api.ProtoSeek, seekLimits, g.seek); err != nil {
-		g.Close()
-		return nil, err
+	if err := g.cfg.Host.Handle(api.ProtoSeek, seekLimits, g.seek); err != nil {
+		g.rest()
+		return err
 	}
-	return g, nil
+	return nil
 }
 
-// Close stops serving.
+// Close stops serving. Serve begins anew.
 func (g *Gateway) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.serving {
+		g.rest()
+	}
+}
+
+// Serving reports whether clients are served.
+func (g *Gateway) Serving() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.serving
+}
+
+// rest stops serving. g.mu is held.
+func (g *Gateway) rest() {
+	g.serving = false
 	for _, proto := range []string{api.ProtoSubmit, api.ProtoResult, api.ProtoWatch, api.ProtoZone, api.ProtoSeek} {
 		g.cfg.Host.Unhandle(proto)
 	}
@@ -186,7 +221,7 @@ func (f *Filter) Check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsu
 	if err != nil {
 		return nil, h.Home, reason(err)
 	}
-	if !f.peer.take(peer) || !f.author.take(h.Author) {
+	if !f.peer.Allow(peer, 1) || !f.author.Allow(h.Author, 1) {
 		return nil, h.Home, &api.Refusal{Code: api.CodeBusy, Detail: "more capsules a second than this gateway forwards for one author or peer", Retry: 1000}
 	}
 	c, err := capsule.Verify(req.Envelope, now, f.chains)
@@ -199,7 +234,7 @@ func (f *Filter) Check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsu
 func reason(err error) *api.Refusal {
 	var r *capsule.Refusal
 	if errors.As(err, &r) {
-		return &api.Refusal{Code: string(r.Code), Detail: r.Error()}
+		return api.Because(string(r.Code), r)
 	}
 	return &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
 }
@@ -317,10 +352,18 @@ func (g *Gateway) pipe(req any, s, up net.Conn, content int64) error {
 	if err := api.Write(up, req); err != nil {
 		return err
 	}
+	sent := make(chan error, 1)
 	if content > 0 {
-		if _, err := io.CopyN(up, s, content); err != nil {
-			return err
-		}
+		// Beside the reading: who refuses doesn't take it all.
+		go func() {
+			_, err := io.CopyN(up, s, content)
+			if err != nil {
+				_ = up.SetReadDeadline(time.Unix(1, 0))
+			}
+			sent <- err
+		}()
+	} else {
+		sent <- nil
 	}
 	for {
 		var resp api.Response
@@ -330,49 +373,19 @@ func (g *Gateway) pipe(req any, s, up net.Conn, content int64) error {
 		if err := api.Write(s, &resp); err != nil {
 			return err
 		}
-		if content >= 0 || resp.Refusal.Code != "" {
-			return nil
+		if resp.Refusal.Code != "" {
+			select {
+			case err := <-sent:
+				return err
+			default:
+				return errUnread
+			}
+		}
+		if content >= 0 {
+			return <-sent
 		}
 	}
 }
 
-// quota is a token bucket for each key, for as many keys as fit.
-type quota struct {
-	rate, burst float64
-
-	mu sync.Mutex // guards m
-	m  map[capsule.Key]*bucket
-}
-
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
-// maxBuckets bounds the keys that are told apart; beyond it all begin anew.
-const maxBuckets = 1 << 16
-
-func newQuota(rate, burst float64) *quota {
-	return &quota{rate: rate, burst: burst, m: map[capsule.Key]*bucket{}}
-}
-
-func (q *quota) take(k capsule.Key) bool {
-	now := time.Now()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	b := q.m[k]
-	if b == nil {
-		if len(q.m) >= maxBuckets {
-			clear(q.m)
-		}
-		b = &bucket{tokens: q.burst, at: now}
-		q.m[k] = b
-	}
-	b.tokens = min(q.burst, b.tokens+now.Sub(b.at).Seconds()*q.rate)
-	b.at = now
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
-}
+// errUnread ends a stream on which content is still on the way that nobody wants any more.
+var errUnread = errors.New("refused before its content was read")

@@ -101,9 +101,9 @@ func refusal(err error) *api.Refusal {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &m):
-		return &api.Refusal{Code: string(m.Code), Detail: m.Error()}
+		return api.Because(string(m.Code), m)
 	case errors.As(err, &c):
-		return &api.Refusal{Code: string(c.Code), Detail: c.Error()}
+		return api.Because(string(c.Code), c)
 	case errors.Is(err, zone.ErrBusy):
 		return &api.Refusal{Code: api.CodeBusy, Detail: err.Error(), Retry: 1000}
 	case errors.Is(err, machine.ErrNotFound):

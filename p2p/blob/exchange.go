@@ -15,7 +15,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
-	"github.com/kitwork/kwnode/p2p/internal/quota"
+	"github.com/kitwork/kwnode/p2p/quota"
 )
 
 // Options sets up an Exchange. The zero value serves every blob of the cache to every peer.

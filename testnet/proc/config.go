@@ -16,6 +16,7 @@ type Config struct {
 	Dir       string   `json:"dir"`                  // everything that the node keeps
 	Listen    []string `json:"listen,omitempty"`     // multiaddrs
 	Peers     []string `json:"peers,omitempty"`      // multiaddrs of nodes to begin with
+	Gateways  []string `json:"gateways,omitempty"`   // multiaddrs that a worker stands in for while none of them answers
 	DHT       string   `json:"dht,omitempty"`        // auto, server or client
 	LAN       bool     `json:"lan,omitempty"`        // find nodes by multicast DNS
 	Relay     bool     `json:"relay,omitempty"`      // relay for nodes that cannot be reached

@@ -447,6 +447,11 @@ func (n *Net) configure(z ZoneState, s *NodeState, root, w *capsule.Identity, ne
 			c.Heartbeat = n.opt.Heartbeat.String()
 		}
 	}
+	for _, other := range n.state.Nodes {
+		if other.Gateway && !s.Vote {
+			c.Gateways = append(c.Gateways, other.Addr)
+		}
+	}
 	if w != nil {
 		chain, err := root.Delegate(nil, grant(z.ID, w.Key(), capsule.Cap{Resource: machine.ResourceWorker, Ability: capsule.Write}))
 		if err != nil {
@@ -833,14 +838,19 @@ func (n *Net) await(ctx context.Context, c *admin.Client, z *admin.Zone, workers
 
 // Env is what a client's environment needs, in the order in which it is shown.
 func Env(dir string, st *State) [][2]string {
-	var gateways, voters []string
+	var gateways, voters, workers []string
 	for _, s := range st.Nodes {
 		switch {
 		case s.Gateway:
 			gateways = append(gateways, s.Addr)
 		case s.Vote && s.Zone == st.Zones[0].Name:
 			voters = append(voters, s.Addr)
+		case s.Zone == st.Zones[0].Name:
+			workers = append(workers, s.Addr)
 		}
+	}
+	if gateways != nil { // for which workers stand in
+		voters = append(voters, workers...)
 	}
 	return [][2]string{
 		{sdk.EnvNode, strings.Join(append(gateways, voters...), ",")}, {sdk.EnvDelay, st.Delay}, {sdk.EnvKey, filepath.Join(dir, ClientKey)},

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/kitwork/kwnode/capsule"
 )
@@ -67,6 +68,12 @@ func (r *Refusal) Error() string {
 		return "refused (" + r.Code + ")"
 	}
 	return "refused (" + r.Code + "): " + r.Detail
+}
+
+// Because is the refusal that an error with the same code stands for, without saying the code twice.
+func Because(code string, err error) *Refusal {
+	text := strings.TrimPrefix(err.Error(), "refused ("+code+")")
+	return &Refusal{Code: code, Detail: strings.TrimLeft(text, ": ")}
 }
 
 // Response answers one request: a refusal if its code isn't empty, else the body that the protocol names.

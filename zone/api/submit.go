@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -186,6 +187,38 @@ func Unpack(r io.Reader, c Content, store io.Writer) error {
 // errNoBytes: a submission names content whose bytes were not given.
 var errNoBytes = errors.New("announced content has no bytes")
 
+// send writes content and reads the reply. A node that refuses doesn't wait for the content, nor does it take it: what it
+// says ends the writing, and counts for more than that it hung up.
+func send(s io.ReadWriter, wires [][]byte) (*SubmitReply, error) {
+	if len(wires) == 0 {
+		return Receive[SubmitReply](s, MaxMessage)
+	}
+	type answer struct {
+		reply *SubmitReply
+		err   error
+	}
+	got := make(chan answer, 1)
+	go func() {
+		reply, err := Receive[SubmitReply](s, MaxMessage)
+		if d, ok := s.(interface{ SetWriteDeadline(time.Time) error }); ok && err != nil {
+			_ = d.SetWriteDeadline(time.Unix(1, 0))
+		}
+		got <- answer{reply, err}
+	}()
+	var failed error
+	for _, wire := range wires {
+		if _, failed = s.Write(wire); failed != nil {
+			break
+		}
+	}
+	a := <-got
+	var refusal *Refusal
+	if failed != nil && !errors.As(a.err, &refusal) {
+		return nil, failed
+	}
+	return a.reply, a.err
+}
+
 // Submit writes a submission with its content and reads the reply.
 func Submit(s io.ReadWriter, envelope []byte, contents map[capsule.CID][]byte, order []capsule.CID) (*SubmitReply, error) {
 	req := SubmitRequest{V: Version, Envelope: envelope}
@@ -205,17 +238,7 @@ func Submit(s io.ReadWriter, envelope []byte, contents map[capsule.CID][]byte, o
 	if err := Write(s, &req); err != nil {
 		return nil, err
 	}
-	for _, wire := range wires {
-		if _, err := s.Write(wire); err != nil {
-			// A node that refuses doesn't wait for the content: what it said counts for more than that it hung up.
-			var refusal *Refusal
-			if _, answer := Receive[SubmitReply](s, MaxMessage); errors.As(answer, &refusal) {
-				return nil, refusal
-			}
-			return nil, err
-		}
-	}
-	reply, err := Receive[SubmitReply](s, MaxMessage)
+	reply, err := send(s, wires)
 	if err != nil {
 		return nil, err
 	}
