@@ -13,8 +13,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/kitwork/kwnode/capsule"
-	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
+	"github.com/kitwork/kwnode/p2p/quota"
 )
 
 // StreamLimits bounds one protocol's inbound streams. They are applied in this order, before the handler sees a byte:

@@ -26,8 +26,8 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
-	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
+	"github.com/kitwork/kwnode/p2p/quota"
 )
 
 // Prefix of the DHT's protocol, /kitwork/kad/1.0.0. No public DHT answers it.

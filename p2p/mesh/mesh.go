@@ -22,8 +22,8 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
-	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
+	"github.com/kitwork/kwnode/p2p/quota"
 )
 
 // ID is the protocol: gossipsub 1.2 under a name of our own, so that no public network's peers and settings mix in.

@@ -17,8 +17,8 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
-	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
+	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/p2p/sim"
 )
 
