@@ -116,6 +116,27 @@ var attacks = map[string]func(ctx context.Context, target peer.AddrInfo){
 			return frame
 		})
 	},
+	"bad signatures": func(ctx context.Context, target peer.AddrInfo) {
+		good := sealNow(sim.Identity(200), 1).Bytes()
+		gossipFlood(ctx, target, func(n int) (frame []byte) {
+			for i := range 8 {
+				b := spoil(good)
+				binary.BigEndian.PutUint64(b[len(b)-20:], uint64(n*8+i)) // within the signature
+				frame = append(frame, field(2, append(field(2, b), field(4, []byte(TopicName(zone)))...))...)
+			}
+			return frame
+		})
+	},
+	// Valid capsules, each of another author whom nobody knows.
+	"valid spam": func(ctx context.Context, target peer.AddrInfo) {
+		gossipFlood(ctx, target, func(n int) (frame []byte) {
+			for i := range 8 {
+				b := sealNow(sim.Identity(10_000+n*8+i), n).Bytes()
+				frame = append(frame, field(2, append(field(2, b), field(4, []byte(TopicName(zone)))...))...)
+			}
+			return frame
+		})
+	},
 	// Identify with more than anybody needs: protocols, addresses, and the signed record that repeats them.
 	"identify": func(ctx context.Context, target peer.AddrInfo) {
 		for ctx.Err() == nil {
@@ -151,6 +172,22 @@ var attacks = map[string]func(ctx context.Context, target peer.AddrInfo){
 func field(n int, b []byte) []byte {
 	out := binary.AppendUvarint(nil, uint64(n)<<3|2)
 	return append(binary.AppendUvarint(out, uint64(len(b))), b...)
+}
+
+// sealNow is seal in a process without a test.
+func sealNow(author *capsule.Identity, n int) *capsule.Capsule {
+	now := uint64(time.Now().UnixMilli())
+	m := &capsule.Manifest{
+		Home: zone, Code: capsule.RawCID([]byte("code")), Entry: "run", Input: make([]byte, 1700),
+		Limits: capsule.Limits{MemoryPages: 1, TableElems: 1, Depth: 1, StateBytes: 1 << 16},
+		Gas:    1000, MaxPrice: 1, MinUnits: 1, NotBefore: now - 1000, Expires: now + 3_600_000, MeterVersion: 1,
+	}
+	binary.BigEndian.PutUint64(m.Nonce[:], uint64(n))
+	c, err := capsule.Seal(author, m, nil)
+	if err != nil {
+		panic(err)
+	}
+	return c
 }
 
 func junkTopic(n, i int) []byte { return fmt.Appendf(nil, "/junk/%d/%d/%0100d", n, i, 0) }
@@ -234,14 +271,21 @@ func TestAttacks(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
+			stop := v.honestGossip(t)
 			busy := v.honestCalls(t, attackFor)
+			sent := stop()
 			if err := cmd.Wait(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
 			close(done)
+			arrived := v.arrived(t, sent)
 			after := heap()
 			t.Logf("heap %.1f MiB, at most %.1f, %.1f after; honest calls %.0f/s, undisturbed %.0f/s",
 				mib(base), mib(peak.Load()), mib(after), busy, quiet)
+			t.Logf("%d of %d honest capsules arrived at the second hop", arrived, len(sent))
+			if 10*arrived < 9*len(sent) {
+				t.Errorf("%d of %d honest capsules arrived", arrived, len(sent))
+			}
 			t.Logf("refused %d, shed %d, streams in %d", v.h.Snapshot().Refused, v.h.Snapshot().Shed, v.h.Snapshot().StreamsIn)
 			if peak.Load() > base+64<<20 {
 				t.Errorf("the heap grew by %.1f MiB", mib(peak.Load()-base))
@@ -256,6 +300,9 @@ func TestAttacks(t *testing.T) {
 	}
 	if n := v.second.m.Snapshot().Topics[0]; len(n.Rejected)+len(n.Ignored) > 0 {
 		t.Errorf("something bad passed the first hop: %+v", n)
+	}
+	if got := v.second.count(); got > v.n {
+		t.Errorf("%d capsules came to the second hop, only %d of them are honest", got, v.n)
 	}
 }
 
@@ -274,8 +321,13 @@ type victim struct {
 	h      *p2p.Host
 	client *p2p.Host
 	first  *node
-	second *node
+	second *node // behind first, as is honest; they know each other through it alone
+	honest *node
+	n      int // capsules that honest has published
 }
+
+// member is the only author whose capsules the zone would pay for.
+var member = sim.Identity(100)
 
 func newVictim(t *testing.T) *victim {
 	t.Helper()
@@ -293,15 +345,28 @@ func newVictim(t *testing.T) *victim {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { m.Close() })
-		top, err := m.Join(zone, TopicConfig{})
+		n := &node{h: h, m: m, got: make(map[capsule.ID]time.Time)}
+		n.t, err = m.Join(zone, TopicConfig{
+			Check: func(c *capsule.Capsule) error {
+				if c.Manifest().Author != member.Key() {
+					return errors.New("no account")
+				}
+				return nil
+			},
+			Deliver: func(_ capsule.Key, c *capsule.Capsule) {
+				n.mu.Lock()
+				defer n.mu.Unlock()
+				n.got[c.ID()] = time.Now()
+			},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return &node{h: h, m: m, t: top}
+		return n
 	}
 	v := &victim{h: start(1), client: start(2)}
 	v.first = gossip(v.h)
-	v.second = gossip(start(3))
+	v.second, v.honest = gossip(start(3)), gossip(start(4))
 	if _, err := rpc.Serve(v.h, ask, func(_ context.Context, _ capsule.Key, req []byte) ([]byte, error) { return req, nil }); err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +387,58 @@ func newVictim(t *testing.T) *victim {
 	}
 	link(t, v.client, v.h)
 	link(t, v.second.h, v.h)
+	link(t, v.honest.h, v.h)
+	for v.honest.t.Peers() == 0 || v.second.t.Peers() == 0 {
+		time.Sleep(10 * time.Millisecond) // between looks at the state
+	}
 	return v
+}
+
+// honestGossip publishes capsules, 25 a second, until stop is called.
+func (v *victim) honestGossip(t *testing.T) (stop func() []capsule.ID) {
+	t.Helper()
+	done, out := make(chan struct{}), make(chan []capsule.ID)
+	go func() {
+		var sent []capsule.ID
+		tick := time.NewTicker(40 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				out <- sent
+				return
+			case <-tick.C:
+				v.n++
+				c := sealNow(member, v.n)
+				if err := v.honest.t.Publish(context.Background(), c); err != nil {
+					t.Error(err)
+				}
+				sent = append(sent, c.ID())
+			}
+		}
+	}()
+	return func() []capsule.ID {
+		close(done)
+		return <-out
+	}
+}
+
+// arrived waits until all of the capsules have come to the second hop, or no more come, and says how many have.
+func (v *victim) arrived(t *testing.T, sent []capsule.ID) int {
+	t.Helper()
+	n := 0
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		n = 0
+		for _, id := range sent {
+			if v.second.has(id) {
+				n++
+			}
+		}
+		if n == len(sent) {
+			break
+		}
+	}
+	return n
 }
 
 // honestCalls returns how many calls a second one client gets answered, for d. It takes "busy" for what it says and
