@@ -264,7 +264,7 @@ func (s *Store) lower(inst *Instance, fn uint32) (*code.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.take(int64(len(f.Ins)) * 8); err != nil {
+	if err := s.take(int64(len(f.Ins)+len(f.Blocks)+len(f.Calls)) * 8); err != nil {
 		return nil, err
 	}
 	return f, nil
