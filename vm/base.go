@@ -25,7 +25,7 @@ func (s *Store) NewBase() (*Base, error) {
 	}
 	for _, mem := range s.memories {
 		src := bytes.TrimRight(mem.bytes(), "\x00")
-		img, err := newImage((len(src)+4095)&^4095, func(dst []byte) { copy(dst, src) })
+		img, err := newImage((len(src)+4095)&^4095, func(dst []byte) error { copy(dst, src); return nil })
 		if err != nil {
 			return nil, err
 		}
@@ -74,11 +74,11 @@ func (b *Base) NewStore(c Config, src Sources) (*Store, error) {
 	return s, err
 }
 
-func (b *Base) image(mem int) *image {
+func (b *Base) image(mem int) (*image, error) {
 	if mem < len(b.images) {
-		return b.images[mem]
+		return b.images[mem], nil
 	}
-	return nil
+	return nil, nil
 }
 
 func (b *Base) table(i int) []uint64 {

@@ -73,25 +73,21 @@ func (s *Store) StateHash(host []byte) ([32]byte, error) {
 
 // baseline predicts memories and tables.
 type baseline interface {
-	image(mem int) *image // the first bytes of a memory, nil for zeros
-	table(i int) []uint64 // the first entries of a table, nil for nulls
+	image(mem int) (*image, error) // the first bytes of a memory, nil for zeros
+	table(i int) []uint64          // the first entries of a table, nil for nulls
 }
 
 type zeroLine struct{}
 
-func (zeroLine) image(int) *image   { return nil }
-func (zeroLine) table(int) []uint64 { return nil }
+func (zeroLine) image(int) (*image, error) { return nil, nil }
+func (zeroLine) table(int) []uint64        { return nil }
 
 // moduleLine predicts that everything is as instantiation left it.
 type moduleLine struct{ s *Store }
 
-func (l moduleLine) image(mem int) *image {
+func (l moduleLine) image(mem int) (*image, error) {
 	inst := l.s.definer(mem, func(w *wasm.Module) int { return len(w.Mems) - int(w.NumImportedMems) })
-	img, err := inst.mod.initialImage()
-	if err != nil {
-		return nil
-	}
-	return img
+	return inst.mod.initialImage()
 }
 
 func (l moduleLine) table(i int) []uint64 { return l.s.initialTable(l.s.tables[i]) }
@@ -448,7 +444,11 @@ var zeroPage [deltaPage]byte
 func (s *Store) writeMemories(w *bodyWriter, line baseline) {
 	for i, mem := range s.memories {
 		w.uint(mem.size / pageSize)
-		img := line.image(i)
+		img, err := line.image(i)
+		if err != nil {
+			w.err = err
+			return
+		}
 		b := mem.bytes()
 		var base []byte
 		if img != nil {

@@ -3,6 +3,7 @@ package vm
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/kitwork/kwnode/vm/wasm"
@@ -304,40 +305,55 @@ const (
 )
 
 // initialImage is memory 0 after the active data segments, if they depend on the module alone and fit; otherwise nil.
-// The segments of a Go program are tens of thousands: they are copied once for all instances.
+// The segments of a Go program are tens of thousands: they are copied once for all instances. A lack of memory is an
+// error now and may be none the next time; the answer nil or not is the same for ever, since continuations rest on it.
 func (m *Module) initialImage() (*image, error) {
-	m.imageOnce.Do(func() {
-		w := m.w
-		if w.NumImportedMems > 0 || len(w.Mems) == 0 {
-			return
+	m.imageLock.Lock()
+	defer m.imageLock.Unlock()
+	if m.image != nil {
+		return m.image, nil
+	}
+	from, end := m.initialised()
+	if end == 0 || end > maxImage || end-from > freeImage+imagePerByte*uint64(len(m.w.Bytes)) {
+		return nil, nil
+	}
+	img, err := newImage(int(end+4095)&^4095, func(dst []byte) error {
+		if uint64(len(m.w.Bytes)) >= (end-from)/2 { // else the holes between the segments aren't worth their pages
+			if err := populate(dst[from:end]); err != nil {
+				return err
+			}
 		}
-		from, end := uint64(maxImage), uint64(0)
-		for i := range w.Datas {
-			seg := &w.Datas[i]
-			if seg.Mode != wasm.SegActive {
-				continue
+		for i := range m.w.Datas {
+			if seg := &m.w.Datas[i]; seg.Mode == wasm.SegActive {
+				copy(dst[seg.Addr:], m.w.Bytes[seg.Off:seg.Off+seg.Len])
 			}
-			to := uint64(seg.Addr) + uint64(seg.Len)
-			if !seg.Fixed || to > uint64(w.Mems[0].Min)*pageSize {
-				return
-			}
-			from, end = min(from, uint64(seg.Addr)), max(end, to)
 		}
-		if end == 0 || end > maxImage || end-min(from, end) > freeImage+imagePerByte*uint64(len(w.Bytes)) {
-			return
-		}
-		m.image, m.imageErr = newImage(int(end+4095)&^4095, func(dst []byte) {
-			if uint64(len(w.Bytes)) >= (end-from)/2 { // else the holes between the segments aren't worth their pages
-				populate(dst[from:end])
-			}
-			for i := range w.Datas {
-				if seg := &w.Datas[i]; seg.Mode == wasm.SegActive {
-					copy(dst[seg.Addr:], w.Bytes[seg.Off:seg.Off+seg.Len])
-				}
-			}
-		})
+		return nil
 	})
-	return m.image, m.imageErr
+	m.image = img
+	return img, err
+}
+
+// initialised is the range of memory 0 from the first active data segment to the end of the last; its end is 0 if there is
+// none, or if one doesn't go to a place in it that the module alone decides.
+func (m *Module) initialised() (from, end uint64) {
+	w := m.w
+	if w.NumImportedMems > 0 || len(w.Mems) == 0 {
+		return 0, 0
+	}
+	from = math.MaxUint64
+	for i := range w.Datas {
+		seg := &w.Datas[i]
+		if seg.Mode != wasm.SegActive {
+			continue
+		}
+		to := uint64(seg.Addr) + uint64(seg.Len)
+		if !seg.Fixed || to > uint64(w.Mems[0].Min)*pageSize {
+			return 0, 0
+		}
+		from, end = min(from, uint64(seg.Addr)), max(end, to)
+	}
+	return from, end
 }
 
 // Start queues a call of an exported function, to be made by the next Run. The store must not be in the middle of one.

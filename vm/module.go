@@ -24,9 +24,8 @@ type Module struct {
 
 	native atomic.Pointer[nativeOf]
 
-	imageOnce sync.Once
-	image     *image // memory 0 after its active data segments, if that doesn't depend on imports
-	imageErr  error
+	imageLock sync.Mutex
+	image     *image // memory 0 after its active data segments, if that doesn't depend on imports and was asked for
 }
 
 // moduleCount numbers modules, so that signature keys of different modules never meet.

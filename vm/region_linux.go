@@ -66,7 +66,7 @@ type image struct {
 }
 
 // newImage makes an image of size bytes, a multiple of 4 KiB, that fill writes once.
-func newImage(size int, fill func(dst []byte)) (*image, error) {
+func newImage(size int, fill func(dst []byte) error) (*image, error) {
 	img := &image{fd: -1}
 	if size == 0 {
 		return img, nil
@@ -86,8 +86,11 @@ func newImage(size int, fill func(dst []byte)) (*image, error) {
 	if err != nil {
 		return fail(err)
 	}
-	fill(b)
-	if err := unix.Mprotect(b, unix.PROT_READ); err != nil {
+	err = fill(b)
+	if err == nil {
+		err = unix.Mprotect(b, unix.PROT_READ)
+	}
+	if err != nil {
 		_ = unix.Munmap(b)
 		return fail(err)
 	}
@@ -96,13 +99,17 @@ func newImage(size int, fill func(dst []byte)) (*image, error) {
 	return img, nil
 }
 
-// populate asks for the pages of b at once, which takes less time than a fault for each. Where the system can't, they come
-// when they are touched.
-func populate(b []byte) {
+// populate asks for the pages of b at once, which takes less time than a fault for each, and says if there is no memory
+// for them: a fault could only end the process. Where the system can't be asked, they come when they are touched.
+func populate(b []byte) error {
 	sys := uintptr(os.Getpagesize())
 	p := uintptr(unsafe.Pointer(unsafe.SliceData(b)))
 	from := p &^ (sys - 1)
-	_, _, _ = unix.Syscall(unix.SYS_MADVISE, from, p+uintptr(len(b))-from, unix.MADV_POPULATE_WRITE)
+	_, _, e := unix.Syscall(unix.SYS_MADVISE, from, p+uintptr(len(b))-from, unix.MADV_POPULATE_WRITE)
+	if e == unix.ENOMEM || e == unix.EFAULT {
+		return e
+	}
+	return nil
 }
 
 type imageRest struct {

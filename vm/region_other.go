@@ -40,13 +40,15 @@ func (r *region) discard() {}
 // image is an immutable piece of memory that regions begin with.
 type image struct{ view []byte }
 
-func newImage(size int, fill func(dst []byte)) (*image, error) {
+func newImage(size int, fill func(dst []byte) error) (*image, error) {
 	img := &image{view: make([]byte, size)}
-	fill(img.view)
+	if err := fill(img.view); err != nil {
+		return nil, err
+	}
 	return img, nil
 }
 
-func populate([]byte) {}
+func populate([]byte) error { return nil }
 
 // touched appends the parts of b behind from that were written since they were mapped: all, for nobody knows better.
 func touched(b []byte, from int, out []span) []span {

@@ -731,10 +731,14 @@ func (r *bodyReader) tables(line baseline) {
 
 func (r *bodyReader) memories(line baseline) {
 	for i, mem := range r.s.memories {
-		r.memory(mem, line.image(i))
+		var img *image
+		if r.err == nil {
+			img, r.err = line.image(i)
+		}
 		if r.err != nil {
 			return
 		}
+		r.memory(mem, img)
 	}
 }
 
