@@ -67,33 +67,56 @@ func (c *compiler) effective(slot uint16, off uint64, size Width, pc uint32) Mem
 	case g.covered:
 		return at
 	case grouped:
-		low := Mem{Base: r, Disp: int32(g.span)}
+		low := r
 		if g.down != 0 {
 			c.b = LEA(c.b, 4, scratch, Mem{Base: r, Disp: -g.down})
-			low.Base = scratch
+			low = scratch
 		}
-		c.b = LEA(c.b, 8, scratch, low)
-		c.b = ALURM(c.b, CMP, 8, scratch, c.field(c.lay.MemLen))
 		before := c.snapshot(c.kept...)
-		c.jcc(A, func() {
+		c.inside(low, int32(g.span), func() {
 			before()
 			c.b = MOVRI(c.b, scratch, uint64(pc))
 			c.jmpTo(&c.exitStep)
 		})
 		return at
 	case end <= math.MaxInt32:
-		c.b = LEA(c.b, 8, scratch, Mem{Base: r, Disp: int32(end)})
-	default:
-		c.b = MOVRI(c.b, scratch, end)
-		c.b = ALURR(c.b, ADD, 8, scratch, r)
+		c.inside(r, int32(end), func() {
+			c.b = MOVRI(c.b, scratch, uint64(pc))
+			c.jmpTo(&c.trapAt[code.NativeTrapMemory])
+		})
+		return at
 	}
+	// scratch is the end of the access.
+	c.b = MOVRI(c.b, scratch, end)
+	c.b = ALURR(c.b, ADD, 8, scratch, r)
 	c.b = ALURM(c.b, CMP, 8, scratch, c.field(c.lay.MemLen))
 	c.trap(A, code.NativeTrapMemory, pc)
-	if off > math.MaxInt32 {
-		// scratch is the end of the access.
-		return Mem{Base: regMem, Index: scratch, Scale: 1, Disp: -int32(size)}
+	if off <= math.MaxInt32 {
+		return at
 	}
-	return at
+	return Mem{Base: regMem, Index: scratch, Scale: 1, Disp: -int32(size)}
+}
+
+// inside goes to fail, which is cold, unless memory reaches span bytes behind the address in low. Most addresses are
+// nowhere near its end, and comparing them is enough.
+func (c *compiler) inside(low Reg, span int32, fail func()) {
+	end := Mem{Base: low, Disp: span}
+	if span > code.NearBytes {
+		c.b = LEA(c.b, 8, scratch, end)
+		c.b = ALURM(c.b, CMP, 8, scratch, c.field(c.lay.MemLen))
+		c.jcc(A, fail)
+		return
+	}
+	c.b = ALURM(c.b, CMP, 8, low, c.field(c.lay.Near))
+	var back int
+	c.jcc(AE, func() {
+		c.b = LEA(c.b, 8, scratch, end)
+		c.b = ALURM(c.b, CMP, 8, scratch, c.field(c.lay.MemLen))
+		c.b = Jcc(c.b, BE, 0)
+		c.patch(len(c.b)-4, back)
+		fail()
+	})
+	back = len(c.b)
 }
 
 func (c *compiler) load(in instruction) {

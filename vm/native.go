@@ -57,6 +57,7 @@ const (
 type nativeState struct {
 	entries unsafe.Pointer
 	target  uintptr
+	near    uint64  // how many addresses have code.NearBytes of memory behind them
 	limit   uintptr // the lowest native stack pointer at which a function may begin
 	base    uintptr // the native stack pointer to leave with
 	leave   uintptr // the one that it left from
@@ -74,6 +75,7 @@ func NativeLayout() code.Layout {
 		Cur: at(unsafe.Offsetof(m.cur)), Mem: at(unsafe.Offsetof(m.mem)), MemLen: at(unsafe.Offsetof(m.memLen)),
 		Funcs: at(unsafe.Offsetof(m.funcs)), Globals: at(unsafe.Offsetof(m.globals)), Tables: at(unsafe.Offsetof(m.tables)),
 		StackEnd: at(unsafe.Offsetof(m.stackEnd)), Header: at(unsafe.Offsetof(m.header)),
+		Near:    at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.near)),
 		Limit:   at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.limit)),
 		Leave:   at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.leave)),
 		Entries: at(unsafe.Offsetof(m.native) + unsafe.Offsetof(m.native.entries)),
@@ -218,6 +220,7 @@ func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
 	}
 	m.native.entries = m.inst.mod.nativeOf(s.compiler).code.Entries()
 	m.native.target = target
+	m.native.near = m.memLen - min(m.memLen, code.NearBytes-1) // compiled code leaves before memory grows
 	m.native.limit = s.nativeStack.Top() - nativeReserve - 8*uintptr(min(m.depth, NativeCalls))
 	s.nativeStack.Run(enter, unsafe.Pointer(m))
 	// One word on the native stack is one call: the entered function's own return address, and those of the calls that

@@ -6,6 +6,7 @@ package code
 type Layout struct {
 	PC, FP, Gas, Cur, Mem, MemLen, Funcs, Globals, Tables, StackEnd, Header int32
 
+	Near  int32 // how many addresses have NearBytes of memory behind them
 	Limit int32 // the lowest native stack pointer at which a function may begin
 	Leave int32 // the native stack pointer at which compiled code left; what is between it and Base was called
 	// Entries points to one address for each function of the module: its compiled code, or that of NoCode.
@@ -17,6 +18,10 @@ type Layout struct {
 	TableBase, TableSize int32 // in a table; the size is 32 bits
 	FuncSig              int32 // in a Func
 }
+
+// NearBytes is how far behind an address compiled code may access memory by comparing the address alone. An address
+// nearer to memory's end is looked at more closely.
+const NearBytes = 1024
 
 // NativeExit says why compiled code came back. PC, FP, Cur and Gas are up to date, and every live value is in its
 // home slot.
