@@ -222,6 +222,11 @@ func (n *Node) locate(ctx context.Context, z capsule.ZoneID, first []capsule.Key
 	return n.votersOf(z, first)
 }
 
+// Locate names voters of a zone, as far as they can be found.
+func (n *Node) Locate(ctx context.Context, z capsule.ZoneID) []capsule.Key {
+	return n.locate(ctx, z, nil)
+}
+
 // look starts a search for a zone, if not too many are under way. n.mu is held.
 func (n *Node) look(z capsule.ZoneID, k *known) chan struct{} {
 	select {

@@ -7,15 +7,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/kit"
 	"github.com/kitwork/kwnode/node"
+	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/find"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/sdk/build"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
 )
 
 // gatewayAt starts a node without a zone that knows one other, or none.
@@ -175,5 +180,64 @@ func TestAGatewayIsLostAfterItGossiped(t *testing.T) {
 	}
 	if got, err := sdk.Decode[int64](res); err != nil || got != 2 {
 		t.Fatalf("%d, %v", got, err)
+	}
+}
+
+// TestAFalseDescriptorIsRefused: a node that claims the zone in the DHT, and tells of itself as its only voter, is asked
+// and not believed.
+func TestAFalseDescriptorIsRefused(t *testing.T) {
+	ctx, n, _ := up(t, Options{})
+	liar := identity(t)
+	h, err := p2p.New(p2p.Config{Identity: liar, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	now := uint64(time.Now().UnixMilli())
+	payload, err := capsule.Marshal(&cert.Descriptor{
+		V: cert.Version, Zone: n.Zone, Voters: []capsule.Key{liar.Key()}, At: now, Expires: now + 3_600_000, MeterVersion: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := capsule.Marshal(&cert.SignedDescriptor{Payload: payload, Sigs: []cert.IndexSig{{Sig: liar.Sign(cert.KindDescriptor, payload)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	for _, proto := range []string{api.ProtoZone, api.ProtoSeek} {
+		err := h.Handle(proto, p2p.StreamLimits{}, func(_ context.Context, _ capsule.Key, s *p2p.Stream) {
+			for {
+				var req api.ZoneRequest
+				if api.Read(s, &req, api.MaxMessage) != nil {
+					return
+				}
+				asked.Add(1)
+				me := []api.Peer{{Key: liar.Key(), Addrs: h.Addrs()}}
+				_ = api.Accept(s, &api.Zones{V: api.Version, Zones: []api.ZoneInfo{{
+					V: api.Version, Zone: n.Zone, Genesis: n.Genesis, Epochs: [][]byte{}, Descriptor: signed, Voters: me, Gateways: me,
+				}}})
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := find.New(h, find.Config{Mode: find.Server, Bootstrap: n.Voters[0].Addrs()[:1], Check: func(context.Context, capsule.ZoneID, capsule.Key) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.Provide(ctx, n.Zone); err != nil {
+		t.Fatal(err)
+	}
+	// A node that knows the liar alone, at first.
+	entry := gatewayAt(t, identity(t), h.Addrs()[0])
+	keys := entry.Locate(ctx, n.Zone)
+	if len(keys) == 0 || slices.Contains(keys, liar.Key()) {
+		t.Fatalf("voters %v; the liar is %s", keys, liar.Key())
+	}
+	if asked.Load() == 0 || entry.Finder().Snapshot().Refuted == 0 {
+		t.Fatalf("the liar was asked %d times; %+v", asked.Load(), entry.Finder().Snapshot())
 	}
 }

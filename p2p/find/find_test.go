@@ -3,8 +3,10 @@ package find
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -15,6 +17,7 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/internal/raw"
 	"github.com/kitwork/kwnode/p2p/rpc"
 	"github.com/kitwork/kwnode/p2p/sim"
 )
@@ -121,10 +124,24 @@ func TestAZoneIsFoundFromAnyNode(t *testing.T) {
 		w := newWorld(t)
 		boot := w.start(0, 0, Config{Mode: Server}, false)
 		var nodes []*node
+		early := zoneOf(3) // announced when there was nobody but the first node to hold the record
+		first := w.start(40, 40, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, false)
+		if err := first.f.Provide(t.Context(), early); err != nil {
+			t.Fatal(err)
+		}
 		for i := 1; i <= 20; i++ {
 			nodes = append(nodes, w.start(i, i, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, false))
 		}
 		time.Sleep(30 * time.Second)
+		holders := 0
+		for _, n := range nodes {
+			if slices.ContainsFunc(n.f.Snapshot().Held, func(r Record) bool { return r.Zone == early }) {
+				holders++
+			}
+		}
+		if holders < 10 {
+			t.Fatalf("%d of 20 nodes that came later hold the record", holders)
+		}
 		for i := range 3 { // three members
 			nodes[i].serve(zoneOf(1), true)
 			if err := nodes[i].f.Provide(t.Context(), zoneOf(1)); err != nil {
@@ -203,9 +220,10 @@ func TestFalseRecordsAreRefutedAndAnotherWayInWorks(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		boot := w.start(0, 0, Config{Mode: Server}, false)
-		// The attackers outnumber the records that a lookup takes, and all of them claim the zone.
-		for i := 1; i <= 40; i++ {
-			liar := w.start(1000+i, i, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, true)
+		// The attackers have ground their keys until they were the closest to the zone, outnumber the records that a lookup
+		// takes, and all of them claim the zone.
+		for i, id := range closest(zoneOf(1), 40) {
+			liar := w.start(id, 1+i, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, true)
 			if err := liar.f.Provide(t.Context(), zoneOf(1)); err != nil {
 				t.Fatal(err)
 			}
@@ -222,6 +240,29 @@ func TestFalseRecordsAreRefutedAndAnotherWayInWorks(t *testing.T) {
 			t.Fatalf("no claim was refuted: %+v", s)
 		}
 	})
+}
+
+// closest returns those of 4,000 identities that lie nearest to a zone in the DHT.
+func closest(zone capsule.ZoneID, n int) []int {
+	target := sha256.Sum256(zoneCID(zone).Hash())
+	type candidate struct {
+		i    int
+		away [32]byte
+	}
+	var all []candidate
+	for i := 1000; i < 5000; i++ {
+		c := candidate{i: i, away: sha256.Sum256([]byte(raw.PeerID(sim.Identity(i).Key())))}
+		for j := range c.away {
+			c.away[j] ^= target[j]
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b candidate) int { return bytes.Compare(a.away[:], b.away[:]) })
+	out := make([]int, n)
+	for i := range out {
+		out[i] = all[i].i
+	}
+	return out
 }
 
 func TestRecordStoreIsBoundedAndFair(t *testing.T) {
