@@ -461,7 +461,7 @@ func (c *compiler) move(dst, src uint16) {
 			i := indexOf(c.temps, src)
 			c.temps = append(c.temps[:i], c.temps[i+1:]...)
 			c.drop(dst)
-			moved.slot = dst
+			moved.slot, moved.clean = dst, false
 			c.temps = append(c.temps, moved)
 			return
 		}

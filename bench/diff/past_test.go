@@ -14,7 +14,8 @@ import (
 
 // TestSeedsOfThePast keeps the modules that once found something, under their seeds:
 //
-//	1620744941285968917  a block that begins at a call: a frame before it was taken for one suspended in it
+//	1620744941285968917   a block that begins at a call: a frame before it was taken for one suspended in it
+//	13126790758300036128  the result of a call, moved to another slot, was taken to be there already
 func TestSeedsOfThePast(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.wasm")
 	if err != nil || len(files) == 0 {
