@@ -307,3 +307,66 @@ func TestContentIsLetGo(t *testing.T) {
 		t.Errorf("still referred to, or never to go: %s (%v)", strings.Join(left, ", "), err)
 	}
 }
+
+// Many large states at once are placed a few at a time: none is given up because the others were under way.
+func TestManyLargeStates(t *testing.T) {
+	ctx, n, c := up(t, Options{Slots: 32, Policy: leisurely})
+	var all []*sdk.Submission
+	for range 24 {
+		s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 100_000, Nap: 50 * time.Millisecond}, sdk.Gas(1<<40))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, s)
+	}
+	for _, s := range all {
+		if _, err := s.Await(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v, err := n.Voter(0).Read(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	for _, s := range all {
+		if row, err := v.Capsule(s.ID); err != nil || row.Lease.Number != 2 {
+			t.Errorf("%s took %d leases for two segments (%v)", s.ID, row.Lease.Number, err)
+		}
+	}
+}
+
+// A voter that lacks what the zone refers to gets it from the others.
+func TestMissingContentIsFetched(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 1 << 18, Nap: time.Hour}, sdk.Gas(1<<40), sdk.Lifetime(3*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var state capsule.CID
+	waitFor(t, ctx, "its sleep", func() bool {
+		v, err := n.Voter(0).Query()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		row, err := v.Capsule(s.ID)
+		state = row.Run.Saved.State
+		return err == nil && row.Status == machine.StatusSleeping
+	})
+	path := filepath.Join(n.dir, "voter-2", "blobs", state.Digest.String())
+	waitFor(t, ctx, "the third voter to have it too", func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Restart(ctx, n.Voters[2]); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, ctx, "the content to be there again", func() bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,7 +66,12 @@ func (p *proposer) propose(ctx context.Context, cmd []byte) (*proposal, error) {
 		p.mu.Unlock()
 		return nil, ErrBusy
 	}
-	p.queue = append(p.queue, pr)
+	if machine.KindOf(cmd) == machine.KindRenew {
+		// Leases run out while renewals wait: then the zone would do its work again just when it has most of it.
+		p.queue = slices.Insert(p.queue, 0, pr)
+	} else {
+		p.queue = append(p.queue, pr)
+	}
 	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:

@@ -26,6 +26,9 @@ func Held(scope machine.Scope, epoch uint64, id capsule.CID, size int, now time.
 	}
 }
 
+// AtOnce is how many gatherings one asker has under way: a voter takes so many streams of content from one peer.
+const AtOnce = 4
+
 // Ask puts a request to one voter.
 type Ask func(ctx context.Context, voter capsule.Key, req *api.HoldRequest) (*api.HoldReply, error)
 

@@ -217,7 +217,13 @@ func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []b
 	for i := range facts {
 		facts[i].Scope, facts[i].Epoch = machine.NewScope(s.id, set.Generation), set.Epoch
 	}
+	select {
+	case s.vouches <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	cmds, err := attest.Gather(ctx, &set, facts, api.HoldRequest{Envelope: envelope, Holders: holders}, ask, s.wg.Go)
+	<-s.vouches
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/attest"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -61,6 +62,7 @@ type Server struct {
 	chains  *capsule.ChainCache
 	watch   *watches
 	keep    *keeper
+	vouches chan struct{} // a token for each Vouch whose content is on its way
 	pending *pending
 
 	ctx    context.Context // ends with the server
@@ -73,7 +75,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches(), pending: newPending()}
+	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches(), pending: newPending(), vouches: make(chan struct{}, attest.AtOnce)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	if s.keep, err = newKeeper(s); err != nil {

@@ -54,6 +54,12 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byt
 	if len(contents) == 0 {
 		return p, nil
 	}
+	select {
+	case w.placing <- struct{}{}:
+		defer func() { <-w.placing }()
+	case <-ctx.Done():
+		return p, context.Cause(ctx)
+	}
 	w.mu.Lock()
 	set := w.cfg.Tracker.Newest()
 	w.mu.Unlock()

@@ -112,6 +112,8 @@ func (w *Worker) take(m *api.Work) error {
 		}
 		if err == nil {
 			w.done++
+		} else {
+			w.alive = true // one that lost a lease gets no other until it is heard of
 		}
 		w.mu.Unlock()
 		if err != nil && !errors.Is(err, errLost) && !errors.Is(err, errYield) && w.ctx.Err() == nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/attest"
 	"github.com/kitwork/kwnode/vm"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -59,10 +60,12 @@ type Worker struct {
 	voter    capsule.Key
 	leases   map[capsule.ID]*lease
 	drops    []*giving // leases to give back with the next renewal
+	alive    bool      // the zone is to hear from this worker, whatever it holds
 	drain    bool
 	done     uint64        // segments that were committed
 	period   time.Duration // between renewals, a quarter of the zone's lease
 
+	placing chan struct{} // a token for each placement whose content is on its way
 	orders  sync.Mutex    // held while a numbered command is on its way: the zone takes them in order
 	renewal chan struct{} // a renewal is wanted at once
 
@@ -98,7 +101,9 @@ func Start(cfg Config) *Worker {
 	if cfg.Cache == nil {
 		cfg.Cache = NewCache()
 	}
-	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), leases: map[capsule.ID]*lease{}, renewal: make(chan struct{}, 1)}
+	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), leases: map[capsule.ID]*lease{}, renewal: make(chan struct{}, 1),
+		placing: make(chan struct{}, attest.AtOnce),
+	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.wg.Go(w.serve)
 	w.wg.Go(w.renew)
@@ -347,8 +352,10 @@ func (w *Worker) renewOnce() error {
 			r.Keep = append(r.Keep, ref)
 		}
 	}
+	alive := w.alive
+	w.alive = false
 	w.mu.Unlock()
-	if len(r.Keep)+len(r.Drop) == 0 {
+	if len(r.Keep)+len(r.Drop) == 0 && !alive {
 		return nil
 	}
 	cmd, err := machine.NewRenew(w.cfg.Identity, r)
@@ -357,6 +364,7 @@ func (w *Worker) renewOnce() error {
 	}
 	if err != nil {
 		w.mu.Lock()
+		w.alive = true
 		w.drops = append(w.drops, drops...) // with the next renewal
 		w.mu.Unlock()
 		return fmt.Errorf("%d kept, %d given back: %w", len(r.Keep), len(r.Drop), err)

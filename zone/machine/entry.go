@@ -84,6 +84,15 @@ func (k Kind) String() string {
 	return kindNames[k]
 }
 
+// KindOf reads the kind off an encoded command, 0 if that takes more than a look at its first bytes.
+func KindOf(command []byte) Kind {
+	const array4, small = 0x84, 24 // canonical CBOR: the command's four fields, and numbers that are their own byte
+	if len(command) > 2 && command[0] == array4 && command[1] == Version && command[2] < small {
+		return Kind(command[2])
+	}
+	return 0
+}
+
 // Entry is one log entry: commands that are applied in order, each by itself, under one index.
 type Entry struct {
 	_        struct{} `cbor:",toarray"`

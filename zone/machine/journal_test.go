@@ -105,3 +105,18 @@ func FuzzJournal(f *testing.F) {
 		}
 	})
 }
+
+func TestKindOf(t *testing.T) {
+	w := founded(t, 1)
+	id := w.admit()
+	for want, cmd := range map[Kind][]byte{
+		KindRenew:  must(NewRenew(w.workers[0], &Renew{Scope: w.scope(), Sequence: 9})),
+		KindCommit: w.commitCmd(id, EndDone),
+		KindAdmit:  must(NewAdmit(w.seal().Bytes())),
+		0:          {0x84, 2, byte(KindRenew)},
+	} {
+		if got := KindOf(cmd); got != want {
+			t.Errorf("%x… is %s, want %s", cmd[:3], got, want)
+		}
+	}
+}

@@ -61,7 +61,7 @@ func DefaultPolicy() Policy {
 		Price:  Price{Gas: 1_000, Storage: 1_000, Certificate: 10, FreeRefund: 900, RefundFee: 20},
 		Bounds: Bounds{Held: 1 << 50, Live: 1 << 20, Queue: 1 << 16, Pages: 1 << 14, StateBytes: 256 << 20, Workers: 1 << 12},
 		Times: Times{
-			Lease: 700, Lock: 10 * second, MaxExpiry: 30 * 24 * hour, KeepResult: hour, KeepEvent: 24 * hour,
+			Lease: 800, Lock: 10 * second, MaxExpiry: 30 * 24 * hour, KeepResult: hour, KeepEvent: 24 * hour,
 			KeepKey: hour / 4, BlobMargin: 10 * second, Rent: hour,
 			Offer: hour / 6, Ask: 30 * second, Silence: hour / 12,
 		},
