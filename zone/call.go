@@ -14,12 +14,15 @@ import (
 	"github.com/kitwork/kwnode/zone/raft"
 )
 
-// The call protocol: a voter asks another one thing on a stream of its own.
+// The call protocol: a voter asks another, one thing after the other on a stream. Streams are kept: opening one costs as
+// much as a call, and hosts limit how many a peer may open in a second.
 const (
 	callProto   = "/call/1"
 	maxCall     = machine.MaxEntry + 64<<10
-	maxCalls    = 512 // served at a time; more are refused unread
+	maxCalls    = 512 // served at a time; more wait
 	callTimeout = 10 * time.Second
+	callStreams = 28              // to one peer at a time, fewer than a host takes
+	callIdle    = 5 * time.Minute // a stream that carried nothing for so long ends
 )
 
 type callKind uint8
@@ -67,26 +70,97 @@ type caller struct {
 
 	mu     sync.Mutex // guards what follows
 	conns  map[net.Conn]bool
+	peers  map[capsule.Key]*callPeer
 	closed bool
 }
 
-func (c *caller) call(ctx context.Context, to capsule.Key, kind callKind, body []byte) ([]byte, error) {
-	conn, err := c.t.Dial(ctx, to, c.proto)
-	if err != nil {
-		return nil, fmt.Errorf("call voter %s: %w", to, err)
+// callPeer is the streams to one peer.
+type callPeer struct {
+	slots chan struct{} // one token for each stream in use
+	idle  []net.Conn    // guarded by the caller's mu
+}
+
+// take returns an idle stream, or nil, once the peer has room for one more call.
+func (c *caller) take(ctx context.Context, to capsule.Key) (*callPeer, net.Conn, error) {
+	c.mu.Lock()
+	p := c.peers[to]
+	if p == nil {
+		p = &callPeer{slots: make(chan struct{}, callStreams)}
+		c.peers[to] = p
 	}
-	defer conn.Close()
+	c.mu.Unlock()
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return p, nil, nil
+	}
+	conn := p.idle[n-1]
+	p.idle = p.idle[:n-1]
+	return p, conn, nil
+}
+
+// give keeps a stream for the next call.
+func (c *caller) give(p *callPeer, conn net.Conn) {
+	conn.SetDeadline(time.Time{})
+	c.mu.Lock()
+	closed := c.closed
+	if !closed {
+		p.idle = append(p.idle, conn)
+	}
+	c.mu.Unlock()
+	if closed {
+		conn.Close()
+	}
+}
+
+// exchange asks and reads the answer.
+func exchange(ctx context.Context, conn net.Conn, req *callRequest) (*callResponse, error) {
 	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if err := writeFrame(conn, &callRequest{Kind: kind, Body: body}, maxCall); err != nil {
-		return nil, fmt.Errorf("call voter %s: %w", to, err)
+	resp := new(callResponse)
+	err := writeFrame(conn, req, maxCall)
+	if err == nil {
+		err = readFrame(bufio.NewReader(conn), resp, maxCall)
 	}
-	var resp callResponse
-	if err := readFrame(bufio.NewReader(conn), &resp, maxCall); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
+	if !stop() && err == nil {
+		err = ctx.Err() // the deadline is in the past, or is about to be
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return resp, err
+}
+
+func (c *caller) call(ctx context.Context, to capsule.Key, kind callKind, body []byte) ([]byte, error) {
+	fail := func(err error) ([]byte, error) { return nil, fmt.Errorf("call voter %s: %w", to, err) }
+	p, conn, err := c.take(ctx, to)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { <-p.slots }()
+	req := &callRequest{Kind: kind, Body: body}
+	var resp *callResponse
+	for kept := conn != nil; ; kept = false {
+		if conn == nil {
+			if conn, err = c.t.Dial(ctx, to, c.proto); err != nil {
+				return fail(err)
+			}
 		}
-		return nil, fmt.Errorf("call voter %s: %w", to, err)
+		if resp, err = exchange(ctx, conn, req); err == nil {
+			c.give(p, conn)
+			break
+		}
+		conn.Close()
+		conn = nil
+		if !kept || ctx.Err() != nil {
+			return fail(err)
+		}
+		// The peer may have ended a stream that was idle; every call may be repeated.
 	}
 	if resp.Error == "" {
 		return resp.Body, nil
@@ -108,15 +182,8 @@ func (c *caller) accept() {
 		if err != nil {
 			return
 		}
-		select {
-		case c.gate <- struct{}{}:
-		default:
-			conn.Close()
-			continue
-		}
 		if !c.member(k) {
 			conn.Close()
-			<-c.gate
 			continue
 		}
 		c.mu.Lock()
@@ -138,16 +205,31 @@ func (c *caller) serve(conn net.Conn, k capsule.Key) {
 		delete(c.conns, conn)
 		c.mu.Unlock()
 		conn.Close()
-		<-c.gate
 	}()
+	for r := bufio.NewReader(conn); c.member(k); {
+		conn.SetDeadline(time.Now().Add(callIdle))
+		var req callRequest
+		if err := readFrame(r, &req, maxCall); err != nil {
+			return
+		}
+		select {
+		case c.gate <- struct{}{}:
+		case <-c.ctx.Done():
+			return
+		}
+		resp := c.answer(k, &req)
+		<-c.gate
+		conn.SetDeadline(time.Now().Add(callTimeout))
+		if err := writeFrame(conn, resp, maxCall); err != nil {
+			return
+		}
+	}
+}
+
+func (c *caller) answer(k capsule.Key, req *callRequest) *callResponse {
 	ctx, cancel := context.WithTimeout(c.ctx, callTimeout)
 	defer cancel()
-	conn.SetDeadline(time.Now().Add(callTimeout))
-	var req callRequest
-	if err := readFrame(bufio.NewReader(conn), &req, maxCall); err != nil {
-		return
-	}
-	resp := callResponse{Body: []byte{}}
+	resp := &callResponse{Body: []byte{}}
 	body, err := c.handle(ctx, k, req.Kind, req.Body)
 	if err != nil {
 		resp.Error = err.Error()
@@ -160,7 +242,7 @@ func (c *caller) serve(conn net.Conn, k capsule.Key) {
 	} else if body != nil {
 		resp.Body = body
 	}
-	writeFrame(conn, &resp, maxCall)
+	return resp
 }
 
 func (c *caller) close() {
@@ -169,6 +251,12 @@ func (c *caller) close() {
 	c.closed = true
 	for conn := range c.conns {
 		conn.Close()
+	}
+	for _, p := range c.peers {
+		for _, conn := range p.idle {
+			conn.Close()
+		}
+		p.idle = nil
 	}
 	c.mu.Unlock()
 	c.wg.Wait()

@@ -213,7 +213,7 @@ func (z *Zone) openNode(g *cert.Genesis, founder bool) error {
 	}
 	z.calls = &caller{
 		t: z.cfg.Transport, proto: z.proto(callProto), member: z.member, handle: z.serve, ctx: z.ctx,
-		gate: make(chan struct{}, maxCalls), conns: map[net.Conn]bool{},
+		gate: make(chan struct{}, maxCalls), conns: map[net.Conn]bool{}, peers: map[capsule.Key]*callPeer{},
 	}
 	if z.voting.l, err = z.cfg.Transport.Listen(z.voting.proto, z.member); err != nil {
 		return fmt.Errorf("listen for votes: %w", err)

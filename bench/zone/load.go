@@ -86,6 +86,7 @@ func throughputRow(ctx context.Context, o *options) ([]line, error) {
 	}
 	defer r.close()
 	var ours, raw, oursLean, rawLean spent
+	var entries uint64
 	verify := time.Hour
 	for i := range o.rounds + 1 {
 		cmds, err := b.seals(o.admissions)
@@ -108,6 +109,7 @@ func throughputRow(ctx context.Context, o *options) ([]line, error) {
 			startProfile()
 		}
 		runtime.GC()
+		before := b.zones[leader].Status().Applied
 		a, err := crowd(len(cmds), o.proposers, func(i int) error {
 			_, err := propose(ctx, b.zones[leader], cmds[i])
 			return err
@@ -127,6 +129,7 @@ func throughputRow(ctx context.Context, o *options) ([]line, error) {
 		if i == 0 {
 			continue // warm caches and connections
 		}
+		entries += b.zones[leader].Status().Applied - before
 		verify = min(verify, v)
 		ours, raw = best(ours, a), best(raw, e)
 		oursLean, rawLean = leanest(oursLean, a), leanest(rawLean, e)
@@ -136,7 +139,7 @@ func throughputRow(ctx context.Context, o *options) ([]line, error) {
 	return []line{
 		{fmt.Sprintf("one author verification, %.0f cores", cores), "", fmt.Sprintf("%.1f µs: at most %.0f admissions/s with %d voters", float64(verify.Nanoseconds())/1e3, limit, voters)},
 		{fmt.Sprintf("certified admissions/s, %d proposers, best of %d rounds", o.proposers, o.rounds), fmt.Sprintf("≥ %.0f (0.7 of the limit)", 0.7*limit),
-			fmt.Sprintf("%.0f by the clock (%.2f of the limit, %.2f cores busy)", ours.rate(), ours.rate()/limit, ours.busy())},
+			fmt.Sprintf("%.0f by the clock (%.2f of the limit, %.2f cores busy), %.0f in an entry", ours.rate(), ours.rate()/limit, ours.busy(), float64(o.rounds*o.admissions)/float64(entries))},
 		{"the same by CPU time, had the cores nothing else to do", "", fmt.Sprintf("%.0f (%.2f of the limit): %.0f µs an admission, %.0f of them verification", oursLean.free(), oursLean.free()/limit, oursLean.each(), voters*float64(verify.Nanoseconds())/1e3)},
 		{"raw raft applies/s, 256 B entries", "", fmt.Sprintf("%.0f by the clock; %.0f µs of CPU each", raw.rate(), rawLean.each())},
 	}, nil
