@@ -76,6 +76,7 @@ func benchFind(nodes, rounds int) error {
 		return err
 	}
 	var first, again, alone, dialled, cpu []time.Duration
+	failed := 0
 	for i := range rounds {
 		g := rest[i%len(rest)]
 		busy := cpuTime()
@@ -91,9 +92,13 @@ func benchFind(nodes, rounds int) error {
 		}
 		took, err = findAlone(ctx, g.Addrs()[0], z.Zone, z.Voters[0].Key())
 		if err != nil {
-			return err
+			failed++ // a net of processes that are all in this one is slow when the machine is busy
+			continue
 		}
 		alone = append(alone, took)
+	}
+	if len(alone) == 0 {
+		return fmt.Errorf("no search by the DHT alone found anybody")
 	}
 	fmt.Printf("zone found from cold by a client that knows one node, %d nodes, p50\n", nodes)
 	fmt.Printf("  through a node that has not heard of the zone   %v of %d   want ≤ 50 ms\n", median(first), len(first))
@@ -101,7 +106,7 @@ func benchFind(nodes, rounds int) error {
 		fmt.Printf("  through a node that was asked before            %v of %d\n", median(again), len(again))
 	}
 	fmt.Printf("  of it, host and connection %v; processor time of all 60 nodes and the client %v\n", median(dialled), median(cpu))
-	fmt.Printf("  by the DHT alone, one provider checked by ping  %v of %d\n", median(alone), len(alone))
+	fmt.Printf("  by the DHT alone, one provider checked by ping  %v of %d, %d found nobody\n", median(alone), len(alone), failed)
 	return nil
 }
 

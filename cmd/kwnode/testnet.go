@@ -26,7 +26,7 @@ func newTestnetCmd() *cobra.Command {
 		Short: "Run whole zones as processes on this machine, and break them",
 	}
 	asGroup(cmd)
-	cmd.AddCommand(newTestnetUpCmd(), newTestnetStatusCmd(), newTestnetLogsCmd(), newTestnetEnvCmd(), newTestnetPlayCmd())
+	cmd.AddCommand(newTestnetFloodCmd(), newTestnetUpCmd(), newTestnetStatusCmd(), newTestnetLogsCmd(), newTestnetEnvCmd(), newTestnetPlayCmd())
 	for _, o := range []struct{ order, use, short string }{
 		{"kill", "kill NODE", "End a node at once, as a power cut does"},
 		{"stop", "stop NODE", "Have a node drain and end"},

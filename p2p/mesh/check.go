@@ -59,6 +59,7 @@ func (m *Mesh) validate(_ context.Context, from peer.ID, msg *pubsub.Message) pu
 	case ignore:
 		return pubsub.ValidationIgnore
 	default:
+		m.score.strikeUnscored(from)
 		return pubsub.ValidationReject
 	}
 }

@@ -239,6 +239,36 @@ func TestGarbageDiesAtTheFirstHopAndItsSenderIsCutOff(t *testing.T) {
 	})
 }
 
+// TestWhoTakesNoGossipIsCutOffToo: pubsub keeps no score of a peer that sends gossip and does not serve the protocol.
+func TestWhoTakesNoGossipIsCutOffToo(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})
+		a := newNode(t, nw, 1, Config{})
+		h, err := nw.Host(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		link(t, h, a.h)
+		time.Sleep(3 * time.Second)
+		s, err := h.Dial(t.Context(), a.h.Key(), ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 20 {
+			msg := append(field(2, spoil(seal(t, sim.Identity(100), n, zone).Bytes())), field(4, []byte(TopicName(zone)))...)
+			frame := field(2, msg)
+			if _, err := s.Write(append(binary.AppendUvarint(nil, uint64(len(frame))), frame...)); err != nil {
+				break
+			}
+		}
+		time.Sleep(3 * time.Second)
+		if a.h.Connected(h.Key()) || a.m.Snapshot().Shut != 1 {
+			t.Fatalf("still connected: %+v", a.m.Snapshot())
+		}
+	})
+}
+
 func TestASpoiledCopyDoesNotSuppressTheGoodOne(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 5 * time.Millisecond})

@@ -66,6 +66,9 @@ func ipNets(more []netip.Prefix) []*net.IPNet {
 	return out
 }
 
+// badStrike is what a proven bad message counts of who has no score, in messages past the quota: 10 points.
+const badStrike = 200
+
 // strikeDecay is the share of a peer's strikes that one second leaves: half are gone after 35 s.
 const strikeDecay = 0.98
 
@@ -98,7 +101,11 @@ func (s *scores) strikesOf(p peer.ID) float64 {
 func (m *Mesh) scored(last map[peer.ID]*pubsub.PeerScoreSnapshot) {
 	m.score.mu.Lock()
 	m.score.last = last
+	var unscored []peer.ID
 	for p, n := range m.score.strikes {
+		if last[p] == nil && -n < graylistThreshold {
+			unscored = append(unscored, p)
+		}
 		if n *= strikeDecay; n < 0.1 {
 			delete(m.score.strikes, p)
 		} else {
@@ -106,13 +113,34 @@ func (m *Mesh) scored(last map[peer.ID]*pubsub.PeerScoreSnapshot) {
 		}
 	}
 	m.score.mu.Unlock()
+	for _, p := range unscored {
+		m.cut(p)
+	}
 	for p, s := range last {
-		if s.Score >= graylistThreshold || m.inner.ConnManager().IsProtected(p, "") {
-			continue
+		if s.Score < graylistThreshold {
+			m.cut(p)
 		}
-		if k, ok := raw.Key(p); ok && m.h.Connected(k) {
-			m.shut(k)
-		}
+	}
+}
+
+// cut disconnects a peer for a while unless it is protected.
+func (m *Mesh) cut(p peer.ID) {
+	if m.inner.ConnManager().IsProtected(p, "") {
+		return
+	}
+	if k, ok := raw.Key(p); ok && m.h.Connected(k) {
+		m.shut(k)
+	}
+}
+
+// strikeUnscored blames a peer for a proven bad message if pubsub keeps no score of it: it has none of peers that send
+// gossip and take none. Ten of them cut it off.
+func (s *scores) strikeUnscored(p peer.ID) {
+	s.mu.Lock()
+	scored := s.last[p] != nil
+	s.mu.Unlock()
+	if !scored {
+		s.strike(p, badStrike)
 	}
 }
 
