@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -144,6 +145,52 @@ func Pack(id capsule.CID, b []byte) (Content, []byte, error) {
 	if len(b) < packFrom {
 		return Content{CID: id, Size: uint64(len(b))}, b, nil
 	}
+	return packs.get(packKey{id, &b[0], len(b)}, func() (Content, []byte, error) { return pack(id, b) })
+}
+
+// packKey is content in one place of memory, whose owner does not change it.
+type packKey struct {
+	id    capsule.CID
+	first *byte
+	size  int
+}
+
+type packedContent struct {
+	content Content
+	wire    []byte
+}
+
+// packer keeps what was packed last: a client hands the same code to several nodes, and again with every capsule.
+type packer struct {
+	mu   sync.Mutex // guards what follows; held while one packs, so that others need not
+	m    map[packKey]packedContent
+	keys []packKey // oldest first
+}
+
+const maxPacks = 8 // each at most MaxContent
+
+var packs = packer{m: map[packKey]packedContent{}}
+
+func (p *packer) get(k packKey, pack func() (Content, []byte, error)) (Content, []byte, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x, ok := p.m[k]; ok {
+		return x.content, x.wire, nil
+	}
+	c, wire, err := pack()
+	if err != nil {
+		return c, wire, err
+	}
+	if len(p.keys) >= maxPacks {
+		delete(p.m, p.keys[0])
+		p.keys = p.keys[1:]
+	}
+	p.m[k] = packedContent{c, wire}
+	p.keys = append(p.keys, k)
+	return c, wire, nil
+}
+
+func pack(id capsule.CID, b []byte) (Content, []byte, error) {
 	var packed bytes.Buffer
 	w, err := flate.NewWriter(&packed, flate.DefaultCompression)
 	if err != nil {

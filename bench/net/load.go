@@ -1,0 +1,236 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/testnet/proc"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// operator speaks to the first voter as the zone's root.
+func (b *bench) operator(ctx context.Context, fn func(*admin.Client, *admin.Zone, *capsule.Identity) error) error {
+	root, err := capsule.LoadIdentity(filepath.Join(b.dir, "net", proc.RootKey))
+	if err != nil {
+		return err
+	}
+	var addr string
+	for _, s := range b.net.State().Nodes {
+		if s.Vote {
+			addr = s.Addr
+			break
+		}
+	}
+	c, err := admin.Dial(ctx, addr, root)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	zones, err := c.Zones(ctx)
+	if err != nil {
+		return err
+	}
+	if len(zones) != 1 {
+		return fmt.Errorf("%d zones", len(zones))
+	}
+	return fn(c, &zones[0], root)
+}
+
+// workerOf is the node that runs a capsule now.
+func (b *bench) workerOf(ctx context.Context, id capsule.ID) (name string, err error) {
+	err = b.operator(ctx, func(c *admin.Client, z *admin.Zone, _ *capsule.Identity) error {
+		var page admin.Capsules
+		if err := c.AskZone(ctx, z, &admin.Request{Op: admin.OpCapsules, Rows: admin.MaxRows}, &page); err != nil {
+			return err
+		}
+		for _, x := range page.Capsules {
+			for _, s := range b.net.State().Nodes {
+				if x.ID == id && s.Worker != nil && s.Worker.String() == x.Worker {
+					name = s.Name
+				}
+			}
+		}
+		if name == "" {
+			return errors.New("nobody runs the capsule; is the step too short?")
+		}
+		return nil
+	})
+	return name, err
+}
+
+// authors are clients of their own, each with an account: a gateway limits what one author hands in.
+func (b *bench) authors(ctx context.Context) (clients []*sdk.Client, err error) {
+	defer func() {
+		if err != nil {
+			for _, c := range clients {
+				c.Close()
+			}
+		}
+	}()
+	book, err := sdk.OpenBook(os.Getenv(sdk.EnvZones))
+	if err != nil {
+		return nil, err
+	}
+	err = b.operator(ctx, func(c *admin.Client, z *admin.Zone, root *capsule.Identity) error {
+		for range b.clients {
+			id, err := capsule.NewIdentity(rand.Reader)
+			if err != nil {
+				return err
+			}
+			if err := c.Act(ctx, z, cert.OpCredit, &machine.Credit{Account: id.Key(), Amount: 1 << 40}, root); err != nil {
+				return err
+			}
+			client, err := sdk.Dial(ctx, os.Getenv(sdk.EnvNode), sdk.WithIdentity(id), sdk.WithBook(book))
+			if err != nil {
+				return err
+			}
+			clients = append(clients, client)
+		}
+		return nil
+	})
+	return clients, err
+}
+
+// pressed has every author run capsules one after the other for a while.
+func (b *bench) pressed(ctx context.Context, d time.Duration, every time.Duration, look func(done uint64)) (all []time.Duration, took time.Duration, err error) {
+	clients, err := b.authors(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	var mu sync.Mutex // guards all and failed
+	var failed error
+	var done atomic.Uint64
+	began := time.Now()
+	var wg sync.WaitGroup
+	for _, c := range clients {
+		wg.Go(func() {
+			defer c.Close()
+			for time.Since(began) < d && ctx.Err() == nil {
+				took, err := b.one(ctx, c)
+				mu.Lock()
+				if err != nil {
+					failed = errors.Join(failed, err)
+					mu.Unlock()
+					return
+				}
+				all = append(all, took)
+				mu.Unlock()
+				done.Add(1)
+			}
+		})
+	}
+	stop := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		t := time.NewTicker(every)
+		defer t.Stop()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-t.C:
+				look(done.Load())
+			}
+		}
+	})
+	wg.Wait()
+	took = time.Since(began)
+	close(stop)
+	watch.Wait()
+	slices.Sort(all)
+	return all, took, failed
+}
+
+func (b *bench) throughput(ctx context.Context) error {
+	before := b.cpu()
+	all, took, err := b.pressed(ctx, b.load, time.Hour, func(uint64) {})
+	if err != nil {
+		return err
+	}
+	b.row(fmt.Sprintf("%d clients, the same code", b.clients), "≥ 500 /s", "%.0f /s, p50 / p99 %.0f / %.0f ms", float64(len(all))/took.Seconds(),
+		quantile(all, .5).Seconds()*1e3, quantile(all, .99).Seconds()*1e3)
+	b.row("processor time of all six nodes for a capsule", "–", "%.2f ms", (b.cpu()-before).Seconds()*1e3/float64(len(all)))
+	return nil
+}
+
+func (b *bench) soaked(ctx context.Context) error {
+	first := map[string]int64{}
+	all, took, err := b.pressed(ctx, b.soak, b.soak/10, func(done uint64) {
+		now := b.resident()
+		var text []string
+		for _, name := range names(now) {
+			if _, ok := first[name]; !ok {
+				first[name] = now[name]
+			}
+			text = append(text, fmt.Sprintf("%d", now[name]>>10))
+		}
+		fmt.Fprintf(os.Stderr, "%8d capsules  MB %s\n", done, strings.Join(text, " "))
+	})
+	if err != nil {
+		return err
+	}
+	last := b.resident()
+	for _, name := range names(last) {
+		b.row(fmt.Sprintf("resident over %s and %d capsules: %s", took.Round(time.Second), len(all), name), "flat", "%d to %d MB", first[name]>>10, last[name]>>10)
+	}
+	return nil
+}
+
+func names(m map[string]int64) []string {
+	var out []string
+	for n := range m {
+		out = append(out, n)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// resident is each node's memory in KiB, where the system tells.
+func (b *bench) resident() map[string]int64 {
+	out := map[string]int64{}
+	for _, s := range b.net.State().Nodes {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
+		if err != nil {
+			continue
+		}
+		for l := range strings.Lines(string(text)) {
+			if f := strings.Fields(l); len(f) > 1 && f[0] == "VmRSS:" {
+				out[s.Name], _ = strconv.ParseInt(f[1], 10, 64)
+			}
+		}
+	}
+	return out
+}
+
+// cpu is the processor time of all nodes, where the system tells.
+func (b *bench) cpu() (sum time.Duration) {
+	const tick = 10 * time.Millisecond // of Linux
+	for _, s := range b.net.State().Nodes {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.PID))
+		if err != nil {
+			continue
+		}
+		f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		for _, i := range []int{11, 12} { // of the process, without its name and number
+			if i < len(f) {
+				n, _ := strconv.ParseInt(f[i], 10, 64)
+				sum += time.Duration(n) * tick
+			}
+		}
+	}
+	return sum
+}
