@@ -50,11 +50,42 @@ The exit status is 0 only if every check holds. Nothing stays behind.`,
 			return demo.Run(ctx, o)
 		},
 	}
+	c.AddCommand(newEvacuateCmd())
 	fl := c.Flags()
 	fl.BoolVar(&o.JSON, "json", false, "print one JSON object with every figure at the end and nothing else")
 	fl.Uint64Var(&o.Seed, "seed", 1, "decides the question")
 	fl.StringVar(&o.Keep, "keep", "", "`folder` to keep the network in, and up, until Ctrl-C")
 	fl.DurationVar(&o.Delay, "link-delay", 40*time.Millisecond, "one-way delay between organisations in the second half of the comparison")
 	fl.IntVar(&o.Runs, "runs", 3, "how often to run each way of the comparison; 0 leaves it out")
+	return c
+}
+
+func newEvacuateCmd() *cobra.Command {
+	var o demo.Options
+	var capsules int
+	c := &cobra.Command{
+		Use:   "evacuate",
+		Short: "Drain and restart every node of a zone under running computations",
+		Long: `Starts a zone of three nodes, each a voter and a worker, and gives it computations that look at all
+of its rows. While they run every node is drained and restarted in turn. None may be lost, and result and
+gas of each have to be those of one that nobody disturbed.`,
+		Example: "  kwnode demo evacuate\n  kwnode demo evacuate --capsules 20 --json",
+		Args:    wantArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if capsules < 1 || capsules > 1000 {
+				return usageError(cmd, "want 1 to 1000 computations")
+			}
+			self, err := os.Executable()
+			if err != nil {
+				return err
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), demoTimeout)
+			defer cancel()
+			o.Binary, o.Out, o.Live = self, cmd.OutOrStdout(), isTerminal(cmd.OutOrStdout())
+			return demo.Evacuate(ctx, o, capsules)
+		},
+	}
+	c.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object at the end and nothing else")
+	c.Flags().IntVar(&capsules, "capsules", 200, "how many computations")
 	return c
 }

@@ -98,3 +98,25 @@ func left(t *testing.T, temp string) {
 		t.Errorf("%s was left behind", e.Name())
 	}
 }
+
+// TestEvacuate drains and restarts three nodes under a few computations.
+func TestEvacuate(t *testing.T) {
+	if raceDetector {
+		t.Skip("whole nets run without the detector")
+	}
+	temp := t.TempDir()
+	cmd, stdout, stderr := demoCommand(t, temp, "evacuate", "--capsules", "12", "--json")
+	timer := time.AfterFunc(demoTestTime, func() { _ = cmd.Process.Signal(os.Interrupt) })
+	defer timer.Stop()
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s\n%s", err, stderr, stdout)
+	}
+	var r demo.Evacuation
+	if err := json.Unmarshal(stdout.Bytes(), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Finished != 12 || r.Lost != 0 || r.Different != 0 || r.Moved == 0 || len(r.Nodes) != 3 {
+		t.Errorf("%+v", r)
+	}
+	left(t, temp)
+}

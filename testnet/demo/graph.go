@@ -202,3 +202,26 @@ func (g *graph) owned(zone string) []string {
 	slices.SortFunc(paths, strings.Compare)
 	return paths
 }
+
+// keep drops all rows but so many that a package leads to.
+func (g *graph) keep(from string, most int) {
+	kept := map[string]investigation.Package{}
+	for next := []string{from}; len(next) > 0 && len(kept) < most; next = next[1:] {
+		row, ok := g.rows[next[0]]
+		if _, again := kept[next[0]]; again || !ok {
+			continue
+		}
+		kept[next[0]] = row
+		for _, im := range row.Imports {
+			next = append(next, string(im.Path))
+		}
+	}
+	for path, row := range kept {
+		row.Imports = slices.DeleteFunc(row.Imports, func(im investigation.Import) bool {
+			_, ok := kept[string(im.Path)]
+			return !ok
+		})
+		kept[path] = row
+	}
+	g.rows = kept
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -91,44 +90,53 @@ func (r *remote) row(ctx context.Context, path string) (investigation.Package, e
 	return r.from(ctx, i, int(r.turn.Add(1)%uint64(len(r.orgs[i].nodes))), path)
 }
 
-func (r *remote) from(ctx context.Context, i, node int, path string) (p investigation.Package, err error) {
+func (r *remote) from(ctx context.Context, i, node int, path string) (investigation.Package, error) {
 	n := &r.orgs[i].nodes[node]
 	pool := r.idle[n.Name]
 	c := <-pool
-	defer func() {
-		if err != nil && !errors.Is(err, kit.ErrNotFound) && c != nil {
+	defer func() { pool <- c }()
+	req := &admin.Request{
+		V: admin.Version, Op: admin.OpGet, Zone: r.orgs[i].zone.ID, Key: []byte(rowsSpace + "/" + path), After: []byte{},
+		Stale: true, Chain: r.rights[i], Act: []byte{},
+	}
+	for {
+		kept := c != nil
+		row, err := r.ask(ctx, n.Key, &c, req)
+		if err == nil && row.Version == 0 {
+			return investigation.Package{}, kit.ErrNotFound
+		}
+		if err == nil {
+			return kit.Unmarshal[investigation.Package](row.Value)
+		}
+		if c != nil {
 			c.Close()
 			c = nil
 		}
-		pool <- c
-	}()
-	if c == nil {
-		if c, err = r.w.Open(ctx, n.Key, admin.Proto); err != nil {
-			return p, err
+		if !kept || ctx.Err() != nil { // a node ends streams that are idle for long
+			return investigation.Package{}, fmt.Errorf("read %s from %s: %w", path, n.Name, err)
+		}
+	}
+}
+
+// ask makes one request on a stream, which it opens if there is none.
+func (r *remote) ask(ctx context.Context, k capsule.Key, c *net.Conn, req *admin.Request) (row admin.RowInfo, err error) {
+	if *c == nil {
+		if *c, err = r.w.Open(ctx, k, admin.Proto); err != nil {
+			return row, err
 		}
 	}
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		deadline = time.Now().Add(time.Minute)
 	}
-	if err = c.SetDeadline(deadline); err != nil {
-		return p, err
+	if err := (*c).SetDeadline(deadline); err != nil {
+		return row, err
 	}
-	reply, err := api.Ask[admin.Reply](c, &admin.Request{
-		V: admin.Version, Op: admin.OpGet, Zone: r.orgs[i].zone.ID, Key: []byte(rowsSpace + "/" + path), After: []byte{},
-		Stale: true, Chain: r.rights[i], Act: []byte{},
-	}, admin.MaxReply)
+	reply, err := api.Ask[admin.Reply](*c, req, admin.MaxReply)
 	if err != nil {
-		return p, fmt.Errorf("read %s from %s: %w", path, n.Name, err)
+		return row, err
 	}
-	var row admin.RowInfo
-	if err = json.Unmarshal(reply.JSON, &row); err != nil {
-		return p, err
-	}
-	if row.Version == 0 {
-		return p, kit.ErrNotFound
-	}
-	return kit.Unmarshal[investigation.Package](row.Value)
+	return row, json.Unmarshal(reply.JSON, &row)
 }
 
 // oneByOne makes each lookup when the investigation comes to it.
