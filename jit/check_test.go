@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/kitwork/kwnode/internal/code"
-	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
+	. "github.com/kitwork/kwnode/jit/internal/amd64"
 	"github.com/kitwork/kwnode/vm"
 	"github.com/kitwork/kwnode/vm/wasm"
 )
