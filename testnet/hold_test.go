@@ -310,10 +310,10 @@ func TestContentIsLetGo(t *testing.T) {
 
 // Many large states at once are placed a few at a time: none is given up because the others were under way.
 func TestManyLargeStates(t *testing.T) {
-	ctx, n, c := up(t, Options{Slots: 32, Policy: leisurely})
+	ctx, n, c := up(t, Options{Slots: 96, Policy: leisurely})
 	var all []*sdk.Submission
-	for range 24 {
-		s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 100_000, Nap: 50 * time.Millisecond}, sdk.Gas(1<<40))
+	for range 80 {
+		s, err := sdk.Start(ctx, c, programs.Carry, programs.Load{Bytes: 30_000, Nap: 50 * time.Millisecond}, sdk.Gas(1<<40))
 		if err != nil {
 			t.Fatal(err)
 		}

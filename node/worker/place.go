@@ -84,7 +84,20 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byt
 	gather, cancel := context.WithTimeout(ctx, placeTime)
 	defer cancel()
 	req := api.HoldRequest{Lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}}
-	cmds, err := attest.Gather(gather, &set, facts, req, ask, w.wg.Go)
+	var cmds [][]byte
+	var err error
+	for wait := retryLow; ; wait *= 2 {
+		cmds, err = attest.Gather(gather, &set, facts, req, ask, w.wg.Go)
+		if err == nil || wait > retryHigh || isRefused(err, machine.CodeLease) {
+			break
+		}
+		// A voter that is busy with others has room a little later, and keeps what it has got so far.
+		select {
+		case <-gather.Done():
+			return p, context.Cause(gather)
+		case <-time.After(wait):
+		}
+	}
 	if err != nil {
 		return p, fmt.Errorf("the zone's voters don't hold %d contents: %w", len(facts), err)
 	}
