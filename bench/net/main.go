@@ -237,14 +237,18 @@ func (b *bench) kill(ctx context.Context) error {
 		_, err = s.Await(ctx)
 		return time.Since(began), err
 	}
-	rounds := 20_000_000
-	took, err := once(rounds, nil)
-	if err != nil {
+	rounds := 1_000_000
+	if _, err := once(rounds, nil); err != nil { // uploads and compiles the code
 		return err
 	}
-	rounds = int(float64(rounds) * 2 / took.Seconds())
-	if took, err = once(rounds, nil); err != nil {
-		return err
+	var took time.Duration
+	for took < 1800*time.Millisecond {
+		if took, err = once(rounds, nil); err != nil {
+			return err
+		}
+		if took < 1800*time.Millisecond {
+			rounds = int(float64(rounds) * min(20, 2/took.Seconds()))
+		}
 	}
 	b.row("a step of two seconds, undisturbed", "–", "%.2f s", took.Seconds())
 	var name string
