@@ -33,16 +33,16 @@ func idleRow(ctx context.Context, o *options) ([]line, error) {
 		return nil, fmt.Errorf("the watched process: %w", err)
 	}
 	f := strings.Fields(string(out))
-	if len(f) != 3 {
+	if len(f) != 4 {
 		return nil, fmt.Errorf("the watched process said %q", out)
 	}
 	return []line{
 		{fmt.Sprintf("idle zone of 3 voters in one process, CPU over %s", o.idle), "≤ 3 % of a core", f[0] + " % of a core"},
-		{"its memory", "≤ 40 MB", fmt.Sprintf("%s MB resident, %s MB heap", f[1], f[2])},
+		{"its memory", "≤ 40 MB", fmt.Sprintf("%s MB resident, of it %s MB its own and the rest pages of the program's file; %s MB heap", f[1], f[2], f[3])},
 	}, nil
 }
 
-// idleChild prints the CPU time in percent of a core, resident memory and heap in MB.
+// idleChild prints the CPU time in percent of a core; resident memory, what of it is no file's, and the heap in MB.
 func idleChild(o *options, out io.Writer) error {
 	ctx := context.Background()
 	b, err := newBed(ctx, o.dir, raft.Timing{})
@@ -64,28 +64,32 @@ func idleChild(o *options, out io.Writer) error {
 	time.Sleep(o.idle)
 	share := 100 * (processTime() - cpu).Seconds() / time.Since(start).Seconds()
 	debug.FreeOSMemory()
-	rss, err := resident()
+	rss, err := resident("VmRSS:")
+	if err != nil {
+		return err
+	}
+	own, err := resident("RssAnon:")
 	if err != nil {
 		return err
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	_, err = fmt.Fprintf(out, "%.1f %d %d\n", share, rss>>20, m.HeapAlloc>>20)
+	_, err = fmt.Fprintf(out, "%.1f %d %d %d\n", share, rss>>20, own>>20, m.HeapAlloc>>20)
 	return err
 }
 
-// resident reads how much memory the process has, in bytes.
-func resident() (int64, error) {
+// resident reads a row of the process's status, in bytes.
+func resident(row string) (int64, error) {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
 		return 0, err
 	}
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
-		if v, ok := strings.CutPrefix(s.Text(), "VmRSS:"); ok {
+		if v, ok := strings.CutPrefix(s.Text(), row); ok {
 			n, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(v), " kB"), 10, 64)
 			return n << 10, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/self/status has no VmRSS")
+	return 0, fmt.Errorf("/proc/self/status has no %s", row)
 }

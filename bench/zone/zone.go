@@ -191,6 +191,8 @@ func (b *bed) seals(n int) ([][]byte, error) {
 
 // propose has a command decided and certified.
 func propose(ctx context.Context, z *zone.Zone, cmd []byte) (*zone.Outcome, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	out, err := z.Propose(ctx, cmd)
 	if err != nil {
 		return nil, err
