@@ -322,6 +322,8 @@ func (z *Zone) after(a *applied) {
 			if z.cfg.Outbox != nil {
 				z.cfg.Outbox(e.Capsule, uint32(e.N))
 			}
+		case machine.EffectFrozen:
+			z.log.Error("a zone contradicted itself; nothing of it is believed until the roots decide: kwnode zone ledger --json has the evidence", "zone", z.id, "frozen", e.Zone)
 		}
 	}
 }

@@ -348,18 +348,25 @@ func newCapsuleTopUpCmd() *cobra.Command {
 
 func newCapsuleListCmd() *cobra.Command {
 	var t target
+	var limbo bool
 	cmd := &cobra.Command{
 		Use: "list", Short: "List your capsules in a zone, or all for a root", Args: wantArgs(),
+		Long: `Lists the capsules that a zone owns. --limbo shows only those that another zone was to take and has said
+nothing about: how long ago they were released, to whom, and what becomes of them.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
 				all, err := capsulesOf(ctx, c, z)
 				if err != nil {
 					return judged(err)
 				}
+				if limbo {
+					return printLimbo(cmd, t.asJSON, all, uint64(time.Now().UnixMilli()))
+				}
 				return printCapsules(cmd, t.asJSON, all)
 			})
 		},
 	}
+	cmd.Flags().BoolVar(&limbo, "limbo", false, "only those that wait for a zone that does not answer")
 	t.zoneFlag(cmd)
 	return cmd
 }

@@ -7,7 +7,7 @@ import "github.com/spf13/cobra"
 var examples = map[string]string{
 	"kwnode capsule cancel":    "  kwnode capsule cancel bafyrei... --node $KITWORK_NODE --identity author.key",
 	"kwnode capsule estimate":  "  kwnode capsule estimate ./examples/counter Count --input '{\"By\":1}'",
-	"kwnode capsule list":      "  kwnode capsule list --node $KITWORK_NODE --identity author.key",
+	"kwnode capsule list":      "  kwnode capsule list --node $KITWORK_NODE --identity author.key\n  kwnode capsule list --limbo --json",
 	"kwnode capsule result":    "  kwnode capsule result bafyrei... --node $KITWORK_NODE",
 	"kwnode capsule submit":    "  kwnode capsule submit count.capsule --node $KITWORK_NODE --identity author.key",
 	"kwnode capsule topup":     "  kwnode capsule topup bafyrei... 5000000 --node $KITWORK_NODE --identity author.key",

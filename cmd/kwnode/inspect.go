@@ -16,6 +16,7 @@ import (
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/find"
 	"github.com/kitwork/kwnode/p2p/mesh"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 func newInspectCmd() *cobra.Command {
@@ -270,6 +271,28 @@ func printCapsules(cmd *cobra.Command, asJSON bool, all []admin.CapsuleInfo) err
 	fmt.Fprintln(tw, "STATUS\tSEGMENT\tCAPSULE\tAUTHOR")
 	for _, i := range all {
 		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\n", i.Status, i.Segment, i.ID, i.Author)
+	}
+	return tw.Flush()
+}
+
+// printLimbo shows those capsules whose handover has no answer although it was asked for. now is in ms.
+func printLimbo(cmd *cobra.Command, asJSON bool, all []admin.CapsuleInfo, now uint64) error {
+	all = slices.DeleteFunc(all, func(i admin.CapsuleInfo) bool { return i.Status != machine.StatusLimbo.String() })
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), all)
+	}
+	tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "AGE\tHOP\tCREDITS\tCAPSULE\tREASON")
+	for _, i := range all {
+		age := time.Duration(now-min(now, i.Since)) * time.Millisecond
+		credits, reason := uint64(0), "the offer has gone meanwhile"
+		if o := i.Offer; o != nil {
+			credits, reason = o.Credits, fmt.Sprintf("zone %s has not answered; it is asked for ever, since only its word can bring the capsule back", o.Target)
+			if o.GiveUp > 0 {
+				reason = fmt.Sprintf("zone %s has not answered; the capsule and its credits are given up at %s", o.Target, time.UnixMilli(int64(o.GiveUp)).UTC().Format(time.RFC3339))
+			}
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\n", age.Round(time.Second), i.Hop, credits, i.ID, reason)
 	}
 	return tw.Flush()
 }

@@ -237,7 +237,7 @@ func newZoneLedgerCmd() *cobra.Command {
 				tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 				fmt.Fprintln(tw, "SENT\tRECEIVED\tCAP\tFROZEN\tZONE")
 				for _, p := range *l {
-					fmt.Fprintf(tw, "%d\t%d\t%d\t%v\t%s\n", p.Sent, p.Received, p.Cap, p.Frozen, p.Zone)
+					fmt.Fprintf(tw, "%d\t%d\t%d\t%s\t%s\n", p.Sent, p.Received, p.Cap, frozen(&p), p.Zone)
 				}
 				return tw.Flush()
 			})
@@ -245,6 +245,19 @@ func newZoneLedgerCmd() *cobra.Command {
 	}
 	t.zoneFlag(cmd)
 	return cmd
+}
+
+// frozen says whether and why nothing of a zone is believed.
+func frozen(p *admin.PeerInfo) string {
+	var e cert.Evidence
+	switch {
+	case !p.Frozen:
+		return "no"
+	case len(p.Evidence) == 0 || capsule.Unmarshal(p.Evidence, &e) != nil:
+		return "by the roots"
+	}
+	a, b := &e.A.Decision, &e.B.Decision
+	return fmt.Sprintf("contradicted itself about capsule %s, hop %d: %s at entry %d, %s at entry %d", a.Slot.Capsule, a.Slot.Hop, a.Verdict, a.Index, b.Verdict, b.Index)
 }
 
 func newZoneAddCmd() *cobra.Command {

@@ -145,6 +145,16 @@ type CapsuleInfo struct {
 	Since   uint64      `json:"since"`   // zone ms of the last change of status
 	Gas     uint64      `json:"gas"`     // units used up to the last boundary, in earlier zones too
 	State   uint64      `json:"state"`   // bytes of the continuation at the last boundary
+
+	Offer *OfferInfo `json:"offer,omitempty"` // while another zone is to take it
+}
+
+// OfferInfo is a handover that the other zone has not answered.
+type OfferInfo struct {
+	Target  capsule.ZoneID `json:"target"`
+	Expires uint64         `json:"expires"` // by the target's time, ms
+	Credits uint64         `json:"credits"` // held until it is answered
+	GiveUp  uint64         `json:"give_up"` // zone ms when the manifest has this zone write the capsule off; 0: it waits for ever
 }
 
 // Capsules is one page of a listing. Next, if it isn't zero, is After of the next page.
@@ -180,6 +190,7 @@ type PeerInfo struct {
 	Sent     uint64         `json:"sent"`
 	Received uint64         `json:"received"`
 	Frozen   bool           `json:"frozen"`
+	Evidence []byte         `json:"evidence,omitempty"` // encoding of the cert.Evidence that froze it
 }
 
 // Done is the answer to an order.

@@ -316,7 +316,7 @@ func (a *asker) answer(req *Request) (any, error) {
 			return nil, err
 		}
 		err = a.v.Peers(capsule.ZoneID(after), a.rows, func(z capsule.ZoneID, p machine.PeerRow) {
-			out = append(out, PeerInfo{z, p.Cap, p.Sent, p.Received, p.Frozen})
+			out = append(out, PeerInfo{z, p.Cap, p.Sent, p.Received, p.Frozen, p.Evidence})
 		})
 		return out, err
 	case OpLearner:
@@ -414,6 +414,15 @@ func (a *asker) capsules(from []byte) (*Capsules, error) {
 			Since: c.Since, Gas: c.Gas.Used + c.Gas.Spent + c.Gas.Retry, State: c.Run.Saved.Size}
 		if c.Status == machine.StatusRunning {
 			i.Worker = c.Lease.Worker.String()
+		}
+		switch c.Status {
+		case machine.StatusOffered, machine.StatusAsked, machine.StatusLimbo:
+			if o, err := a.v.Offered(id, c.Hop); err == nil {
+				i.Offer = &OfferInfo{Target: o.Target, Expires: o.Expires, Credits: o.Credits}
+				if c.Status == machine.StatusLimbo {
+					i.Offer.GiveUp = c.Wake
+				}
+			}
 		}
 		out.Capsules = append(out.Capsules, i)
 	})

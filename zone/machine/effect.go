@@ -28,6 +28,8 @@ const (
 	EffectYield
 	// EffectOutbox: hop N of Capsule is on offer, or was answered: the other zone is to be told.
 	EffectOutbox
+	// EffectFrozen: Zone contradicted itself and is believed no more: the operator is to be told.
+	EffectFrozen
 )
 
 // Effect is one thing for the shell to do. Fields that a kind doesn't name are zero.
@@ -37,6 +39,7 @@ type Effect struct {
 	Capsule capsule.ID
 	Lease   uint64
 	Blob    capsule.CID
+	Zone    capsule.ZoneID
 	N       uint64
 }
 

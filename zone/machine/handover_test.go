@@ -2,6 +2,7 @@ package machine
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -163,7 +164,9 @@ func TestPeerEvidence(t *testing.T) {
 	w.refused(CodeLineage, evidence(yes, yes))
 	w.refused(CodeLineage, evidence(yes, none))
 	w.refused(CodeSignature, evidence(yes, certify(t, peer, ident(902), slot, cert.Tombstone, []byte("b"))))
-	w.ok(evidence(yes, no))
+	if out := w.apply(evidence(yes, no)); out.Results[0].Refusal != nil || !slices.ContainsFunc(out.Effects, func(e Effect) bool { return e.Kind == EffectFrozen && e.Zone == peer }) {
+		t.Fatalf("%+v", out)
+	}
 	if p, err := w.view().Peer(peer); err != nil || !p.Frozen || len(p.Evidence) == 0 {
 		t.Errorf("frozen %v with %d bytes of evidence (%v)", p.Frozen, len(p.Evidence), err)
 	}

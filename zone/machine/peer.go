@@ -162,6 +162,7 @@ func (a *apply) freeze(z capsule.ZoneID, peer PeerRow, e *cert.Evidence) *Refusa
 	}
 	peer.Frozen = true
 	a.savePeer(z, peer)
+	a.effect(Effect{Kind: EffectFrozen, Zone: z})
 	return nil
 }
 
