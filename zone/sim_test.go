@@ -126,7 +126,7 @@ func (s *sim) put(ctx context.Context, z *Zone, id, n int, rng *rand.Rand) {
 	case err != nil:
 		in.unknown = true
 	case out.Result.Refusal != nil:
-		if c := out.Result.Refusal.Code; c != machine.CodeExpired && c != machine.CodeTime {
+		if c := out.Result.Refusal.Code; c != machine.CodeExpired && c != machine.CodeTime && c != machine.CodeLocked { // three conflicts end in a lock
 			s.report("put refused: %v", out.Result.Refusal)
 		}
 		s.mu.Lock()
