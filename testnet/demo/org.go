@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -216,5 +215,3 @@ func (o *org) far(ctx context.Context, add map[string]uint64) error {
 	}
 	return nil
 }
-
-func readFile(dir, name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) }

@@ -60,8 +60,9 @@ func Play(ctx context.Context, name string, text []byte, o PlayOptions) (err err
 func (p *player) unpack(text string) (script []string, err error) {
 	files, to := map[string]string{}, ""
 	for line := range strings.Lines(text) {
-		name, ok := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "-- ")
-		if name, ok = strings.CutSuffix(name, " --"); ok {
+		name, begins := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "-- ")
+		name, ends := strings.CutSuffix(name, " --")
+		if begins && ends {
 			if to = strings.TrimSpace(name); !filepath.IsLocal(to) {
 				return nil, fmt.Errorf("file %q leads out of the script's folder", to)
 			}
