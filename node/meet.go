@@ -127,6 +127,15 @@ func (n *Node) serveVoters() error {
 				return v.server.Hold(ctx, peer, req, s)
 			})
 		},
+		api.ProtoNote: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
+			each(s, api.MaxNoteBytes, func(req *api.Notes) error {
+				v := n.voters[req.Zone]
+				if v == nil {
+					return notVoter(s, req.Zone)
+				}
+				return v.server.Notes(peer, req, s)
+			})
+		},
 		api.ProtoPending: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 			each(s, api.MaxMessage, func(req *api.PendingRequest) error {
 				v := n.voters[req.Zone]

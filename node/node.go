@@ -295,7 +295,7 @@ func (n *Node) openZone(z Zone) error {
 	first := tracker.Newest().Keys
 	cfg := worker.Config{
 		Identity: z.Work.Identity, Tracker: tracker, Chain: z.Work.Chain, Slots: z.Work.Slots, Pages: z.Work.Pages,
-		Voters: func() []capsule.Key { return n.locate(n.ctx, id, first) }, Logger: n.log, Note: n.noteOf(id), Cache: n.programs,
+		Voters: func() []capsule.Key { return n.locate(n.ctx, id, first) }, Logger: n.log, Cache: n.programs,
 	}
 	if n.compiler != nil {
 		cfg.Compiler = n.compiler
@@ -324,15 +324,6 @@ func (n *Node) startWorker(cfg worker.Config) error {
 	cfg.Net = workerNet{h, x, n.cache}
 	n.workers = append(n.workers, worker.Start(cfg))
 	return nil
-}
-
-// noteOf passes what a worker says of capsules to the voter beside it, if there is one.
-func (n *Node) noteOf(z capsule.ZoneID) func(capsule.ID, api.WatchEvent) {
-	return func(id capsule.ID, e api.WatchEvent) {
-		if v := n.voters[z]; v != nil {
-			v.server.Note(id, e)
-		}
-	}
 }
 
 // workerNet is a worker's way to its zone.

@@ -3,12 +3,14 @@ package testnet
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/kitwork/kwnode/kit"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
@@ -148,14 +150,29 @@ func TestTopUp(t *testing.T) {
 	}
 }
 
+// A key outside the needs is refused, and whoever watches sees which: the worker tells every voter, beside it or not.
 func TestDeniedKey(t *testing.T) {
 	ctx, _, c := up(t, Options{})
-	_, err := sdk.Run(ctx, c, programs.Count, programs.Order{Name: "hits", By: 1}, sdk.Keys("kv/acct/*"))
-	var failure *kit.Failure
-	if err == nil {
-		t.Fatal("a key outside the needs was read")
+	s, err := sdk.Start(ctx, c, programs.Count, programs.Order{Name: "hits", By: 1}, sdk.Keys("kv/acct/*"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Log(err, errors.As(err, &failure))
+	told := ""
+	for e, err := range s.Watch(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == api.EventDenied {
+			told = e.Text
+		}
+	}
+	if !strings.Contains(told, "kv/count/hits") {
+		t.Errorf("the watcher was told %q", told)
+	}
+	var failure *kit.Failure
+	if _, err := s.Await(ctx); !errors.As(err, &failure) {
+		t.Errorf("got %v, want the capsule's own failure", err)
+	}
 }
 
 func waitFor(t *testing.T, ctx context.Context, what string, done func() bool) {

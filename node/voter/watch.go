@@ -96,9 +96,6 @@ func (w *watches) after(id capsule.ID, n uint64) ([]api.WatchEvent, <-chan struc
 	return out, h.more
 }
 
-// Note records what a worker says of a capsule that it runs.
-func (s *Server) Note(id capsule.ID, e api.WatchEvent) { s.watch.add(id, e) }
-
 // Watch serves one api.WatchRequest until the capsule has ended or the stream has.
 func (s *Server) Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) error {
 	if err := s.mine(req.V, req.Zone); err != nil {

@@ -127,7 +127,7 @@ func (w *Worker) take(m *api.Work) error {
 // giveUp returns a lease that this worker can't serve, so that another needn't wait for it to run out.
 func (w *Worker) giveUp(g *grant, cause error) {
 	s := g.warrant.Segment
-	w.cfg.Note(s.Capsule, api.WatchEvent{Kind: api.EventRetry, Segment: s.Segment, Text: cause.Error()})
+	w.note(api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, api.WatchEvent{Kind: api.EventRetry, Segment: s.Segment, Text: cause.Error()})
 	w.giveBack(w.ctx, machine.LeaseRef{Capsule: s.Capsule, Number: s.Lease})
 }
 
@@ -189,7 +189,7 @@ func (w *Worker) effects(ctx context.Context, g *grant) *effects {
 		reads: map[string]read{}, writes: map[string]machine.Write{},
 		note: func(ev api.WatchEvent) {
 			ev.Segment = s.Segment
-			w.cfg.Note(s.Capsule, ev)
+			w.note(api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, ev)
 		},
 	}
 	for _, n := range g.manifest.Needs {
@@ -351,7 +351,8 @@ func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
 			_, err = w.command(ctx, cmd)
 		}
 	}
-	w.cfg.Note(seg.warrant.Segment.Capsule, api.WatchEvent{Kind: api.EventGas, Segment: seg.warrant.Segment.Segment, N: seg.used()})
+	s := seg.warrant.Segment
+	w.note(api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, api.WatchEvent{Kind: api.EventGas, Segment: s.Segment, N: seg.used()})
 	return err
 }
 

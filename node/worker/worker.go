@@ -45,9 +45,7 @@ type Config struct {
 	Voters   func() []capsule.Key
 	Compiler vm.Compiler // nil interprets
 	Budget   vm.Budget
-	// Note is told what happens to capsules here, for whoever watches. It must not block.
-	Note   func(id capsule.ID, e api.WatchEvent)
-	Logger *slog.Logger
+	Logger   *slog.Logger
 }
 
 // Worker serves one zone until it is closed.
@@ -68,6 +66,7 @@ type Worker struct {
 	placing chan struct{} // a token for each placement whose content is on its way
 	orders  sync.Mutex    // held while a numbered command is on its way: the zone takes them in order
 	renewal chan struct{} // a renewal is wanted at once
+	notes   chan api.Note // to tell the voters
 
 	ctx    context.Context // ends with the worker
 	cancel context.CancelFunc
@@ -92,9 +91,6 @@ var errLost = errors.New("the lease is over")
 
 // Start begins to work.
 func Start(cfg Config) *Worker {
-	if cfg.Note == nil {
-		cfg.Note = func(capsule.ID, api.WatchEvent) {}
-	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -102,11 +98,12 @@ func Start(cfg Config) *Worker {
 		cfg.Cache = NewCache()
 	}
 	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), leases: map[capsule.ID]*lease{}, renewal: make(chan struct{}, 1),
-		placing: make(chan struct{}, attest.AtOnce),
+		placing: make(chan struct{}, attest.AtOnce), notes: make(chan api.Note, noteRoom),
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.wg.Go(w.serve)
 	w.wg.Go(w.renew)
+	w.wg.Go(w.tell)
 	return w
 }
 

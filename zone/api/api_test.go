@@ -37,6 +37,8 @@ func messages() []any {
 		&HandoverReply{V: 1, Answer: b, Certificate: b, Epochs: [][]byte{b}},
 		&HoldRequest{V: 1, Zone: zone, Facts: [][]byte{b}, Lease: ref, Envelope: b, Holders: []Peer{peer}},
 		&HoldReply{V: 1, Sigs: []capsule.Sig{{8}}},
+		&Notes{V: 1, Zone: zone, Notes: []Note{{Lease: ref, Event: WatchEvent{V: 1, Kind: EventLog, Text: "t", Data: b, Outcome: b}}}},
+		&Noted{V: 1},
 		&WatchRequest{V: 1, Zone: zone, Capsule: id, After: 16},
 		&WatchEvent{V: 1, Sequence: 17, Kind: EventLog, Time: 18, Segment: 19, N: 20, Text: "t", Data: b, Outcome: b, Final: true},
 		&CommandRequest{V: 1, Zone: zone, Command: b},
