@@ -85,75 +85,54 @@ func (n *Node) learn(z *api.ZoneInfo) {
 // limits of the streams by which workers and operators come.
 var voterLimits = p2p.StreamLimits{Rate: 500, Burst: 2000, PerPeer: 512, Streams: 4096, Memory: 64 << 10}
 
+// toVoter hands the requests of a stream, of at most most bytes each, to this node's voter of the zone that they name.
+func toVoter[T any](n *Node, most int, zone func(*T) capsule.ZoneID,
+	serve func(ctx context.Context, v *voting, peer capsule.Key, req *T, s *p2p.Stream) error) p2p.Handler {
+	return func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
+		each(s, most, func(req *T) error {
+			v := n.voters[zone(req)]
+			if v == nil {
+				return notVoter(s, zone(req))
+			}
+			return serve(ctx, v, peer, req, s)
+		})
+	}
+}
+
 // serveVoters serves what only a voter answers.
 func (n *Node) serveVoters() error {
 	if len(n.voters) == 0 {
 		return nil
 	}
 	for proto, serve := range map[string]p2p.Handler{
-		api.ProtoCommand: func(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
-			each(s, api.MaxCommand+1024, func(req *api.CommandRequest) error {
-				v := n.voters[req.Zone]
-				if v == nil {
-					return notVoter(s, req.Zone)
-				}
-				return v.server.Command(ctx, req, s)
-			})
-		},
-		api.ProtoRead: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
-			each(s, api.MaxMessage, func(req *api.ReadRequest) error {
-				v := n.voters[req.Zone]
-				if v == nil {
-					return notVoter(s, req.Zone)
-				}
-				return v.server.Read(ctx, peer, req, s)
-			})
-		},
-		api.ProtoHandover: func(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
-			each(s, api.MaxHandover, func(req *api.HandoverRequest) error {
-				v := n.voters[req.Zone]
-				if v == nil {
-					return notVoter(s, req.Zone)
-				}
-				return v.mover.Serve(ctx, req, s)
-			})
-		},
-		api.ProtoHold: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
-			each(s, api.MaxHold, func(req *api.HoldRequest) error {
-				v := n.voters[req.Zone]
-				if v == nil {
-					return notVoter(s, req.Zone)
-				}
-				return v.server.Hold(ctx, peer, req, s)
-			})
-		},
-		api.ProtoNote: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
-			each(s, api.MaxNoteBytes, func(req *api.Notes) error {
-				v := n.voters[req.Zone]
-				if v == nil {
-					return notVoter(s, req.Zone)
-				}
-				return v.server.Notes(peer, req, s)
-			})
-		},
-		api.ProtoPending: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
-			each(s, api.MaxMessage, func(req *api.PendingRequest) error {
-				v := n.voters[req.Zone]
-				if v == nil {
-					return notVoter(s, req.Zone)
-				}
-				return v.server.Compare(peer, req, s)
-			})
-		},
-		api.ProtoWork: func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
-			each(s, api.MaxMessage, func(req *api.WorkRequest) error {
-				v := n.voters[req.Zone]
-				if v == nil {
-					return notVoter(s, req.Zone)
-				}
-				return v.server.Work(ctx, peer, req, s)
-			})
-		},
+		api.ProtoCommand: toVoter(n, api.MaxCommand+1024, func(r *api.CommandRequest) capsule.ZoneID { return r.Zone },
+			func(ctx context.Context, v *voting, _ capsule.Key, r *api.CommandRequest, s *p2p.Stream) error {
+				return v.server.Command(ctx, r, s)
+			}),
+		api.ProtoRead: toVoter(n, api.MaxMessage, func(r *api.ReadRequest) capsule.ZoneID { return r.Zone },
+			func(ctx context.Context, v *voting, peer capsule.Key, r *api.ReadRequest, s *p2p.Stream) error {
+				return v.server.Read(ctx, peer, r, s)
+			}),
+		api.ProtoHandover: toVoter(n, api.MaxHandover, func(r *api.HandoverRequest) capsule.ZoneID { return r.Zone },
+			func(ctx context.Context, v *voting, _ capsule.Key, r *api.HandoverRequest, s *p2p.Stream) error {
+				return v.mover.Serve(ctx, r, s)
+			}),
+		api.ProtoHold: toVoter(n, api.MaxHold, func(r *api.HoldRequest) capsule.ZoneID { return r.Zone },
+			func(ctx context.Context, v *voting, peer capsule.Key, r *api.HoldRequest, s *p2p.Stream) error {
+				return v.server.Hold(ctx, peer, r, s)
+			}),
+		api.ProtoNote: toVoter(n, api.MaxNoteBytes, func(r *api.Notes) capsule.ZoneID { return r.Zone },
+			func(_ context.Context, v *voting, peer capsule.Key, r *api.Notes, s *p2p.Stream) error {
+				return v.server.Notes(peer, r, s)
+			}),
+		api.ProtoPending: toVoter(n, api.MaxMessage, func(r *api.PendingRequest) capsule.ZoneID { return r.Zone },
+			func(_ context.Context, v *voting, peer capsule.Key, r *api.PendingRequest, s *p2p.Stream) error {
+				return v.server.Compare(peer, r, s)
+			}),
+		api.ProtoWork: toVoter(n, api.MaxMessage, func(r *api.WorkRequest) capsule.ZoneID { return r.Zone },
+			func(ctx context.Context, v *voting, peer capsule.Key, r *api.WorkRequest, s *p2p.Stream) error {
+				return v.server.Work(ctx, peer, r, s)
+			}),
 	} {
 		if err := n.host.Handle(proto, voterLimits, serve); err != nil {
 			return err
