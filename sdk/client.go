@@ -70,7 +70,6 @@ type dialConfig struct {
 	trustNew string
 	grants   []capsule.Chain
 	delay    time.Duration
-	line     *p2p.Line
 }
 
 // DialOption changes how Dial works.
@@ -94,9 +93,6 @@ func WithTransport(t Transport) DialOption { return func(c *dialConfig) { c.tr =
 // out on one machine, with nodes that do the same.
 func WithLinkDelay(d time.Duration) DialOption { return func(c *dialConfig) { c.delay = d } }
 
-// WithLine is WithLinkDelay for some nodes only, and changed while the client is in use.
-func WithLine(l *p2p.Line) DialOption { return func(c *dialConfig) { c.line = l } }
-
 // TrustFirst enters the zone that the dialled node serves into the book under this name, if the book has none of it.
 // It is for development: whoever answers at the address is believed.
 func TrustFirst(name string) DialOption { return func(c *dialConfig) { c.trustNew = name } }
@@ -119,7 +115,7 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 		cfg.book = NewBook()
 	}
 	if cfg.tr == nil {
-		if cfg.tr, err = newMesh(cfg.id, cfg.delay, cfg.line); err != nil {
+		if cfg.tr, err = newMesh(cfg.id, cfg.delay); err != nil {
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
 		}
 	}

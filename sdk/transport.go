@@ -32,8 +32,8 @@ type mesh struct {
 	prove map[capsule.ZoneID]func(context.Context, capsule.Key) error
 }
 
-func newMesh(id *capsule.Identity, delay time.Duration, line *p2p.Line) (Transport, error) {
-	h, err := p2p.New(p2p.Config{Identity: id, LinkDelay: delay, Line: line})
+func newMesh(id *capsule.Identity, delay time.Duration) (Transport, error) {
+	h, err := p2p.New(p2p.Config{Identity: id, LinkDelay: delay})
 	if err != nil {
 		return nil, err
 	}

@@ -70,20 +70,30 @@ func verification(c *capsule.Capsule, n int) (time.Duration, error) {
 	return (cpuTime() - start) / time.Duration(n), nil
 }
 
-func throughputRow(ctx context.Context, o *options) ([]line, error) {
-	dir, err := subdir(o, "throughput")
+// beside starts a zone and the raw library next to it, with their logs in one folder.
+func beside(ctx context.Context, o *options, row string) (*bed, *rawRaft, error) {
+	dir, err := subdir(o, row)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	b, err := newBed(ctx, dir, raft.Timing{})
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := newRaw(ctx, dir)
+	if err != nil {
+		b.close()
+		return nil, nil, err
+	}
+	return b, r, nil
+}
+
+func throughputRow(ctx context.Context, o *options) ([]line, error) {
+	b, r, err := beside(ctx, o, "throughput")
 	if err != nil {
 		return nil, err
 	}
 	defer b.close()
-	r, err := newRaw(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
 	defer r.close()
 	var ours, raw, oursLean, rawLean spent
 	var entries uint64
@@ -146,19 +156,11 @@ func throughputRow(ctx context.Context, o *options) ([]line, error) {
 }
 
 func latencyRow(ctx context.Context, o *options) ([]line, error) {
-	dir, err := subdir(o, "latency")
-	if err != nil {
-		return nil, err
-	}
-	b, err := newBed(ctx, dir, raft.Timing{})
+	b, r, err := beside(ctx, o, "latency")
 	if err != nil {
 		return nil, err
 	}
 	defer b.close()
-	r, err := newRaw(ctx, dir)
-	if err != nil {
-		return nil, err
-	}
 	defer r.close()
 	leader, err := b.leader(ctx)
 	if err != nil {

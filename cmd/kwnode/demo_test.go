@@ -18,7 +18,7 @@ const demoTestTime = 3 * time.Minute
 // TestDemo runs the demonstration as a person would, each way of its comparison once, and reads its figures.
 func TestDemo(t *testing.T) {
 	if raceDetector {
-		t.Skip("whole nets run without the detector")
+		t.Skip("whole nets are too slow under the race detector: run it without -race")
 	}
 	temp := t.TempDir()
 	cmd, stdout, stderr := demoCommand(t, temp, "--json", "--runs", "1", "--link-delay", "20ms")
@@ -47,7 +47,7 @@ func TestDemo(t *testing.T) {
 // TestDemoInterrupted holds that an interrupt leaves nothing behind either.
 func TestDemoInterrupted(t *testing.T) {
 	if raceDetector {
-		t.Skip("whole nets run without the detector")
+		t.Skip("whole nets are too slow under the race detector: run it without -race")
 	}
 	temp := t.TempDir()
 	cmd, stdout, _ := demoCommand(t, temp)
@@ -102,7 +102,7 @@ func left(t *testing.T, temp string) {
 // TestEvacuate drains and restarts three nodes under a few computations.
 func TestEvacuate(t *testing.T) {
 	if raceDetector {
-		t.Skip("whole nets run without the detector")
+		t.Skip("whole nets are too slow under the race detector: run it without -race")
 	}
 	temp := t.TempDir()
 	cmd, stdout, stderr := demoCommand(t, temp, "evacuate", "--capsules", "12", "--json")

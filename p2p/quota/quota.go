@@ -37,17 +37,10 @@ func (t *Table[K]) Allow(k K, cost float64) bool {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b, ok := t.young[k]
-	if !ok {
-		if b, ok = t.old[k]; !ok {
-			b = bucket{tokens: t.burst, at: now}
-		}
-		if len(t.young) >= t.n {
-			t.old, t.young = t.young, make(map[K]bucket)
-		}
+	b := t.look(k, now)
+	if _, ok := t.young[k]; !ok && len(t.young) >= t.n {
+		t.old, t.young = t.young, make(map[K]bucket)
 	}
-	b.tokens = min(t.burst, b.tokens+t.rate*now.Sub(b.at).Seconds())
-	b.at = now
 	allowed := b.tokens >= cost
 	if allowed {
 		b.tokens -= cost
@@ -71,13 +64,18 @@ func (t *Table[K]) Has(k K, cost float64) bool {
 	now := time.Now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.look(k, now).tokens >= cost
+}
+
+// look is k's bucket as it stands now: full, if k is not remembered. Its caller holds t.mu.
+func (t *Table[K]) look(k K, now time.Time) bucket {
 	b, ok := t.young[k]
 	if !ok {
 		if b, ok = t.old[k]; !ok {
-			return t.burst >= cost
+			return bucket{tokens: t.burst, at: now}
 		}
 	}
-	return min(t.burst, b.tokens+t.rate*now.Sub(b.at).Seconds()) >= cost
+	return bucket{tokens: min(t.burst, b.tokens+t.rate*now.Sub(b.at).Seconds()), at: now}
 }
 
 // Refund gives tokens back that Allow took from k.
