@@ -121,6 +121,14 @@ func ParseCID(s string) (CID, error) {
 	if p.Codec != uint64(Raw) && p.Codec != uint64(DagCBOR) {
 		return CID{}, fmt.Errorf("parse CID %q: codec 0x%x is neither raw (0x55) nor dag-cbor (0x71)", clip(s), p.Codec)
 	}
+	// The last character has bits to spare, which decoders ignore: a name has one spelling here.
+	base, err := cid.ExtractEncoding(s)
+	if err != nil {
+		return CID{}, fmt.Errorf("parse CID %q: %v", clip(s), err)
+	}
+	if again, err := id.StringOfBase(base); err != nil || again != s {
+		return CID{}, fmt.Errorf("parse CID %q: its last character can't be right; copy it again", clip(s))
+	}
 	c := CID{Codec: Codec(p.Codec)}
 	copy(c.Digest[:], id.Hash()[2:])
 	return c, nil

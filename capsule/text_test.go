@@ -40,6 +40,7 @@ func TestCIDText(t *testing.T) {
 		"", "b", "bafkrei", "hello", strings.Repeat("b", 1000), "\xff",
 		"QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG",              // CIDv0
 		"bafybeigdyrzt5sfp7udm7hu76uh7y26nf3efuylqabf3oclgtqy55fbzdi", // dag-pb
+		"bafyreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvykv", // the unused bits at its end are not zero
 	} {
 		if c, err := ParseCID(bad); err == nil {
 			t.Errorf("%q parsed as %s", bad, c)

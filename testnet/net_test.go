@@ -83,7 +83,9 @@ func TestTrap(t *testing.T) {
 	if !errors.As(err, &failed) {
 		t.Fatalf("got %v", err)
 	}
-	t.Log(failed)
+	if text := failed.Error(); !strings.Contains(text, "programs.Crash (0:") {
+		t.Errorf("its stack trace does not name the function:\n%s", text)
+	}
 	v, err := n.Voter(0).Read(ctx)
 	if err != nil {
 		t.Fatal(err)

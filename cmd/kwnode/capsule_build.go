@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -91,7 +92,7 @@ func describeBuild(s build.Progress) string {
 	switch {
 	case s.Stage == "done" && s.Cached:
 		return "build: nothing has changed"
-	case s.Stage == "compile":
+	case s.Stage == "compile" && s.Package != "":
 		return fmt.Sprintf("build: %s, %d packages compiled", s.Package, s.Done)
 	}
 	return "build: " + s.Stage
@@ -193,13 +194,14 @@ however often it is handed in.`,
 			if err := saveBundle(out, bundle); err != nil {
 				return err
 			}
-			if t.asJSON {
-				return printJSON(cmd.OutOrStdout(), struct {
-					ID   capsule.ID `json:"id"`
-					File string     `json:"file"`
-				}{bundle.Capsule.ID(), out})
+			r := reportBuild(out, pr, bundle)
+			if !p.quiet {
+				r.estimate(cmd.Context(), pr)
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "capsule  %s\nfile     %s, %d bytes\ncontent  %s\n", bundle.Capsule.ID(), out, len(bundle.Capsule.Bytes()), blobsName(out))
+			if t.asJSON {
+				return printJSON(cmd.OutOrStdout(), r)
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), r.text(bundle.Capsule.Manifest()))
 			return err
 		},
 	}
@@ -207,6 +209,89 @@ however often it is handed in.`,
 	t.flags(cmd)
 	cmd.Flags().StringVar(&out, "out", "", "`file` to write")
 	return cmd
+}
+
+// buildReport is what was signed, as build shows it.
+type buildReport struct {
+	ID       capsule.ID     `json:"id"`
+	File     string         `json:"file"`
+	Size     int            `json:"size"` // bytes of the file
+	Code     capsule.CID    `json:"code"`
+	CodeSize int            `json:"code_size"`
+	State    int            `json:"state_size"` // bytes of the continuation
+	Done     uint64         `json:"done"`       // units of what ran here
+	Cut      string         `json:"cut"`        // what it stopped at
+	Needs    []capsule.Need `json:"needs"`
+	Gas      uint64         `json:"gas"`
+	Expires  uint64         `json:"expires"` // Unix ms
+	Estimate *sdk.Estimate  `json:"estimate,omitempty"`
+}
+
+func reportBuild(file string, pr *sdk.Prepared, b *sdk.Bundle) *buildReport {
+	m := b.Capsule.Manifest()
+	return &buildReport{
+		ID: b.Capsule.ID(), File: file, Size: len(b.Capsule.Bytes()), Code: m.Code, CodeSize: len(pr.Program.Code), State: len(pr.State),
+		Done: pr.Done, Cut: pr.Cut, Needs: m.Needs, Gas: m.Gas, Expires: m.Expires,
+	}
+}
+
+// A build estimates with few runs and little patience: kwnode capsule estimate takes its time.
+const (
+	buildRuns     = 10
+	buildPatience = 2 * time.Second
+)
+
+func (r *buildReport) estimate(ctx context.Context, pr *sdk.Prepared) {
+	ctx, cancel := context.WithTimeout(ctx, buildPatience)
+	defer cancel()
+	if e, err := pr.Estimate(ctx, nil, buildRuns); err == nil {
+		r.Estimate = e
+	}
+}
+
+func (r *buildReport) text(m *capsule.Manifest) string {
+	var s strings.Builder
+	fmt.Fprintf(&s, "capsule  %s\nfile     %s, %d bytes\ncontent  %s\n", r.ID, r.File, r.Size, blobsName(r.File))
+	fmt.Fprintf(&s, "code     %s, %d bytes\n", r.Code, r.CodeSize)
+	if r.State == 0 {
+		s.WriteString("state    none: it starts at its beginning\n")
+	} else {
+		fmt.Fprintf(&s, "state    %d bytes: %d units were run here, up to %s\n", r.State, r.Done, r.Cut)
+	}
+	for _, n := range r.Needs {
+		fmt.Fprintf(&s, "may      %s on %s in %s\n", n.Ability, n.Resource, zoneName(m, n.Zone))
+	}
+	if len(r.Needs) == 0 {
+		s.WriteString("may      nothing with the zone's data\n")
+	}
+	fmt.Fprintf(&s, "gas      at most %d units, until %s\n", r.Gas, instant(r.Expires))
+	if e := r.Estimate; e != nil {
+		fmt.Fprintf(&s, "needs    %s of them on an empty zone; %s\n", between(e.P50, e.P99), boundText(e))
+		if e.Failed > 0 {
+			fmt.Fprintf(&s, "         %d of %d runs failed there: %s\n", e.Failed, e.Runs, firstLine(e.Reason))
+		}
+	}
+	return s.String()
+}
+
+func between(p50, p99 uint64) string {
+	if p50 == p99 {
+		return fmt.Sprint(p50)
+	}
+	return fmt.Sprintf("%d (half of the runs) to %d (99 %%)", p50, p99)
+}
+
+// boundText is what the code alone proves about its gas.
+func boundText(e *sdk.Estimate) string {
+	if e.Bounded {
+		return fmt.Sprintf("never more than %d", e.Bound)
+	}
+	return "unbounded: it has loops or recursion"
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }
 
 func newCapsuleEstimateCmd() *cobra.Command {
@@ -229,11 +314,7 @@ func newCapsuleEstimateCmd() *cobra.Command {
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), e)
 			}
-			bound := "unbounded"
-			if e.Bounded {
-				bound = fmt.Sprint(e.Bound)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "units     half of the runs up to %d, 99 %% up to %d\nnever     above %s\nsegments  %d\n", e.P50, e.P99, bound, e.Segments)
+			fmt.Fprintf(cmd.OutOrStdout(), "units     half of the runs up to %d, 99 %% up to %d\nbound     %s\nsegments  %d\n", e.P50, e.P99, boundText(e), e.Segments)
 			if e.Failed > 0 {
 				fmt.Fprintf(cmd.OutOrStdout(), "failed    %d of %d runs: %s\n", e.Failed, e.Runs, e.Reason)
 			}

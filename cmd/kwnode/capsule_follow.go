@@ -314,8 +314,21 @@ func printEvent(cmd *cobra.Command, asJSON bool, e *sdk.Event) error {
 	if e.Verified {
 		mark = "*"
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %-7s %s\n", time.UnixMilli(int64(e.Time)).UTC().Format("15:04:05.000"), mark, eventNames[e.Kind], printable([]byte(e.Text)))
+	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %-7s %s\n", time.UnixMilli(int64(e.Time)).UTC().Format("15:04:05.000"), mark, eventNames[e.Kind], eventText(&e.WatchEvent))
 	return err
+}
+
+// eventText is what a person wants to know of an event.
+func eventText(e *api.WatchEvent) string {
+	switch e.Kind {
+	case api.EventGas:
+		return fmt.Sprintf("%d units", e.N)
+	case api.EventDenied:
+		return fmt.Sprintf("%s, error -%d in the program", printable([]byte(e.Text)), e.N)
+	case api.EventEmitted:
+		return e.Text + " " + printable(e.Data)
+	}
+	return printable([]byte(e.Text))
 }
 
 func newCapsuleCancelCmd() *cobra.Command {

@@ -268,9 +268,9 @@ func printCapsules(cmd *cobra.Command, asJSON bool, all []admin.CapsuleInfo) err
 		return printJSON(cmd.OutOrStdout(), all)
 	}
 	tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "STATUS\tSEGMENT\tCAPSULE\tAUTHOR")
+	fmt.Fprintln(tw, "STATUS\tSEGMENT\tUNITS\tCAPSULE\tAUTHOR\tWORKER")
 	for _, i := range all {
-		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\n", i.Status, i.Segment, i.ID, i.Author)
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%s\n", i.Status, i.Segment, i.Gas, i.ID, i.Author, i.Worker)
 	}
 	return tw.Flush()
 }

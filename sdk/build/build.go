@@ -187,7 +187,7 @@ func (tc *toolchain) command(ctx context.Context, dir string, args ...string) *e
 // compile runs go build. With -v it names each package that it compiles, which is the progress.
 func (tc *toolchain) compile(ctx context.Context, src Source, ov *overlayFiles, out string, total int, report func(Progress)) error {
 	cmd := tc.command(ctx, src.Dir, "build", "-v", "-overlay="+ov.json, "-buildmode=c-shared", "-trimpath", "-buildvcs=false",
-		"-ldflags=-s -w -buildid=", "-o", out, ov.target)
+		"-ldflags=-w -buildid=", "-o", out, ov.target) // without -s, which would take the names out of stack traces
 	lines := &lineWriter{}
 	done := 0
 	lines.each = func(line string) {

@@ -31,7 +31,7 @@ func module(t *testing.T) string {
 		}
 	}
 	write("go.mod", []byte("module "+kitModule+"\n\ngo 1.24\n"))
-	for _, from := range []string{"../../kit", "testdata/prog", "testdata/lib", "testdata/tricky"} {
+	for _, from := range []string{"../../kit", "testdata/prog", "testdata/lib", "testdata/shapes", "testdata/tricky"} {
 		files, err := filepath.Glob(from + "/*.*")
 		if err != nil || len(files) == 0 {
 			t.Fatal(from, err)
@@ -170,6 +170,29 @@ func TestLibrary(t *testing.T) {
 	src.Func = "Broken"
 	if _, err := Go(ctx, src, o); err == nil || !strings.Contains(err.Error(), "lib.go:23") || !strings.Contains(err.Error(), "undefined") {
 		t.Errorf("broken function: %v", err)
+	}
+}
+
+// TestShapes holds that a function that can't be an entry is refused before anything is compiled, with the type it should have.
+func TestShapes(t *testing.T) {
+	dir := module(t)
+	for _, c := range []struct{ fn, want string }{
+		{"Bare", "func(n int64) (int64, error); a capsule's function is func(ctx kit.Context, in In) (Out, error)"},
+		{"Alone", "func(ctx kit.Context, n int64) int64; a capsule's function is"},
+		{"Foreign", "func(ctx context.Context, n int64) (int64, error); a capsule's function is"},
+		{"Any", "it is generic; write a function at package level"},
+		{"Kind.Of", "it is a method; write a function at package level"},
+	} {
+		_, err := Go(t.Context(), Source{Dir: filepath.Join(dir, "shapes"), Package: kitModule + "/shapes", Func: c.fn}, Options{
+			Cache: t.TempDir(), Progress: func(p Progress) {
+				if p.Stage == "compile" {
+					t.Errorf("%s is compiled", c.fn)
+				}
+			}})
+		var refusal *Refusal
+		if !errors.As(err, &refusal) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.fn, err, c.want)
+		}
 	}
 }
 

@@ -111,7 +111,7 @@ func cachePath(dir string, tc *toolchain, src Source, ov *overlayFiles, deps []p
 		dir = filepath.Join(user, "kitwork", "build")
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "build 1\n%s\n%s\n%s\n", tc.version, modFlags(), src.Func)
+	fmt.Fprintf(h, "build 2\n%s\n%s\n%s\n", tc.version, modFlags(), src.Func)
 	for _, p := range deps {
 		if p.Standard {
 			continue

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"go/ast"
+	"go/types"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,10 +89,16 @@ func overlay(ctx context.Context, tc *toolchain, src Source, source, work string
 	if err := p.nameImports(ctx, tc, src); err != nil {
 		return nil, err
 	}
-	all, found := p.reach(src.Func)
-	if !found {
+	all, decl := p.reach(src.Func)
+	if decl == nil {
+		if strings.Contains(src.Func, ".") {
+			return nil, &Refusal{src.String(), "it is a method", "write a function at package level and pass the receiver's data as input"}
+		}
 		return nil, &Refusal{src.String(), "no function of this name at package level, in the files that a WebAssembly build takes, in " + src.Dir,
 			"check the name and the files' build constraints"}
+	}
+	if err := p.checkShape(src, decl); err != nil {
+		return nil, err
 	}
 	ov := &overlayFiles{files: map[string]string{}, target: "."}
 	add := func(name string, text []byte) error {
@@ -133,6 +140,46 @@ func overlay(ctx context.Context, tc *toolchain, src Source, source, work string
 	}
 	ov.json = filepath.Join(work, "overlay.json")
 	return ov, os.WriteFile(ov.json, desc, 0o600)
+}
+
+// checkShape refuses a function that can't be an entry, where the source shows it; what an alias hides, the compiler finds.
+func (p *parsed) checkShape(src Source, fd *ast.FuncDecl) error {
+	if fd.Type.TypeParams != nil {
+		return &Refusal{src.String(), "it is generic", "write a function at package level that calls it with the types you need"}
+	}
+	in, out := fieldTypes(fd.Type.Params), fieldTypes(fd.Type.Results)
+	fits := len(in) == 2 && len(out) == 2 && types.ExprString(out[1]) == "error"
+	if sel, ok := firstOf(in).(*ast.SelectorExpr); fits && ok {
+		if id, ok := sel.X.(*ast.Ident); ok {
+			pn, ok := p.info.Uses[id].(*types.PkgName)
+			fits = !ok || pn.Imported().Path() == kitModule+"/kit" && sel.Sel.Name == "Context"
+		}
+	}
+	if fits {
+		return nil
+	}
+	return &Refusal{src.String(), "its type is " + types.ExprString(fd.Type),
+		"a capsule's function is func(ctx kit.Context, in In) (Out, error), with types of yours for In and Out"}
+}
+
+func firstOf(types []ast.Expr) ast.Expr {
+	if len(types) == 0 {
+		return nil
+	}
+	return types[0]
+}
+
+// fieldTypes are the types of a list of parameters, one for each.
+func fieldTypes(l *ast.FieldList) (types []ast.Expr) {
+	if l == nil {
+		return nil
+	}
+	for _, f := range l.List {
+		for range max(len(f.Names), 1) {
+			types = append(types, f.Type)
+		}
+	}
+	return types
 }
 
 // keepsMain tells whether the capsule's own code calls main.

@@ -208,8 +208,8 @@ func (p *parsed) mention(found map[string]bool, n ast.Node) {
 	}
 }
 
-// reach marks what is reachable from the function named, and reports whether there is one.
-func (p *parsed) reach(root string) (all map[*sourceFile][]*piece, found bool) {
+// reach marks what is reachable from the function named, and returns its declaration or nil.
+func (p *parsed) reach(root string) (all map[*sourceFile][]*piece, decl *ast.FuncDecl) {
 	all = map[*sourceFile][]*piece{}
 	byName := map[string][]*piece{}
 	var work []*piece
@@ -226,7 +226,7 @@ func (p *parsed) reach(root string) (all map[*sourceFile][]*piece, found bool) {
 				byName[name] = append(byName[name], q)
 			}
 			if fd, ok := q.node.(*ast.FuncDecl); ok && fd.Recv == nil && fd.Name.Name == root {
-				found = true
+				decl = fd
 				mark(q)
 			}
 			if q.always {
@@ -249,7 +249,7 @@ func (p *parsed) reach(root string) (all map[*sourceFile][]*piece, found bool) {
 			}
 		}
 	}
-	return all, found
+	return all, decl
 }
 
 // usesOfImports are the import specs of a file that kept code refers to.
