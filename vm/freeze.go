@@ -16,7 +16,7 @@ import (
 
 const (
 	contMagic   = "KWCN"
-	contVersion = 2
+	contVersion = 3
 	deltaPage   = 1024 // bytes of the unit in which memory is compared
 )
 
@@ -60,7 +60,7 @@ func (s *Store) Freeze(o FreezeOptions) ([]byte, error) {
 }
 
 // StateHash is the identity of the store's logical state: SHA-256 of its canonical form, which doesn't depend on how or
-// against what it is written. host is what Freeze would be given.
+// against what it is written. Memory stands in it page by page as SHA-256, so that hashing costs what was changed. host is what Freeze would be given.
 func (s *Store) StateHash(host []byte) ([32]byte, error) {
 	w := &bodyWriter{s: s, sum: sha256.New()}
 	defer w.done()
@@ -227,7 +227,11 @@ func (s *Store) writeBody(w *bodyWriter, line baseline, host []byte) error {
 		return err
 	}
 	s.writeTables(w, line)
-	s.writeMemories(w, line)
+	if w.sum != nil {
+		s.sumMemories(w)
+	} else {
+		s.writeMemories(w, line)
+	}
 	return w.err
 }
 
@@ -470,7 +474,7 @@ func (s *Store) writeMemories(w *bodyWriter, line baseline) {
 			}
 			w.uint(uint64(next - first))
 			w.uint(uint64(first - end))
-			if n := (next - first) * deltaPage; w.sum == nil && w.err == nil && w.room(n) {
+			if n := (next - first) * deltaPage; w.err == nil && w.room(n) {
 				w.b = slices.Grow(w.b, n)
 			}
 			for p := first; p < next; p++ {

@@ -63,6 +63,7 @@ func (r *region) discard() { _ = unix.Madvise(r.b, unix.MADV_DONTNEED) }
 type image struct {
 	fd   int
 	view []byte // read-only
+	sums pageSums
 }
 
 // newImage makes an image of size bytes, a multiple of 4 KiB, that fill writes once.

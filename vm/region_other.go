@@ -38,7 +38,10 @@ func (r *region) free() { r.b = nil }
 func (r *region) discard() {}
 
 // image is an immutable piece of memory that regions begin with.
-type image struct{ view []byte }
+type image struct {
+	view []byte
+	sums pageSums
+}
 
 func newImage(size int, fill func(dst []byte) error) (*image, error) {
 	img := &image{view: make([]byte, size)}
