@@ -384,9 +384,10 @@ func start(ctx context.Context, stdout, stderr io.Writer, c *proc.Config, orders
 	var cause error
 	select {
 	case <-ctx.Done():
+		log.Info("node stops, for it was asked to")
 	case cause = <-failed:
+		log.Error("node stops", "cause", cause)
 	}
-	log.Info("node stops", "cause", cause)
 	drain(n, log)
 	err = n.Close()
 	n = nil

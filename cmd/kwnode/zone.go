@@ -3,15 +3,18 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
@@ -100,6 +103,41 @@ func (t *target) run(cmd *cobra.Command, fn func(ctx context.Context, c *admin.C
 		return err
 	}
 	return fn(ctx, c, z)
+}
+
+// await is run, again and again until fn succeeds or the time is over: a node that starts refuses connections first,
+// then serves no zone yet, then knows no leader. What only its user can mend fails at once.
+func (t *target) await(cmd *cobra.Command, fn func(ctx context.Context, c *admin.Client, z *admin.Zone) error) error {
+	for addr := range strings.SplitSeq(t.node, ",") {
+		if _, err := p2p.PeerOf(addr); err != nil && t.node != "" {
+			return err
+		}
+	}
+	if _, err := t.load(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), t.timeout)
+	defer cancel()
+	return again(ctx, func() error { return t.run(cmd, fn) })
+}
+
+// again calls fn until it succeeds, fails for a reason that is the user's to mend, or the context ends, and returns what
+// it returned last.
+func again(ctx context.Context, fn func() error) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := fn()
+		var final *statusError
+		if err == nil || errors.As(err, &final) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 func (t *target) find(ctx context.Context, c *admin.Client) (*admin.Zone, error) {

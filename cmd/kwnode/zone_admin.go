@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,31 +16,42 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
 func newZoneStatusCmd() *cobra.Command {
 	var t target
+	var wait bool
 	cmd := &cobra.Command{
-		Use:     "status",
-		Short:   "Say how a zone stands: leader, voters, log, troubles",
-		Example: `  kwnode zone status --node /ip4/127.0.0.1/tcp/7401/p2p/12D3KooW...`,
-		Args:    wantArgs(),
+		Use:   "status",
+		Short: "Say how a zone stands: leader, voters, log, troubles",
+		Example: `  kwnode zone status --node /ip4/127.0.0.1/tcp/7401/p2p/12D3KooW...
+  kwnode zone status --wait --timeout 1m && echo the zone decides`,
+		Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+			show := func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
 				st, err := c.Status(ctx, z)
 				if err != nil {
 					return err
+				}
+				if wait && (st.Leader.IsZero() || st.NoQuorum != "") {
+					return errors.New("the zone has no leader yet")
 				}
 				if t.asJSON {
 					return printJSON(cmd.OutOrStdout(), st)
 				}
 				return printStatus(cmd.OutOrStdout(), st)
-			})
+			}
+			if wait {
+				return t.await(cmd, show)
+			}
+			return t.run(cmd, show)
 		},
 	}
 	t.zoneFlag(cmd)
+	cmd.Flags().BoolVar(&wait, "wait", false, "until the node serves the zone and the zone has a leader, at most --timeout")
 	return cmd
 }
 
@@ -271,9 +283,9 @@ a vote; when it has caught up, roots and present voters sign the next epoch, wit
 		Args:    wantArgs("MULTIADDR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
-				k, err := c.Connect(ctx, args[0])
+				k, err := newcomer(ctx, c, z, args[0])
 				if err != nil {
-					return fmt.Errorf("reach the new voter: %w", err)
+					return err
 				}
 				with := func(keys []capsule.Key) ([]capsule.Key, error) {
 					if slices.Contains(keys, k) {
@@ -298,6 +310,24 @@ a vote; when it has caught up, roots and present voters sign the next epoch, wit
 	return cmd
 }
 
+// newcomer connects to a node and waits until it serves the zone: it may have been started a moment ago.
+func newcomer(ctx context.Context, c *admin.Client, z *admin.Zone, addr string) (capsule.Key, error) {
+	k, err := p2p.PeerOf(addr)
+	if err != nil {
+		return k, err
+	}
+	err = again(ctx, func() error {
+		if _, err := c.Connect(ctx, addr); err != nil {
+			return fmt.Errorf("reach the new voter: %w", err)
+		}
+		if err := c.Ask(ctx, k, &admin.Request{Op: admin.OpStatus, Zone: z.ID}, new(admin.ZoneStatus)); err != nil {
+			return fmt.Errorf("the newcomer: %w; start it with this zone's --genesis and --vote", err)
+		}
+		return nil
+	})
+	return k, err
+}
+
 // catchUp lets a newcomer have the log, and waits until it has it.
 func catchUp(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, k capsule.Key, act []byte) error {
 	st, err := c.Status(ctx, z)
@@ -305,9 +335,6 @@ func catchUp(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.
 		return err
 	}
 	var mine admin.ZoneStatus
-	if err := c.Ask(ctx, k, &admin.Request{Op: admin.OpStatus, Zone: z.ID}, &mine); err != nil {
-		return fmt.Errorf("the newcomer: %w; start it with this zone's --genesis and --vote", err)
-	}
 	if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpLearner, Peer: k, Act: act}, new(admin.Done)); err != nil {
 		return judged(err)
 	}
@@ -446,7 +473,10 @@ func newZoneTransferCmd() *cobra.Command {
 				if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpTransfer, Peer: k}, new(admin.Done)); err != nil {
 					return judged(err)
 				}
-				return t.done(cmd, 0, "the leadership has moved")
+				if k.IsZero() {
+					return t.done(cmd, 0, "the leadership has moved")
+				}
+				return t.done(cmd, 0, fmt.Sprintf("%s leads", k))
 			})
 		},
 	}

@@ -444,9 +444,13 @@ func (n *Node) change(start func() hraft.IndexFuture) error {
 	})
 }
 
-// Transfer hands leadership to the peer, or to the most advanced voter if it is zero.
+// Transfer hands leadership to the peer, or to the most advanced other voter if it is zero. A leader that is to hand it
+// to itself has done so.
 func (n *Node) Transfer(k capsule.Key) error {
 	return n.during(func() error {
+		if k == n.cfg.Self {
+			return nil
+		}
 		var f hraft.Future
 		if k.IsZero() {
 			f = n.raft.LeadershipTransfer()

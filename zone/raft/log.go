@@ -21,7 +21,8 @@ func (w logWriter) Write(p []byte) (int, error) {
 		level = slog.LevelInfo
 	}
 	if w.l.Enabled(context.Background(), level) {
-		w.l.Log(context.Background(), level, string(bytes.TrimSpace(p)))
+		_, text, _ := bytes.Cut(p, []byte("]")) // behind the level, which the line gets again
+		w.l.Log(context.Background(), level, string(bytes.TrimSpace(text)))
 	}
 	return len(p), nil
 }

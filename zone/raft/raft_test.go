@@ -296,6 +296,9 @@ func TestSnapshotCatchesUpAndMembership(t *testing.T) {
 		if err := l.node.AddVoter(k); err != nil {
 			t.Fatal(err)
 		}
+		if err := l.node.Transfer(l.key); err != nil {
+			t.Fatalf("a transfer to the leader itself: %v", err)
+		}
 		if err := l.node.Transfer(k); err != nil {
 			t.Fatal(err)
 		}
