@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/kitwork/kwnode/internal/edwards"
 )
 
 // Key is an Ed25519 public key: an author, a voter, a worker, a zone's root or a payer.
@@ -102,10 +104,13 @@ func (k Kind) message(payload []byte) []byte {
 	return append(m, payload...)
 }
 
-// VerifySig reports whether s is k's signature of payload as kind. It is crypto/ed25519 and nothing else,
+// keeper has tables of the keys that sign often. It is one for the process: what it answers depends on no caller.
+var keeper edwards.Keeper
+
+// VerifySig reports whether s is k's signature of payload as kind. Its rule is crypto/ed25519's and no other,
 // because verifiers disagree in edge cases and replicas must not; weak keys are refused before.
 func VerifySig(k Key, kind Kind, payload []byte, s Sig) bool {
-	return !k.Weak() && ed25519.Verify(k[:], kind.message(payload), s[:])
+	return !k.Weak() && keeper.Verify(k, kind.message(payload), s[:])
 }
 
 // Identity is a private Ed25519 key. Printing it shows the public key only.

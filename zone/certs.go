@@ -72,6 +72,8 @@ type certs struct {
 	quorums map[uint64]*cert.Quorate
 	waiters map[uint64][]chan struct{}
 	newest  uint64 // greatest index in mine
+	// Invariant: of the indices above began that are in mine, every quorum on disk is in quorums.
+	began uint64
 }
 
 // recent is how many indices are kept in memory, besides the rows on disk.
@@ -127,6 +129,20 @@ func (c *certs) applied(st cert.Statement) error {
 		return &ForkError{Mine: st, Other: *q}
 	}
 	return nil
+}
+
+// recall brings the quorums above an index back to memory. It is called before the first entry is applied.
+func (c *certs) recall(after uint64, seen func(*cert.Quorate)) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.began = after
+	return c.db.ScanLocal([]byte{localQuorum}, indexKey(localQuorum, after), func(k, b []byte) bool {
+		if q, err := cert.ParseQuorate(b); err == nil && q.Statement.Index == binary.BigEndian.Uint64(k[1:]) {
+			c.quorums[q.Statement.Index] = q
+			seen(q)
+		}
+		return true
+	})
 }
 
 // floor is the index below which votes are not collected any more.
@@ -199,8 +215,9 @@ func (c *certs) add(q *cert.Quorate) error {
 func (c *certs) quorum(i uint64) (*cert.Quorate, error) {
 	c.mu.Lock()
 	q := c.quorums[i]
+	known := q != nil || i > c.began && c.mine[i].Index != 0 // else memory would have it
 	c.mu.Unlock()
-	if q != nil {
+	if known {
 		return q, nil
 	}
 	b, ok, err := c.db.GetLocal(indexKey(localQuorum, i))

@@ -2,7 +2,6 @@ package zone
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -277,12 +276,7 @@ func (z *Zone) recall() error {
 	if err := errors.Join(err, fail); err != nil {
 		return err
 	}
-	return z.db.ScanLocal([]byte{localQuorum}, indexKey(localQuorum, from), func(k, b []byte) bool {
-		if q, err := cert.ParseQuorate(b); err == nil && q.Statement.Index == binary.BigEndian.Uint64(k[1:]) {
-			z.voting.seed(q)
-		}
-		return true
-	})
+	return z.certs.recall(from, z.voting.seed)
 }
 
 func (z *Zone) start() {

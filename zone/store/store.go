@@ -32,6 +32,9 @@ const (
 	spaceLocal = 'l' // this replica's own rows: signatures it collected, never in a snapshot
 )
 
+// memTable is the size of a memory table. It begins smaller and doubles until there is that much to write.
+const memTable = 16 << 20
+
 const (
 	currentFile = "CURRENT-STATE"
 	dirPrefix   = "state-"
@@ -162,9 +165,11 @@ func (s *Store) openHandle(name string) (*handle, error) {
 	dir := s.opts.FS.PathJoin(s.dir, name)
 	l := &pebbleLog{s: s, log: s.opts.Logger}
 	o := &pebble.Options{
-		FS:                    s.opts.FS,
-		CacheSize:             s.opts.CacheSize,
-		MemTableSize:          16 << 20,
+		FS: s.opts.FS,
+		// Pebble takes its memory tables out of the cache: with no more than s.opts.CacheSize nothing would be left for blocks
+		// while one table is written and the next filled.
+		CacheSize:             s.opts.CacheSize + 3*memTable,
+		MemTableSize:          memTable,
 		FormatMajorVersion:    pebble.FormatNewest,
 		L0CompactionThreshold: 4,
 		MaxOpenFiles:          256,
