@@ -89,7 +89,7 @@ var voterLimits = p2p.StreamLimits{Rate: 500, Burst: 2000, PerPeer: 512, Streams
 func toVoter[T any](n *Node, most int, zone func(*T) capsule.ZoneID,
 	serve func(ctx context.Context, v *voting, peer capsule.Key, req *T, s *p2p.Stream) error) p2p.Handler {
 	return func(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
-		each(s, most, func(req *T) error {
+		api.Each(ctx, s, most, func(req *T) error {
 			v := n.voters[zone(req)]
 			if v == nil {
 				return notVoter(s, zone(req))
@@ -182,14 +182,4 @@ func (n *Node) forwardTo(ctx context.Context, k capsule.Key, req *api.ResultRequ
 
 func notVoter(s *p2p.Stream, z capsule.ZoneID) error {
 	return api.Refuse(s, &api.Refusal{Code: api.CodeNotVoter, Detail: "this node is no voter of zone " + z.String()})
-}
-
-// each reads the requests of one stream until it ends.
-func each[T any](s *p2p.Stream, most int, fn func(*T) error) {
-	for {
-		req := new(T)
-		if err := api.Read(s, req, most); err != nil || fn(req) != nil {
-			return
-		}
-	}
 }

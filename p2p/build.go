@@ -38,7 +38,7 @@ func DefaultReach() Reach { return Reach{PortMap: true, AutoNAT: true, HolePunch
 const gracePeriod = 20 * time.Second
 
 // build makes the libp2p host, listening nowhere yet: libp2p is content when one of many addresses works, we are not.
-func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) {
+func build(cfg Config, g *gate, w *waste, relays autorelay.PeerSource) (host.Host, error) {
 	if cfg.Packets != nil { // no router to ask for ports, no kernel to bind a second address
 		cfg.Reach.PortMap, cfg.Reach.AutoNAT = false, false
 	}
@@ -55,7 +55,7 @@ func build(cfg Config, g *gate, relays autorelay.PeerSource) (host.Host, error) 
 	if err != nil {
 		return nil, err
 	}
-	resources, err := resourceManager(limits)
+	resources, err := resourceManager(limits, w)
 	if err != nil {
 		return nil, err
 	}

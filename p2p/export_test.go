@@ -26,6 +26,9 @@ func SealBook(body []byte) []byte {
 	return slices.Concat([]byte(bookMagic), sum[:], body)
 }
 
+// WasteBurst is what a peer may waste.
+const WasteBurst = wasteBurst
+
 // DelayConn is a connection that holds what is written to it.
 func DelayConn(c net.Conn, d time.Duration) net.Conn { return newDelayConn(plain{c}, NewLine(d)) }
 

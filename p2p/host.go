@@ -75,6 +75,7 @@ type Host struct {
 	inner  host.Host
 	token  *raw.Host
 	gate   *gate
+	waste  *waste
 	limits Limits
 	line   *Line // or nil
 	book   *book
@@ -94,6 +95,7 @@ type Host struct {
 	dialled   map[string]*atomic.Uint64 // outbound streams by protocol
 	listeners map[*Listener]struct{}
 	watchers  map[*func(PeerEvent)]struct{}
+	cutting   map[capsule.Key]bool // being cut off for what they waste
 }
 
 // Resolver finds addresses of a peer that are not known or no longer work.
@@ -113,10 +115,6 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	gate, err := newGate(cfg.Deny)
-	if err != nil {
-		return nil, err
-	}
 	book, err := openBook(cfg.Dir)
 	if errors.Is(err, ErrDamagedBook) {
 		cfg.Log.Warn("remembered peers lost", "err", err)
@@ -126,15 +124,20 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Limits, err = cfg.Limits.withDefaults(); err != nil {
 		return nil, err
 	}
+	gate, err := newGate(cfg.Deny, cfg.Limits.Shared)
+	if err != nil {
+		return nil, err
+	}
 	h := &Host{
 		limits: cfg.Limits, line: cfg.Line,
-		key: cfg.Identity.Key(), gate: gate, book: book, log: cfg.Log,
+		key: cfg.Identity.Key(), gate: gate, waste: newWaste(), book: book, log: cfg.Log,
 		services:  make(map[string]*service),
 		dialled:   make(map[string]*atomic.Uint64),
 		listeners: make(map[*Listener]struct{}),
 		watchers:  make(map[*func(PeerEvent)]struct{}),
+		cutting:   make(map[capsule.Key]bool),
 	}
-	if h.inner, err = build(cfg, gate, h.relayCandidates); err != nil {
+	if h.inner, err = build(cfg, gate, h.waste, h.relayCandidates); err != nil {
 		return nil, fmt.Errorf("p2p: start host: %w", err)
 	}
 	h.token = raw.Wrap(h.inner)
@@ -171,6 +174,7 @@ func (h *Host) start(listen []string) error {
 		}
 		return context.WithCancel(life)
 	}
+	h.waste.onEmpty(h.wasted)
 	h.running.Go(h.watch)
 	h.running.Go(func() { h.every(saveEvery, life.Done(), h.saveBook) })
 	h.running.Go(func() { h.every(shedEvery, life.Done(), h.shed) })
@@ -349,9 +353,17 @@ func (h *Host) Unprotect(k capsule.Key, tag string) bool {
 	return h.inner.ConnManager().Unprotect(raw.PeerID(k), tag)
 }
 
-// Shut disconnects k and refuses its connections for d.
+// Shut disconnects k and refuses its connections for d. The network that it is connected from pays for it: some more
+// such peers, and it is refused too.
 func (h *Host) Shut(k capsule.Key, d time.Duration) {
-	h.gate.shut(k, d)
+	var from []multiaddr.Multiaddr
+	for _, c := range h.inner.Network().ConnsToPeer(raw.PeerID(k)) {
+		if c.Stat().Direction == network.DirInbound {
+			from = append(from, c.RemoteMultiaddr())
+			break
+		}
+	}
+	h.gate.shut(k, d, from...)
 	if err := h.Disconnect(k); err != nil {
 		h.log.Debug("disconnect", "peer", k, "err", err)
 	}

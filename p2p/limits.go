@@ -24,10 +24,13 @@ type Limits struct {
 	// promise, not use: yamux must let a peer send 256 KiB on every stream before anything is read (its specification
 	// fixes that), so 128 peers with two gossip streams each reserve 64 MiB and use next to nothing.
 	Memory int64
-	// ConnsPerIP bounds the connections at once from one IPv4 address or IPv6 /56; loopback is exempt.
+	// ConnsPerIP bounds the connections at once from one IPv4 address or IPv6 /56.
 	ConnsPerIP int
 	// ConnsPerSec bounds the new connections a second from one such address after a burst of 4×ConnsPerIP.
 	ConnsPerSec float64
+	// Shared are networks where many honest peers stand behind one address, so that no limit holds for an address there
+	// and none pays for the peers behind it. Nil is the loopback.
+	Shared []netip.Prefix
 }
 
 func (l Limits) withDefaults() (Limits, error) {
@@ -46,6 +49,9 @@ func (l Limits) withDefaults() (Limits, error) {
 	}
 	if l.ConnsPerSec == 0 {
 		l.ConnsPerSec = def.ConnsPerSec
+	}
+	if l.Shared == nil {
+		l.Shared = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
 	if l.LowPeers < 0 || l.LowPeers > l.HighPeers || l.HighPeers > 1<<16 {
 		return l, fmt.Errorf("p2p: limits: low %d and high %d peers: want 0 ≤ low ≤ high ≤ 65536", l.LowPeers, l.HighPeers)
@@ -77,7 +83,7 @@ func streamMuxer() *yamux.Transport {
 
 // resourceManager builds the accounting that every connection and stream passes. Nothing is derived from the machine:
 // two hosts with the same Limits refuse at the same point.
-func resourceManager(l Limits) (network.ResourceManager, error) {
+func resourceManager(l Limits, w *waste) (network.ResourceManager, error) {
 	scaling := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&scaling)
 	base := scaling.Scale(0, 0)
@@ -116,17 +122,24 @@ func resourceManager(l Limits) (network.ResourceManager, error) {
 		Stream: rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 16)},
 	}.Build(base)
 
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(),
+	shared4, shared6 := []rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{} // nil would be libp2p's own
+	var unlimited []rate.PrefixLimit
+	for _, p := range l.Shared {
+		unlimited = append(unlimited, rate.PrefixLimit{Prefix: p})
+		if none := (rcmgr.NetworkPrefixLimit{Network: p, ConnCount: math.MaxInt}); p.Addr().Is4() {
+			shared4 = append(shared4, none)
+		} else {
+			shared6 = append(shared6, none)
+		}
+	}
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(), rcmgr.WithMetrics(w),
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: l.ConnsPerIP}},
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: l.ConnsPerIP}, {PrefixLength: 48, ConnCount: 4 * l.ConnsPerIP}},
 		),
-		rcmgr.WithNetworkPrefixLimit(
-			[]rcmgr.NetworkPrefixLimit{{Network: loopback4, ConnCount: math.MaxInt}},
-			[]rcmgr.NetworkPrefixLimit{{Network: loopback6, ConnCount: math.MaxInt}},
-		),
+		rcmgr.WithNetworkPrefixLimit(shared4, shared6),
 		rcmgr.WithConnRateLimiters(&rate.Limiter{
-			NetworkPrefixLimits: []rate.PrefixLimit{{Prefix: loopback4}, {Prefix: loopback6}},
+			NetworkPrefixLimits: unlimited,
 			SubnetRateLimiter: rate.SubnetLimiter{
 				IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: connRate(l, 1)}},
 				IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 56, Limit: connRate(l, 1)}, {PrefixLength: 48, Limit: connRate(l, 4)}},
@@ -134,11 +147,6 @@ func resourceManager(l Limits) (network.ResourceManager, error) {
 			},
 		}))
 }
-
-var (
-	loopback4 = netip.MustParsePrefix("127.0.0.0/8")
-	loopback6 = netip.MustParsePrefix("::1/128")
-)
 
 func connRate(l Limits, wide int) rate.Limit {
 	return rate.Limit{RPS: l.ConnsPerSec * float64(wide), Burst: 4 * l.ConnsPerIP * wide}

@@ -161,7 +161,12 @@ func (h *Host) admit(v *service, ns network.Stream) *Stream {
 		ns.ResetWithError(code)
 		return nil
 	}
-	s := &Stream{s: ns, peer: peer, self: h.key, proto: v.id, sent: h.line.count(v.id, peer), release: func() { v.leave(peer) }}
+	p := ns.Conn().RemotePeer()
+	h.waste.served(p)
+	s := &Stream{
+		s: ns, peer: peer, self: h.key, proto: v.id, sent: h.line.count(v.id, peer), release: func() { v.leave(peer) },
+		fault: func() { h.waste.charge(p, wasteFault) },
+	}
 	if v.lim.Memory > 0 {
 		if err := ns.Scope().ReserveMemory(v.lim.Memory, network.ReservationPriorityHigh); err != nil {
 			v.counts.memory.Add(1)

@@ -52,6 +52,25 @@ func (h *Host) shed() {
 	}
 }
 
+// wasted is called when k has no more streams to waste, maybe many times.
+func (h *Host) wasted(k capsule.Key) {
+	if h.inner.ConnManager().IsProtected(raw.PeerID(k), "") || h.gate.isShut(k) {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closing || h.cutting[k] {
+		return
+	}
+	h.cutting[k] = true
+	h.running.Go(func() { // libp2p waits for us to read on
+		h.cut(k, "streams that came to nothing", wasteBurst)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.cutting, k)
+	})
+}
+
 func (h *Host) cut(k capsule.Key, why string, streams int) {
 	h.log.Info("peer cut off", "peer", k, "why", why, "streams", streams)
 	h.gate.shed.Add(1)

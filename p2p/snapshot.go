@@ -95,8 +95,9 @@ type Snapshot struct {
 	Protocols  []ProtocolInfo
 	Remembered int    // peers in the book
 	ShutOut    int    // peers refused for a while
+	ShutNets   int    // networks refused for a while, for the peers that came from there
 	Refused    uint64 // connections and dials that the gate refused
-	Shed       uint64 // peers cut off for streams that said nothing
+	Shed       uint64 // peers cut off for streams that said nothing or came to nothing
 	Memory     int64  // bytes libp2p has reserved
 	ConnsIn    int
 	ConnsOut   int
@@ -109,8 +110,9 @@ type Snapshot struct {
 func (h *Host) Snapshot() Snapshot {
 	s := Snapshot{
 		Key: h.key, Addrs: h.Addrs(), Peers: h.Peers(), Protocols: h.protocols(),
-		Remembered: len(h.book.all()), ShutOut: h.gate.shutOut(), Refused: h.gate.refused.Load(), Shed: h.gate.shed.Load(),
+		Remembered: len(h.book.all()), Refused: h.gate.refused.Load(), Shed: h.gate.shed.Load(),
 	}
+	s.ShutOut, s.ShutNets = h.gate.shutOut()
 	if h.line != nil {
 		s.Far = h.line.Sent()
 	}

@@ -25,7 +25,8 @@ type Stream struct {
 	self  capsule.Key
 	proto string
 
-	sent *atomic.Uint64 // nil, or counts what is written
+	sent  *atomic.Uint64 // nil, or counts what is written
+	fault func()         // nil if we opened it
 
 	once    sync.Once
 	release func() // nil, or gives back what the protocol's limits counted
@@ -71,6 +72,13 @@ func refusal(err error) error {
 		}
 	}
 	return err
+}
+
+// Fault says that what came on a stream that the peer opened breaks its protocol. Who has a lot of them is cut off.
+func (s *Stream) Fault() {
+	if s.fault != nil {
+		s.fault()
+	}
 }
 
 // Close ends both directions. Closing twice is harmless.

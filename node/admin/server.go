@@ -49,24 +49,17 @@ func Serve(cfg Config) error {
 		return err
 	}
 	return cfg.Node.Host().Handle(Proto, limits, func(ctx context.Context, peer capsule.Key, st *p2p.Stream) {
-		for {
-			req := new(Request)
-			if err := api.Read(st, req, MaxRequest); err != nil {
-				return
-			}
+		api.Each(ctx, st, MaxRequest, func(req *Request) error {
 			out, err := s.answer(ctx, peer, req)
-			if err == nil {
-				var b []byte
-				if b, err = json.Marshal(out); err == nil {
-					err = api.Accept(st, &Reply{V: Version, JSON: b})
-				}
-			} else {
-				err = api.Refuse(st, refusal(err))
-			}
 			if err != nil {
-				return
+				return api.Refuse(st, refusal(err))
 			}
-		}
+			b, err := json.Marshal(out)
+			if err != nil {
+				return err
+			}
+			return api.Accept(st, &Reply{V: Version, JSON: b})
+		})
 	})
 }
 

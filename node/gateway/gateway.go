@@ -150,32 +150,11 @@ func (g *Gateway) Counts() Counts {
 	return Counts{g.counts.forwarded.Load(), g.counts.refused.Load(), g.counts.limited.Load(), g.counts.relayed.Load()}
 }
 
-const (
-	idleTimeout   = 2 * time.Minute  // between requests on one stream
-	submitTimeout = 60 * time.Second // one submission with its content
-)
-
-// each reads the requests of one stream until it ends. fn answers one.
-func each[T any](ctx context.Context, s *p2p.Stream, most int, fn func(*T) error) {
-	stop := context.AfterFunc(ctx, func() { s.Reset() })
-	defer stop()
-	for {
-		_ = s.SetReadDeadline(time.Now().Add(idleTimeout))
-		req := new(T)
-		if err := api.Read(s, req, most); err != nil {
-			if errors.Is(err, api.ErrMessage) {
-				_ = api.Refuse(s, &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()})
-			}
-			return
-		}
-		if fn(req) != nil {
-			return
-		}
-	}
-}
+// submitTimeout bounds one submission with its content.
+const submitTimeout = 60 * time.Second
 
 func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
-	each(ctx, s, api.MaxSubmit, func(req *api.SubmitRequest) error {
+	api.Each(ctx, s, api.MaxSubmit, func(req *api.SubmitRequest) error {
 		_ = s.SetDeadline(time.Now().Add(submitTimeout))
 		c, home, r := g.check(req, peer)
 		if r != nil {
@@ -247,8 +226,8 @@ func contentSize(req *api.SubmitRequest) (n int64) {
 }
 
 func (g *Gateway) result(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
-	each(ctx, s, api.MaxMessage, func(req *api.ResultRequest) error {
-		_ = s.SetDeadline(time.Now().Add(api.MaxWait*time.Millisecond + idleTimeout))
+	api.Each(ctx, s, api.MaxMessage, func(req *api.ResultRequest) error {
+		_ = s.SetDeadline(time.Now().Add(api.MaxWait*time.Millisecond + api.IdleTime))
 		if v := g.cfg.Voter(req.Zone); v != nil {
 			return v.Result(ctx, req, s)
 		}
@@ -257,7 +236,7 @@ func (g *Gateway) result(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 }
 
 func (g *Gateway) watch(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
-	each(ctx, s, api.MaxMessage, func(req *api.WatchRequest) error {
+	api.Each(ctx, s, api.MaxMessage, func(req *api.WatchRequest) error {
 		_ = s.SetDeadline(time.Time{})
 		if v := g.cfg.Voter(req.Zone); v != nil {
 			return v.Watch(ctx, req, s)
@@ -267,7 +246,7 @@ func (g *Gateway) watch(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 }
 
 func (g *Gateway) zone(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
-	each(ctx, s, api.MaxMessage, func(req *api.ZoneRequest) error {
+	api.Each(ctx, s, api.MaxMessage, func(req *api.ZoneRequest) error {
 		_ = s.SetDeadline(time.Now().Add(submitTimeout))
 		out := &api.Zones{V: api.Version, Zones: []api.ZoneInfo{}}
 		for _, v := range g.cfg.Zones() {
@@ -301,7 +280,7 @@ func (g *Gateway) zone(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 // seek answers for a zone that the node may have to look for. Nodes do not ask each other like this: one question must not
 // become many.
 func (g *Gateway) seek(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
-	each(ctx, s, api.MaxMessage, func(req *api.ZoneRequest) error {
+	api.Each(ctx, s, api.MaxMessage, func(req *api.ZoneRequest) error {
 		if v := g.cfg.Voter(req.Zone); v != nil {
 			info, err := v.Info(ctx, req)
 			if err != nil {

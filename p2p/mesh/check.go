@@ -3,6 +3,7 @@ package mesh
 import (
 	"context"
 	"errors"
+	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -27,8 +28,11 @@ const (
 	authorCost = 0.1
 )
 
-// floodStrike is what a frame of too many subscriptions counts, in messages past the quota: 18 of them graylist.
-const floodStrike = 100
+// What a frame counts that is dropped, in messages past the quota: 19 of the first kind cut a peer off, 181 of the second.
+const (
+	floodStrike = 100 // full of subscriptions, GRAFTs or PRUNEs
+	frameStrike = 10  // more than there is news
+)
 
 type verdict uint8
 
@@ -50,8 +54,14 @@ func (m *Mesh) validate(_ context.Context, from peer.ID, msg *pubsub.Message) pu
 			return pubsub.ValidationAccept // Publish takes only what is verified
 		}
 	}
+	if m.score.gone(from) {
+		return pubsub.ValidationIgnore // it waited behind those that it was cut off for
+	}
 	c, v, reason := t.judge(from, msg.GetData())
 	t.count.add(v, reason)
+	if v == accept || reason == reasonState {
+		m.count.news.Add(1)
+	}
 	switch v {
 	case accept:
 		msg.ValidatorData = c
@@ -59,7 +69,7 @@ func (m *Mesh) validate(_ context.Context, from peer.ID, msg *pubsub.Message) pu
 	case ignore:
 		return pubsub.ValidationIgnore
 	default:
-		m.score.strikeUnscored(from)
+		m.proven(from)
 		return pubsub.ValidationReject
 	}
 }
@@ -113,19 +123,67 @@ func blame(err error) (verdict, string) {
 	return ignore, string(r.Code)
 }
 
+// errOver ends the way of a frame.
+var errOver = errors.New("mesh: the peer sends more frames than anybody needs to")
+
 // inspect runs for each frame before pubsub looks at it. A peer whose quota is spent gets its messages dropped here,
-// before their IDs are remembered; its control messages still pass, so that the mesh stays in order.
+// before their IDs are remembered; its control messages still pass, so that the mesh stays in order. A peer that sends
+// more frames than there is news gets all of them dropped.
 func (m *Mesh) inspect(from peer.ID, rpc *pubsub.RPC) error {
-	if len(rpc.GetSubscriptions()) > maxTopics {
-		// No honest peer has so many; the frame is dropped after this by the subscription filter.
-		m.count.overQuota.Add(1)
-		m.score.strike(from, floodStrike)
+	if m.score.gone(from) {
+		return errOver
 	}
-	n := len(rpc.GetPublish())
-	if n > 0 && !m.peers.Has(from, fullCost) {
+	c := rpc.GetControl()
+	turns := len(rpc.GetSubscriptions()) + len(c.GetGraft()) + len(c.GetPrune())
+	if turns > 2*maxTopics { // no honest peer has so many topics to enter or leave
+		m.count.frames.Add(1)
+		m.strike(from, floodStrike)
+		return errOver
+	}
+	names := 0
+	for _, h := range c.GetIhave() {
+		names += len(h.GetMessageIDs())
+	}
+	for _, w := range c.GetIwant() {
+		names += len(w.GetMessageIDs())
+	}
+	if !m.mayFrame(from, 1+float64(turns)+float64(names)/namesPerFrame) {
+		m.count.frames.Add(1)
+		m.strike(from, frameStrike)
+		return errOver
+	}
+	if n := len(rpc.GetPublish()); n > 0 && !m.peers.Has(from, fullCost) {
 		rpc.Publish = nil
 		m.count.overQuota.Add(uint64(n))
-		m.score.strike(from, n)
+		m.strike(from, n)
 	}
 	return nil
+}
+
+// What a peer may send of frames: some for its part in the topics, and some for each capsule that is verified here, since
+// every peer may bring it, offer it, or ask for it. That is far more than they need.
+const (
+	frameRate     = 100 // a second
+	frameBurst    = 2000
+	framesPerNews = 4
+	namesPerFrame = 16 // message IDs that cost as much as a frame
+)
+
+// mayFrame takes cost from the frames that p may send.
+func (m *Mesh) mayFrame(p peer.ID, cost float64) bool {
+	m.score.mu.Lock()
+	defer m.score.mu.Unlock()
+	b := m.recordOf(p)
+	b.refill(time.Now(), m.count.news.Load())
+	if b.frames < cost {
+		return false
+	}
+	b.frames -= cost
+	return true
+}
+
+// refill gives back what time and news allow.
+func (b *record) refill(now time.Time, news uint64) {
+	b.frames = min(frameBurst, b.frames+frameRate*now.Sub(b.at).Seconds()+framesPerNews*float64(news-b.news))
+	b.at, b.news = now, news
 }

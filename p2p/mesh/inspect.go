@@ -18,7 +18,8 @@ import (
 
 // tally are running totals of the whole mesh.
 type tally struct {
-	overQuota, shut, malformed, queueFull, dropped atomic.Uint64
+	overQuota, shut, malformed, queueFull, dropped, frames atomic.Uint64
+	news                                                   atomic.Uint64 // capsules verified that were not seen before
 }
 
 // topicTally are running totals of one topic, and its mesh.
@@ -81,6 +82,7 @@ type Snapshot struct {
 	Scores []PeerScore // lowest first
 	// Running totals.
 	OverQuota uint64 // messages dropped unread because their peer's quota was spent
+	Frames    uint64 // frames dropped because nobody needs to send so many, or such
 	Shut      uint64 // peers cut off and gated
 	Malformed uint64 // messages with an author or a signature of pubsub's own
 	QueueFull uint64 // messages dropped because validation could not keep up
@@ -90,7 +92,7 @@ type Snapshot struct {
 // Snapshot reads the state. Scores are up to a second old.
 func (m *Mesh) Snapshot() Snapshot {
 	s := Snapshot{
-		OverQuota: m.count.overQuota.Load(), Shut: m.count.shut.Load(), Malformed: m.count.malformed.Load(),
+		OverQuota: m.count.overQuota.Load(), Frames: m.count.frames.Load(), Shut: m.count.shut.Load(), Malformed: m.count.malformed.Load(),
 		QueueFull: m.count.queueFull.Load(), Dropped: m.count.dropped.Load(),
 	}
 	m.mu.Lock()

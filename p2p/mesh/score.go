@@ -9,12 +9,10 @@ import (
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
 )
 
-// Thresholds. One invalid message costs 1, two 4, ten 100: the tenth graylists. Flooding past the quota costs one
-// point for 20 messages.
+// Thresholds. One invalid message costs 1, two 4, ten 100. Flooding past the quota costs one point for 20 messages.
 const (
 	gossipThreshold   = -10 // below: no more gossip with the peer
 	publishThreshold  = -50 // below: our own messages are not flooded to it
@@ -31,7 +29,7 @@ func (m *Mesh) scoreParams() *pubsub.PeerScoreParams {
 	return &pubsub.PeerScoreParams{
 		Topics:           make(map[string]*pubsub.TopicScoreParams),
 		TopicScoreCap:    40, // a good name outweighs no graylisting
-		AppSpecificScore: m.score.strikesOf, AppSpecificWeight: 1,
+		AppSpecificScore: m.score.floodOf, AppSpecificWeight: 1,
 		// An address with more peers than a household has machines loses its weight in the gossip, 16 of them (the
 		// most that the host admits) cost 50 points each, which does not graylist.
 		IPColocationFactorWeight: -0.5, IPColocationFactorThreshold: 6,
@@ -66,56 +64,114 @@ func ipNets(more []netip.Prefix) []*net.IPNet {
 	return out
 }
 
-// badStrike is what a proven bad message counts of who has no score, in messages past the quota: 10 points.
-const badStrike = 200
+// maxBad proven bad messages cut a peer off, whatever its score: pubsub scores once a second, and keeps no score of a peer
+// that sends gossip and takes none.
+const maxBad = 10
 
-// strikeDecay is the share of a peer's strikes that one second leaves: half are gone after 35 s.
-const strikeDecay = 0.98
+// What a second leaves: half of the points lost by flooding are gone after 35 s, half of the bad messages after 277 s.
+const (
+	floodDecay = 0.98
+	badDecay   = 0.9975
+)
 
-// scores is what we add to pubsub's scores, and the last that we saw of them.
+// maxRecords bounds the peers that are remembered for what they did: more than are connected.
+const maxRecords = 4096
+
+// scores is what we hold against peers beside pubsub's scores, and the last that we saw of those.
 type scores struct {
 	mu      sync.Mutex
-	strikes map[peer.ID]float64 // points lost by flooding; entries below 0.1 are dropped
+	records map[peer.ID]*record
 	last    map[peer.ID]*pubsub.PeerScoreSnapshot
 }
 
-// strike notes n messages past the quota.
-func (s *scores) strike(p peer.ID, n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.strikes == nil {
-		s.strikes = make(map[peer.ID]float64)
-	}
-	s.strikes[p] = min(s.strikes[p]+float64(n)/20, 1000)
+// record is what one peer did, and what it may still do.
+type record struct {
+	flood float64   // points lost by flooding
+	bad   float64   // proven bad messages
+	until time.Time // of a peer that was cut off: what it sent before is not looked at
+
+	frames float64   // that it may send, of frameBurst, as of at
+	at     time.Time // and when news were accepted here so far
+	news   uint64
 }
 
-func (s *scores) strikesOf(p peer.ID) float64 {
+// recordOf returns p's record. m.score.mu is held.
+func (m *Mesh) recordOf(p peer.ID) *record {
+	s := &m.score
+	b := s.records[p]
+	if b == nil {
+		if s.records == nil {
+			s.records = make(map[peer.ID]*record)
+		}
+		if len(s.records) >= maxRecords {
+			for q := range s.records {
+				if len(m.inner.Network().ConnsToPeer(q)) == 0 {
+					delete(s.records, q)
+				}
+			}
+		}
+		b = &record{frames: frameBurst, at: time.Now(), news: m.count.news.Load()}
+		s.records[p] = b
+	}
+	return b
+}
+
+// strike notes n messages past the quota, and cuts p off when that is enough.
+func (m *Mesh) strike(p peer.ID, n int) {
+	m.score.mu.Lock()
+	b := m.recordOf(p)
+	b.flood = min(b.flood+float64(n)/20, 1000)
+	enough := -b.flood < graylistThreshold
+	m.score.mu.Unlock()
+	if enough {
+		m.cut(p)
+	}
+}
+
+// proven notes a proven bad message, and cuts p off when that is enough.
+func (m *Mesh) proven(p peer.ID) {
+	m.score.mu.Lock()
+	b := m.recordOf(p)
+	b.bad++
+	enough := b.bad >= maxBad
+	m.score.mu.Unlock()
+	if enough {
+		m.cut(p)
+	}
+}
+
+// floodOf is pubsub's question for our part of a score.
+func (s *scores) floodOf(p peer.ID) float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return -s.strikes[p]
+	if b := s.records[p]; b != nil {
+		return -b.flood
+	}
+	return 0
+}
+
+// gone reports whether p has been cut off. Frames of it may still wait to be looked at.
+func (s *scores) gone(p peer.ID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	b := s.records[p]
+	return b != nil && time.Now().Before(b.until)
 }
 
 // scored is called by pubsub once a second with every score. A graylisted peer would go on costing bandwidth and a
-// connection, so it is cut. A protected one stays: Raft's streams run over the same connection, and pubsub already
-// drops what it gossips.
+// connection, so it is cut.
 func (m *Mesh) scored(last map[peer.ID]*pubsub.PeerScoreSnapshot) {
+	now := time.Now()
 	m.score.mu.Lock()
 	m.score.last = last
-	var unscored []peer.ID
-	for p, n := range m.score.strikes {
-		if last[p] == nil && -n < graylistThreshold {
-			unscored = append(unscored, p)
-		}
-		if n *= strikeDecay; n < 0.1 {
-			delete(m.score.strikes, p)
-		} else {
-			m.score.strikes[p] = n
+	for p, b := range m.score.records {
+		b.flood, b.bad = b.flood*floodDecay, b.bad*badDecay
+		b.refill(now, m.count.news.Load())
+		if b.flood < 0.1 && b.bad < 0.1 && b.frames == frameBurst && now.After(b.until) {
+			delete(m.score.records, p) // as good as new
 		}
 	}
 	m.score.mu.Unlock()
-	for _, p := range unscored {
-		m.cut(p)
-	}
 	for p, s := range last {
 		if s.Score < graylistThreshold {
 			m.cut(p)
@@ -123,34 +179,21 @@ func (m *Mesh) scored(last map[peer.ID]*pubsub.PeerScoreSnapshot) {
 	}
 }
 
-// cut disconnects a peer for a while unless it is protected.
+// cut disconnects a peer for a while, in a goroutine of its own: closing calls back into pubsub, which is waiting for us.
+// A protected one stays: Raft's streams run over the same connection, and pubsub drops what a graylisted peer gossips.
 func (m *Mesh) cut(p peer.ID) {
-	if m.inner.ConnManager().IsProtected(p, "") {
+	k, ok := raw.Key(p)
+	if !ok || m.inner.ConnManager().IsProtected(p, "") || m.score.gone(p) || !m.h.Connected(k) {
 		return
 	}
-	if k, ok := raw.Key(p); ok && m.h.Connected(k) {
-		m.shut(k)
-	}
-}
-
-// strikeUnscored blames a peer for a proven bad message if pubsub keeps no score of it: it has none of peers that send
-// gossip and take none. Ten of them cut it off.
-func (s *scores) strikeUnscored(p peer.ID) {
-	s.mu.Lock()
-	scored := s.last[p] != nil
-	s.mu.Unlock()
-	if !scored {
-		s.strike(p, badStrike)
-	}
-}
-
-// shut cuts k off, in a goroutine of its own: closing calls back into pubsub, which is waiting for us.
-func (m *Mesh) shut(k capsule.Key) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
 		return
 	}
+	m.score.mu.Lock()
+	m.recordOf(p).until = time.Now().Add(m.cfg.ShutFor)
+	m.score.mu.Unlock()
 	m.count.shut.Add(1)
 	m.wg.Go(func() { m.h.Shut(k, m.cfg.ShutFor) })
 }

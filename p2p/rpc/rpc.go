@@ -191,6 +191,7 @@ func (s *Server) serve(ctx context.Context, peer capsule.Key, st *p2p.Stream) {
 	req, err := ReadFrame(st, s.m.MaxRequest)
 	if err != nil {
 		s.counts.malformed.Add(1)
+		st.Fault()
 		if !errors.Is(err, ErrFrameTooLong) || writeResponse(st, Invalid, []byte(err.Error())) != nil {
 			st.Reset()
 		}
