@@ -55,17 +55,22 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 		}
 	}
 	m, id := c.Manifest(), c.ID()
-	if old, ok := a.capsule(id); ok {
-		return Result{Repeated: true, Capsule: id, Status: old.Status}, nil
+	// Invariant: a capsule of this home has a row only while its nonce has one. So one look tells that a capsule is new.
+	nonce := row(tabNonce, m.Author[:], m.Nonce[:])
+	home := m.Home == a.m.zone
+	unseen := home && !a.has(nonce)
+	if !unseen {
+		if old, ok := a.capsule(id); ok {
+			return Result{Repeated: true, Capsule: id, Status: old.Status}, nil
+		}
 	}
-	if m.Home != a.m.zone {
+	if !home {
 		return Result{Capsule: id}, refuse(CodeZone, "the capsule's home is %s, this is %s", m.Home, a.m.zone)
 	}
 	if r := a.checkManifest(m); r != nil {
 		return Result{Capsule: id}, r
 	}
-	nonce := row(tabNonce, m.Author[:], m.Nonce[:])
-	if a.has(nonce) {
+	if !unseen {
 		return Result{Capsule: id}, refuse(CodeReplay, "the author has used this nonce for another capsule, or cancelled it")
 	}
 	rights, r := a.rights(c)
@@ -85,6 +90,7 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 	a.set(a.fresh(row(tabRights, id[:])), cellValue{obj: &rights, ok: true})
 	a.refBlob(m.Code)
 	a.refBlob(m.Base)
+	a.fresh(row(tabCapsule, id[:]))
 	a.count(func(n *Counts) { n.Live++; n.Admitted++ })
 	a.decide(cert.Slot{Capsule: id, Phase: cert.PhaseIn}, cert.Admitted, &AdmitBody{
 		Expires: m.Expires, Gas: m.Gas, Price: cr.Gas.Price, PolicyVersion: a.zoneRow().PolicyVersion,

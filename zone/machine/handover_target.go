@@ -271,6 +271,9 @@ func (a *apply) receive(j *judged, c CapsuleRow, rights Rights) {
 	a.setRaw(row(tabEnvelope, id[:]), j.t.Envelope)
 	save(a.state, row(tabRights, id[:]), rights)
 	m := j.c.Manifest()
+	if nonce := row(tabNonce, m.Author[:], m.Nonce[:]); m.Home == a.m.zone && !a.has(nonce) {
+		a.setRaw(nonce, id[:]) // a recovery went back behind its admission
+	}
 	a.refBlob(m.Code)
 	a.refBlob(m.Base)
 	acc := a.account(c.Payer)

@@ -244,6 +244,9 @@ func (w *world) checkFree() {
 		if c.Status == StatusReady {
 			queued++
 		}
+		if _, ok, _ := w.tx.Get(row(tabNonce, c.Author[:], c.Nonce[:])); !ok {
+			w.t.Fatalf("index %d: capsule %s has no nonce", w.index, id)
+		}
 		if g := &c.Gas; g.Spent+g.Retry > g.Limit {
 			w.t.Fatalf("capsule %s spent %d + %d of %d", id, g.Spent, g.Retry, g.Limit)
 		}

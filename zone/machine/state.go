@@ -207,8 +207,9 @@ func (s *state) first(prefix []byte) (string, bool) {
 	return k[0], true
 }
 
-// flush writes what changed and keeps the state hash true to it.
+// flush writes what changed and keeps the state hash true to it. In order of keys, for which stores are faster.
 func (s *state) flush(h *ltHash) error {
+	slices.SortFunc(s.order, func(a, b *cell) int { return strings.Compare(a.key, b.key) })
 	for _, c := range s.order {
 		if s.err != nil {
 			return s.err
