@@ -30,6 +30,7 @@ type Machine struct {
 	memo   memo
 	view   atomic.Pointer[view]
 	own    *cert.Tracker // see ownTracker; Apply alone uses it
+	rows   *rowCache     // nil before the first Apply, which alone uses it
 }
 
 // view is what the last Apply left that Prepare can use to check signatures ahead.
@@ -74,6 +75,9 @@ func (m *Machine) Apply(tx Tx, index uint64, entry []byte) (Outcome, error) {
 	}
 	if founded && index <= head.Index {
 		return Outcome{}, fmt.Errorf("%w: index %d, the state is at %d", ErrApplied, index, head.Index)
+	}
+	if m.rows != nil && founded && m.rows.head == head {
+		s.cache = m.rows
 	}
 	a := &apply{state: s, m: m, index: index, time: head.Time, out: &Outcome{Zone: m.zone, Index: index, Previous: head.Chain}}
 	a.chain = NextChain(head.Chain, index, entry)
@@ -232,7 +236,8 @@ func (a *apply) finish() error {
 	a.collectVersions()
 	a.fillResults()
 	z, v := a.zoneRow(), a.voters()
-	save(a.state, keyHead, Head{Index: a.index, Time: a.time, Chain: a.chain})
+	head := Head{Index: a.index, Time: a.time, Chain: a.chain}
+	save(a.state, keyHead, head)
 	save(a.state, row(tabChain, be64(a.index%chainWindow)), ChainRow{Index: a.index, Chain: a.chain})
 	a.out.Generation, a.out.Epoch, a.out.Time = z.Generation, v.Epoch, a.time
 	a.out.Deadline = a.deadline()
@@ -247,12 +252,8 @@ func (a *apply) finish() error {
 	if a.err != nil {
 		return a.err
 	}
-	var h ltHash
-	acc, _, err := a.tx.Get(keyHash)
+	h, err := a.hash()
 	if err != nil {
-		return fmt.Errorf("read state hash: %w", err)
-	}
-	if err := h.load(acc); err != nil {
 		return err
 	}
 	if err := a.flush(&h); err != nil {
@@ -262,8 +263,26 @@ func (a *apply) finish() error {
 		return fmt.Errorf("write state hash: %w", err)
 	}
 	a.out.State = h.digest()
+	if a.cache == nil {
+		a.cache = newRowCache()
+	}
+	a.remember(a.cache)
+	a.cache.head, a.cache.hash = head, h
+	a.m.rows = a.cache
 	a.m.view.Store(&view{genesis: a.genesis, voters: v, time: a.time})
 	return nil
+}
+
+// hash returns the accumulator of the state hash as of the last entry.
+func (a *apply) hash() (h ltHash, err error) {
+	if a.cache != nil {
+		return a.cache.hash, nil
+	}
+	acc, _, err := a.tx.Get(keyHash)
+	if err != nil {
+		return h, fmt.Errorf("read state hash: %w", err)
+	}
+	return h, h.load(acc)
 }
 
 // fillResults adds what is known only after waiting capsules were placed. A place in the queue counts the

@@ -33,6 +33,7 @@ type cellValue struct {
 // and the Apply ends as a halt. Handlers therefore need not check each read.
 type state struct {
 	tx      Tx
+	cache   *rowCache // may be nil
 	err     error
 	cells   map[string]*cell
 	touched [256][]*cell // by first byte of the key, in order of first use
@@ -47,6 +48,12 @@ type undo struct {
 
 func newState(tx Tx) *state { return &state{tx: tx, cells: map[string]*cell{}} }
 
+// keep takes a row of the cache, or of the store, as what stands there.
+func (c *cell) keep(r cachedRow) {
+	c.base, c.baseOK = r.val, r.ok
+	c.val, c.obj, c.ok = r.val, r.obj, r.ok
+}
+
 func (s *state) fail(err error) {
 	if s.err == nil {
 		s.err = err
@@ -58,13 +65,14 @@ func (s *state) cell(key []byte) *cell {
 		return c
 	}
 	c := s.fresh(key)
-	if s.err == nil {
+	if r, known := s.cache.get(c.key); known {
+		c.keep(r)
+	} else if s.err == nil {
 		v, ok, err := s.tx.Get(key)
 		if err != nil {
 			s.fail(fmt.Errorf("read row %q: %w", key, err))
 		} else if ok {
-			c.base, c.baseOK = v, true
-			c.val, c.ok = v, true
+			c.keep(cachedRow{val: v, ok: true})
 		}
 	}
 	return c
@@ -166,8 +174,13 @@ func (s *state) scan(prefix, after []byte, fn func(key string, val []byte) bool)
 		}
 		return true
 	}
-	err := s.tx.Scan(prefix, after, func(k, v []byte) bool {
+	from := s.cache.begin(prefix, after)
+	first, whole := "", len(prefix) == 1 && (after == nil || string(from) != string(after))
+	err := s.tx.Scan(prefix, from, func(k, v []byte) bool {
 		key := string(k)
+		if first == "" {
+			first = key
+		}
 		if !emit(key, false) {
 			return false
 		}
@@ -182,6 +195,9 @@ func (s *state) scan(prefix, after []byte, fn func(key string, val []byte) bool)
 	if err != nil {
 		s.fail(fmt.Errorf("scan rows %q: %w", prefix, err))
 		return
+	}
+	if whole {
+		s.cache.found(prefix[0], first)
 	}
 	if !stopped {
 		emit("", true)
@@ -227,8 +243,21 @@ func (s *state) flush(h *ltHash) error {
 		if err := s.flushRow(h, c, val); err != nil {
 			return err
 		}
+		c.val = val
 	}
 	return s.err
+}
+
+// remember leaves the rows of this Apply to the next.
+func (s *state) remember(c *rowCache) {
+	for _, x := range s.order {
+		switch {
+		case x.dirty:
+			c.wrote(x.key, cachedRow{val: x.val, obj: x.obj, ok: x.ok})
+		case x.ok:
+			c.put(x.key, cachedRow{val: x.val, obj: x.obj, ok: true})
+		}
+	}
 }
 
 func (s *state) flushRow(h *ltHash, c *cell, val []byte) error {

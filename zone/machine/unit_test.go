@@ -198,6 +198,7 @@ func TestStateScan(t *testing.T) {
 func TestHalts(t *testing.T) {
 	w := founded(t, 1)
 	id := w.admit()
+	w.m = New(w.zone) // as after a restart: what it remembers is not read again
 	_ = w.tx.Set(row(tabCapsule, id[:]), []byte("damaged"))
 	before := w.tx.Clone()
 	if _, err := w.try(must(NewCancel(w.author, &Cancel{Scope: w.scope(), Capsule: id}))); err == nil {
@@ -207,6 +208,7 @@ func TestHalts(t *testing.T) {
 		t.Fatal("the halt left writes")
 	}
 	w = founded(t, 1)
+	w.m = New(w.zone)
 	_ = w.tx.Set(keyTotals, must(capsule.Marshal(&Totals{Available: 1})))
 	if _, err := w.try(w.quorum(KindTick, &Tick{Scope: w.scope(), At: w.now + 1}, 3)); err == nil {
 		t.Fatal("books that don't balance did not stop the replica")

@@ -1,0 +1,104 @@
+package machine
+
+import "strings"
+
+// rowCache is what a machine remembers of the state after an Apply, so that the next one doesn't ask the store for it. It
+// never changes a result: everything in it is what the store holds, or a bound that is true of it.
+//
+// Invariant: it is of the state whose head is head. An Apply that finds another head in the store, because a snapshot was
+// restored or the writes of the last Apply were dropped, begins with an empty one.
+type rowCache struct {
+	head Head
+	// Two generations of rows: when young is full it becomes old, and what was not used meanwhile goes.
+	young, old map[string]cachedRow
+	bytes      int // of young
+	// floor is for each table a key below every row that it has: scans of a table begin there. The store walks over rows
+	// that were removed, and a queue is nothing but such rows, in front of the few that it holds.
+	floor [256]string
+	hash  ltHash
+}
+
+// cachedRow is a row as a cell has it. A row that is known to be absent has ok unset.
+type cachedRow struct {
+	val []byte
+	obj any // nil, or the decoded row, which nobody changes
+	ok  bool
+}
+
+func (r *cachedRow) size(key string) int { return len(key) + len(r.val) + cacheRowOver }
+
+const (
+	cacheBytes   = 2 << 20  // of rows in one generation
+	cacheRow     = 16 << 10 // larger ones are not kept
+	cacheRowOver = 128      // of a row beside its bytes
+)
+
+func newRowCache() *rowCache { return &rowCache{young: map[string]cachedRow{}} }
+
+func (c *rowCache) get(key string) (cachedRow, bool) {
+	if c == nil {
+		return cachedRow{}, false
+	}
+	if r, ok := c.young[key]; ok {
+		return r, true
+	}
+	r, ok := c.old[key]
+	if ok {
+		c.put(key, r)
+	}
+	return r, ok
+}
+
+func (c *rowCache) put(key string, r cachedRow) {
+	if had, ok := c.young[key]; ok {
+		c.bytes -= had.size(key)
+		delete(c.young, key)
+	}
+	delete(c.old, key)
+	n := r.size(key)
+	if n > cacheRow {
+		return
+	}
+	if c.bytes += n; c.bytes > cacheBytes {
+		c.old, c.young, c.bytes = c.young, map[string]cachedRow{}, n
+	}
+	c.young[key] = r
+}
+
+// wrote follows a row that an Apply has written or removed.
+func (c *rowCache) wrote(key string, r cachedRow) {
+	if r.ok && key <= c.floor[key[0]] {
+		c.floor[key[0]] = keyBelow(key)
+	}
+	c.put(key, r)
+}
+
+// begin returns where a scan of a whole table may begin: behind the result, nil for the table's first row.
+func (c *rowCache) begin(prefix, after []byte) []byte {
+	if c == nil || len(prefix) != 1 {
+		return after
+	}
+	if f := c.floor[prefix[0]]; f > string(after) {
+		return []byte(f)
+	}
+	return after
+}
+
+// found follows a scan of a whole table that began before every row of it: first is the first row, "" if there is none.
+func (c *rowCache) found(tab byte, first string) {
+	if c == nil {
+		return
+	}
+	if first == "" {
+		first = string(tab) + strings.Repeat("\xff", 16)
+	}
+	c.floor[tab] = keyBelow(first)
+}
+
+// keyBelow returns a key below key.
+func keyBelow(key string) string {
+	if n := len(key) - 1; key[n] != 0 {
+		return key[:n] + string([]byte{key[n] - 1})
+	}
+	return key[:len(key)-1]
+}
