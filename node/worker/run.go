@@ -145,7 +145,8 @@ func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
 	} else if err != nil {
 		return fmt.Errorf("fetch: %w", err)
 	}
-	seg, err := load(&g.warrant, g.manifest, p, w.effects(ctx, g), vm.Config{Compiler: w.cfg.Compiler, Budget: w.cfg.Budget})
+	t := &turn{all: w.turns}
+	seg, err := load(&g.warrant, g.manifest, p, w.effects(ctx, g, t), vm.Config{Compiler: w.cfg.Compiler, Budget: w.cfg.Budget})
 	if errors.Is(err, errBroken) {
 		return w.commitEnd(ctx, g, outcome{end: machine.EndTrap, output: clip(err.Error())}, 0)
 	} else if err != nil {
@@ -153,16 +154,17 @@ func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
 	}
 	defer seg.close()
 	seg.eff.resume(p.journal)
-	last, pause := time.Now(), checkpointEvery
+	seg.turn = t
+	last, pause := time.Duration(0), checkpointEvery
 	out, err := seg.run(ctx, func() error {
 		yield := l.yield.Load()
-		if !yield && time.Since(last) < pause {
+		if !yield && t.ran-last < pause {
 			return nil
 		}
 		began := time.Now()
 		err := w.checkpoint(ctx, seg)
-		last = time.Now()
-		pause = max(checkpointEvery, checkpointShare*last.Sub(began))
+		last = t.ran
+		pause = max(checkpointEvery, checkpointShare*time.Since(began))
 		if err != nil {
 			w.cfg.Logger.Debug("checkpoint not kept", "capsule", seg.warrant.Segment.Capsule, "err", err)
 		} else if yield {
@@ -181,10 +183,10 @@ func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
 	return w.commit(ctx, seg, out)
 }
 
-func (w *Worker) effects(ctx context.Context, g *grant) *effects {
+func (w *Worker) effects(ctx context.Context, g *grant, t *turn) *effects {
 	s := g.warrant.Segment
 	e := &effects{
-		data: &remote{ctx: ctx, w: w, lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, index: g.warrant.Index},
+		data: &remote{ctx: ctx, w: w, turn: t, lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, index: g.warrant.Index},
 		self: w.zone, here: g.manifest.Stop, clock: g.warrant.Clock, seed: g.warrant.Seed, units: g.warrant.Units,
 		reads: map[string]read{}, writes: map[string]machine.Write{},
 		note: func(ev api.WatchEvent) {
@@ -394,8 +396,19 @@ func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (machine.S
 type remote struct {
 	ctx   context.Context
 	w     *Worker
+	turn  *turn // of the segment, which does not keep a processor while it waits
 	lease api.LeaseRef
 	index uint64
+}
+
+// ask reads from the zone while others have the processor.
+func (r *remote) ask(req *api.ReadRequest) (*api.ReadReply, error) {
+	r.turn.end()
+	reply, err := ask[api.ReadReply](r.ctx, r.w, api.ProtoRead, req, api.MaxRead)
+	if terr := r.turn.begin(r.ctx); err == nil {
+		err = terr
+	}
+	return reply, err
 }
 
 func (r *remote) request() *api.ReadRequest {
@@ -405,7 +418,7 @@ func (r *remote) request() *api.ReadRequest {
 func (r *remote) Row(key []byte) (api.Row, error) {
 	req := r.request()
 	req.Key = key
-	reply, err := ask[api.ReadReply](r.ctx, r.w, api.ProtoRead, req, api.MaxRead)
+	reply, err := r.ask(req)
 	if err != nil {
 		return api.Row{}, err
 	}
@@ -418,7 +431,7 @@ func (r *remote) Row(key []byte) (api.Row, error) {
 func (r *remote) Rows(prefix, after []byte) ([]api.Row, bool, error) {
 	req := r.request()
 	req.Key, req.After, req.Scan, req.Rows = prefix, after, true, api.MaxRows
-	reply, err := ask[api.ReadReply](r.ctx, r.w, api.ProtoRead, req, api.MaxRead)
+	reply, err := r.ask(req)
 	if err != nil {
 		return nil, false, err
 	}

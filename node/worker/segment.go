@@ -24,6 +24,7 @@ type segment struct {
 	store    *vm.Store
 	host     *hostabi.Host
 	base     *vm.Base
+	turn     *turn
 	// start is what the store had used before the segment, meter what earlier attempts at it had used when they were
 	// saved: both are part of the store's sum.
 	start uint64
@@ -166,12 +167,21 @@ const sliceGas = 20_000_000
 
 // run executes to the next boundary. between is called between slices; its error ends the attempt.
 func (s *segment) run(ctx context.Context, between func() error) (outcome, error) {
+	if err := s.turn.begin(ctx); err != nil {
+		return outcome{}, err
+	}
+	defer s.turn.end()
 	if err := s.answerPending(); errors.Is(err, errAgain) {
 		return s.waiting()
 	} else if err != nil {
 		return outcome{}, s.cause(err)
 	}
 	for {
+		if !s.turn.held {
+			if err := s.turn.begin(ctx); err != nil {
+				return outcome{}, err
+			}
+		}
 		left := s.warrant.Units - min(s.used(), s.warrant.Units)
 		stop, err := s.store.Run(ctx, min(left, sliceGas))
 		if err != nil {
@@ -184,6 +194,7 @@ func (s *segment) run(ctx context.Context, between func() error) (outcome, error
 			if left = s.warrant.Units - min(s.used(), s.warrant.Units); stop.Need > left {
 				return outcome{end: machine.EndDry}, nil
 			}
+			s.turn.end()
 			if err := between(); err != nil {
 				return outcome{}, err
 			}
@@ -271,7 +282,8 @@ func (s *segment) save() (machine.Saved, []byte, error) {
 }
 
 const (
-	// checkpointEvery is how much of an attempt may be lost with its worker.
+	// checkpointEvery is how much of an attempt's work may be lost with its worker. It counts while the segment runs, not
+	// while it waits for its turn: a worker with more to do must not save more for it.
 	checkpointEvery = 200 * time.Millisecond
 	// checkpointShare bounds the part of the time that goes into checkpoints: one in so many. Where they are dear, because
 	// the state is large or the zone is busy, they come more rarely.
