@@ -177,7 +177,7 @@ func (h *Host) start(listen []string) error {
 	h.waste.onEmpty(h.wasted)
 	h.running.Go(h.watch)
 	h.running.Go(func() { h.every(saveEvery, life.Done(), h.saveBook) })
-	h.running.Go(func() { h.every(shedEvery, life.Done(), h.shed) })
+	h.running.Go(func() { h.shedding(life.Done()) })
 	return nil
 }
 

@@ -20,9 +20,10 @@ type Limits struct {
 	// Invariant: LowPeers ≤ HighPeers, and 2×HighPeers inbound connections are admitted, so that a trim always comes
 	// before a refusal and a newcomer can get in.
 	LowPeers, HighPeers int
-	// Memory is what libp2p may reserve for stream windows and protocol buffers, in bytes; default 256 MiB. It is a
+	// Memory is what libp2p may reserve for stream windows and protocol buffers, in bytes; default 512 MiB. It is a
 	// promise, not use: yamux must let a peer send 256 KiB on every stream before anything is read (its specification
-	// fixes that), so 128 peers with two gossip streams each reserve 64 MiB and use next to nothing.
+	// fixes that), so 128 peers with two gossip streams each reserve 64 MiB and use next to nothing. Where a reservation
+	// fails yamux ends the whole connection, so a count must be reached first: see perPeerStreams and Host.shed.
 	Memory int64
 	// ConnsPerIP bounds the connections at once from one IPv4 address or IPv6 /56.
 	ConnsPerIP int
@@ -34,7 +35,7 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() (Limits, error) {
-	def := Limits{LowPeers: 96, HighPeers: 128, Memory: 256 << 20, ConnsPerIP: 16, ConnsPerSec: 2}
+	def := Limits{LowPeers: 96, HighPeers: 128, Memory: 512 << 20, ConnsPerIP: 16, ConnsPerSec: 2}
 	if l.HighPeers == 0 {
 		l.HighPeers = max(def.HighPeers, l.LowPeers)
 	}
@@ -66,6 +67,12 @@ func (l Limits) withDefaults() (Limits, error) {
 // goroutine and about 10 KB, for at most the 10 s that libp2p waits.
 func (l Limits) unnamed() int { return 8*l.HighPeers + 256 }
 
+// perPeerStreams is how many streams one peer may have open with us. More are refused, one by one. yamux lets half as
+// many more in on their way to be refused, so that they are counted.
+//
+// Invariant: their windows, and 256 KiB for each handler, fit in a sixth of the default memory.
+const perPeerStreams = 128
+
 // maxWindow is the largest receive window of one stream. A window doubles while the reader keeps up and the memory
 // limits allow; 4 MiB carries 40 MB/s over a round trip of 100 ms.
 const maxWindow = 4 << 20
@@ -74,10 +81,10 @@ const maxWindow = 4 << 20
 // the 4 MiB of its default, at the same speed (560 MB/s on loopback).
 const maxFrame = 16 << 10
 
-// streamMuxer returns yamux with our bounds. Its stream count is left to the resource manager.
+// streamMuxer returns yamux with our bounds.
 func streamMuxer() *yamux.Transport {
 	t := *yamux.DefaultTransport
-	t.MaxStreamWindowSize, t.MaxMessageSize = maxWindow, maxFrame
+	t.MaxStreamWindowSize, t.MaxMessageSize, t.MaxIncomingStreams = maxWindow, maxFrame, perPeerStreams*3/2
 	return &t
 }
 
@@ -104,21 +111,21 @@ func resourceManager(l Limits, w *waste) (network.ResourceManager, error) {
 	}
 	perPeer := rcmgr.ResourceLimits{
 		ConnsInbound: 8, ConnsOutbound: 8, Conns: 12, FD: 12,
-		StreamsInbound: 128, StreamsOutbound: 512, Streams: 512,
-		Memory: rcmgr.LimitVal64(l.Memory / 16), // 64 streams of yamux
+		StreamsInbound: perPeerStreams, StreamsOutbound: 512, Streams: 512,
+		Memory: rcmgr.LimitVal64(l.Memory / 6),
 	}
 	perProtocol := rcmgr.ResourceLimits{
 		StreamsInbound: 16 * conns, StreamsOutbound: 16 * conns, Streams: 32 * conns,
 		Memory: rcmgr.LimitVal64(l.Memory / 2),
 	}
 	perProtocolPeer := rcmgr.ResourceLimits{
-		StreamsInbound: 128, StreamsOutbound: 256, Streams: 320,
+		StreamsInbound: perPeerStreams, StreamsOutbound: 256, Streams: 320,
 		Memory: rcmgr.LimitVal64(l.Memory / 4),
 	}
 	limits := rcmgr.PartialLimitConfig{
 		System: system, Transient: transient, PeerDefault: perPeer,
 		ProtocolDefault: perProtocol, ProtocolPeerDefault: perProtocolPeer,
-		Conn:   rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 16), FD: 1},
+		Conn:   rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 6), FD: 1},
 		Stream: rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 16)},
 	}.Build(base)
 

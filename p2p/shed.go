@@ -12,8 +12,24 @@ import (
 const (
 	shedEvery = 250 * time.Millisecond
 	shedFor   = 5 * time.Minute
-	maxSilent = 16 // streams of one peer that have named no protocol, when room gets short
+	// shedStreams new streams, of all peers, are looked at without waiting: their windows are an eighth of the memory.
+	shedStreams = 256
+	maxSilent   = 16 // streams of one peer that have named no protocol, when room gets short
 )
+
+func (h *Host) shedding(done <-chan struct{}) {
+	t := time.NewTicker(shedEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-t.C:
+		case <-h.waste.wake:
+		}
+		h.shed()
+	}
+}
 
 // shed makes room before strangers have used up what all peers share. The limits of the resource manager hold for each
 // peer and for all together, and identities are free: ten that each take what one may would shut out everybody else.

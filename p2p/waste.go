@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -19,7 +20,7 @@ import (
 //
 // Invariant: wasteRate is above what an honest peer wastes that tries again every 20 ms after a refusal.
 const (
-	wasteBurst = 1000
+	wasteBurst = 500
 	wasteRate  = 100 // a second; 0.2 % of a core
 	wasteFault = 10  // a request that breaks its protocol
 )
@@ -30,16 +31,28 @@ type waste struct {
 	quiet
 	left *quota.Table[peer.ID]
 
+	opened atomic.Uint64
+	wake   chan struct{} // a token for each shedStreams streams
+
 	mu  sync.Mutex          // owns cut
 	cut func(k capsule.Key) // nil until the host runs; must not block
 }
 
-func newWaste() *waste { return &waste{left: quota.New[peer.ID](maxBuckets, wasteRate, wasteBurst)} }
+func newWaste() *waste {
+	return &waste{left: quota.New[peer.ID](maxBuckets, wasteRate, wasteBurst), wake: make(chan struct{}, 1)}
+}
 
 func (w *waste) AllowStream(p peer.ID, dir network.Direction) {
-	if dir == network.DirInbound {
-		w.charge(p, 1)
+	if dir != network.DirInbound {
+		return
 	}
+	if w.opened.Add(1)%shedStreams == 0 {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+	w.charge(p, 1)
 }
 
 func (w *waste) BlockStream(p peer.ID, dir network.Direction) { w.AllowStream(p, dir) }

@@ -46,7 +46,7 @@ var attacks = map[string]attack{
 			}
 		}
 	}},
-	"slow reader": {at: 8, run: func(ctx context.Context, h host.Host, target peer.ID) {
+	"slow reader": {at: 4, run: func(ctx context.Context, h host.Host, target peer.ID) {
 		for there(ctx, h, target) {
 			if s, err := h.NewStream(ctx, target, firehose); err == nil {
 				_ = s.SetWriteDeadline(time.Now().Add(time.Second))
@@ -110,7 +110,7 @@ var attacks = map[string]attack{
 	})},
 	// Identify with more than anybody needs: protocols, addresses, and the signed record that repeats them.
 	"identify": {passing: true, run: func(ctx context.Context, h host.Host, target peer.ID) {
-		for range 20 {
+		for range 5 {
 			if there(ctx, h, target) {
 				h.Network().ClosePeer(target)
 			}
@@ -128,7 +128,7 @@ var attacks = map[string]attack{
 		}
 	}},
 	"RSA keys": {passing: true, run: func(ctx context.Context, h host.Host, target peer.ID) {
-		for range 20 {
+		for range 5 {
 			_ = h.Connect(ctx, peer.AddrInfo{ID: target})
 			h.Network().ClosePeer(target)
 		}
@@ -138,9 +138,9 @@ var attacks = map[string]attack{
 // forged is a capsule that is valid until it is spoiled.
 var forged = sync.OnceValue(func() []byte { return sealNow(sim.Identity(200), 1).Bytes() })
 
-// rsaKey is as large as libp2p takes.
+// rsaKey costs more to check than ours.
 var rsaKey = sync.OnceValue(func() crypto.PrivKey {
-	key, _, err := crypto.GenerateKeyPairWithReader(crypto.RSA, 4096, rand.Reader)
+	key, _, err := crypto.GenerateKeyPairWithReader(crypto.RSA, 2048, rand.Reader)
 	if err != nil {
 		panic(err)
 	}
