@@ -74,13 +74,22 @@ type certs struct {
 	newest  uint64 // greatest index in mine
 	// Invariant: of the indices above began that are in mine, every quorum on disk is in quorums.
 	began uint64
+	// What the newest entries decided, as the rows on disk say too: nearly every certificate is asked for at once.
+	batches map[uint64]*cert.Batch
+	slots   map[cert.Slot]uint64 // newest index of each of their decisions
+	kept    []uint64             // indices in batches, oldest first
+	decided int                  // decisions in batches
 }
+
+// maxDecided bounds the decisions that are kept in memory, each of some hundred bytes.
+const maxDecided = 4096
 
 // recent is how many indices are kept in memory, besides the rows on disk.
 const recent = 4096
 
 func newCerts(db *store.Store, log *slog.Logger) *certs {
-	return &certs{db: db, log: log, mine: map[uint64]cert.Statement{}, quorums: map[uint64]*cert.Quorate{}, waiters: map[uint64][]chan struct{}{}}
+	return &certs{db: db, log: log, mine: map[uint64]cert.Statement{}, quorums: map[uint64]*cert.Quorate{}, waiters: map[uint64][]chan struct{}{},
+		batches: map[uint64]*cert.Batch{}, slots: map[cert.Slot]uint64{}}
 }
 
 func indexKey(kind byte, i uint64) []byte { return binary.BigEndian.AppendUint64([]byte{kind}, i) }
@@ -143,6 +152,33 @@ func (c *certs) recall(after uint64, seen func(*cert.Quorate)) error {
 		}
 		return true
 	})
+}
+
+// keep keeps what an entry decided until newer ones take its room.
+func (c *certs) keep(index uint64, b *cert.Batch) {
+	ds := b.Decisions()
+	if len(ds) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.batches[index] = b
+	c.kept = append(c.kept, index)
+	c.decided += len(ds)
+	for i := range ds {
+		c.slots[ds[i].Slot] = index
+	}
+	for c.decided > maxDecided && len(c.kept) > 1 {
+		old := c.kept[0]
+		c.kept = c.kept[1:]
+		for _, d := range c.batches[old].Decisions() {
+			if c.slots[d.Slot] == old {
+				delete(c.slots, d.Slot)
+			}
+			c.decided--
+		}
+		delete(c.batches, old)
+	}
 }
 
 // floor is the index below which votes are not collected any more.
@@ -283,6 +319,12 @@ func (c *certs) batch(i uint64) (*batchRow, error) {
 
 // slot returns the newest index at which an outcome was decided or restated.
 func (c *certs) slot(s cert.Slot) (uint64, bool, error) {
+	c.mu.Lock()
+	at, known := c.slots[s]
+	c.mu.Unlock()
+	if known {
+		return at, true, nil
+	}
 	b, ok, err := c.db.GetLocal(slotKey(s))
 	if err != nil || !ok || len(b) != 8 {
 		return 0, false, err
@@ -292,16 +334,20 @@ func (c *certs) slot(s cert.Slot) (uint64, bool, error) {
 
 // certificate joins a decision recorded at an index with the quorum there.
 func (c *certs) certificate(s cert.Slot, q *cert.Quorate) (*cert.Certificate, error) {
-	r, err := c.batch(q.Statement.Index)
-	if err != nil {
-		return nil, err
+	c.mu.Lock()
+	b := c.batches[q.Statement.Index]
+	c.mu.Unlock()
+	if b == nil {
+		r, err := c.batch(q.Statement.Index)
+		if err != nil {
+			return nil, err
+		}
+		if b, err = cert.NewBatch(r.decisions()); err != nil {
+			return nil, err
+		}
 	}
-	b, err := cert.NewBatch(r.decisions())
-	if err != nil {
-		return nil, err
-	}
-	for i := range r.Decided {
-		if r.Decided[i].Slot == s {
+	for i, d := range b.Decisions() {
+		if d.Slot == s {
 			return b.Certificate(i, q)
 		}
 	}

@@ -88,17 +88,26 @@ func (z *Zone) readIndexOnce(ctx context.Context) (uint64, error) {
 // Certificate returns the certificate of an outcome. One that was lost is collected from the other voters, or the outcome
 // is restated.
 func (z *Zone) Certificate(ctx context.Context, s cert.Slot) (*cert.Certificate, error) {
-	const patience = 500 * time.Millisecond
+	const (
+		own      = 50 * time.Millisecond // in which votes mostly come by themselves
+		patience = 500 * time.Millisecond
+	)
 	for restated := false; ; {
 		i, ok, err := z.certs.slot(s)
 		if err != nil {
 			return nil, err
 		}
 		if ok {
-			z.voting.ask([]uint64{i})
-			wctx, cancel := context.WithTimeout(ctx, patience)
-			q, err := z.certs.wait(wctx, i)
-			cancel()
+			wait := func(d time.Duration) (*cert.Quorate, error) {
+				wctx, cancel := context.WithTimeout(ctx, d)
+				defer cancel()
+				return z.certs.wait(wctx, i)
+			}
+			q, err := wait(own)
+			if err != nil && ctx.Err() == nil {
+				z.voting.ask([]uint64{i})
+				q, err = wait(patience)
+			}
 			if err == nil {
 				c, err := z.certs.certificate(s, q)
 				if err == nil || !errors.Is(err, ErrNoCertificate) {

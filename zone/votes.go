@@ -86,6 +86,7 @@ func (v *voting) enqueue(a *applied) {
 		v.fork(err)
 		return
 	}
+	v.certs.keep(o.Index, a.batch)
 	v.mu.Lock()
 	if len(v.queue) >= recent {
 		v.queue = v.queue[recent/2:] // too old to be signed; the others have, or it is restated
