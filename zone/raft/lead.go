@@ -30,12 +30,27 @@ func (n *Node) watchLeadership(notify <-chan bool) {
 			}
 			term := n.raft.CurrentTerm()
 			n.setLead(leadership{term: term})
-			if n.during(func() error { return n.raft.Barrier(0).Error() }) != nil {
-				continue // the loss of leadership is notified too
-			}
-			if n.raft.State() == hraft.Leader && n.raft.CurrentTerm() == term {
+			if n.settle(term) {
 				n.setLead(leadership{term: term, ready: true})
 			}
+		}
+	}
+}
+
+// settle waits until everything of earlier terms is applied, and reports whether this voter still leads the term then. A
+// leader refuses the barrier while it tries to hand leadership over; if that fails, it leads on and is asked again.
+func (n *Node) settle(term uint64) bool {
+	const again = 20 * time.Millisecond
+	for {
+		err := n.during(func() error { return n.raft.Barrier(0).Error() })
+		if n.raft.State() != hraft.Leader || n.raft.CurrentTerm() != term {
+			return false
+		}
+		if err == nil {
+			return true
+		}
+		if !n.pause(again) {
+			return false
 		}
 	}
 }

@@ -383,3 +383,43 @@ func TestReadAsksForTheTerm(t *testing.T) {
 		}
 	})
 }
+
+// A voter that is asked to hand leadership over before it has begun to serve, to one that it cannot reach, leads on and
+// must serve then: nobody else will be elected as long as its heartbeats arrive.
+func TestLeaderSettlesAfterAFailedTransfer(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		l := z.leader()
+		var away capsule.Key
+		for _, k := range z.keys {
+			if k != l.key {
+				away = k
+			}
+		}
+		z.net.Cut(l.key, away)
+		z.net.Cut(away, l.key)
+		z.propose(l, "what the other one lacks")
+		handed := make(chan error, 1)
+		go func() { handed <- l.node.Transfer(away) }()
+		for {
+			if _, _, err := l.node.Propose([]byte("x")); errors.Is(err, raft.ErrNotLeader) {
+				break // the handing over has begun
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		term, _ := l.node.Leading()
+		if !l.node.Settle(term) {
+			t.Fatal("it leads, and will never serve")
+		}
+		if err := <-handed; err == nil {
+			t.Fatal("leadership was handed to a voter that nobody reaches")
+		}
+		z.propose(l, "y")
+		if l.node.Settle(term + 1) {
+			t.Fatal("settled in a term that it does not lead")
+		}
+	})
+}
