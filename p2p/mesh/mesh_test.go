@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -400,13 +400,12 @@ func censor() pubsub.Option {
 	}, pubsub.WithValidatorInline(true))
 }
 
+var honestPeers = flag.Int("honest", 5, "how many honest peers TestSybils has, against four times as many")
+
 // TestSybils: four attackers for each honest peer, every one connected to every honest peer. Half of them censor, half
-// flood. KWNODE_FULL=1 runs 20 against 80.
+// flood with capsules that lie about who signed them.
 func TestSybils(t *testing.T) {
-	honest, sybils := 5, 20
-	if os.Getenv("KWNODE_FULL") != "" {
-		honest, sybils = 20, 80
-	}
+	honest, sybils := *honestPeers, 4**honestPeers
 	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: 25 * time.Millisecond, Jitter: 10 * time.Millisecond})
 		var nodes []*node
