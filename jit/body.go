@@ -18,23 +18,49 @@ func (c *compiler) base() uint64 {
 
 func (c *compiler) address(pc uint32) uint64 { return c.base() + uint64(pc)*8 }
 
-// body translates the instructions in order.
+// body translates the blocks in order, those of loops of one block several times.
 func (c *compiler) body() error {
-	n := uint32(len(c.f.Ins)) - 1
-	for pc := uint32(0); pc < n; {
-		in := decode(c.f.Ins, pc)
-		if in.op == code.Charge || c.s.target[pc] {
-			if !c.dead {
-				c.sync(pc)
-			}
-			c.label(pc)
-			if checking {
-				if err := c.checkBlock(pc); err != nil {
-					return fmt.Errorf("jit: function %d: before word %d: %w", c.f.Index, pc, err)
-				}
+	for i := range c.flows {
+		b := &c.flows[i]
+		if !c.dead {
+			c.sync(b.pc)
+			c.settle(b.pc, c.surplus(b.pc))
+		}
+		if b.header {
+			c.align()
+		}
+		c.label(b.pc)
+		if checking {
+			if err := c.checkBlock(b.pc); err != nil {
+				return fmt.Errorf("jit: function %d: before word %d: %w", c.f.Index, b.pc, err)
 			}
 		}
-		if !c.dead && (pc != c.skip || pc == 0) {
+		c.pay(i)
+		for c.copies = c.credits[i].times - 1; ; c.copies-- {
+			if err := c.instructions(b); err != nil {
+				return err
+			}
+			if c.copies == 0 {
+				break
+			}
+			// The next copy follows, for which the jump back has seen to the pins.
+			w := c.wants[i]
+			c.valid, c.dirty = w.valid, w.dirty
+			c.ahead -= b.cost
+			c.skip = 0
+		}
+	}
+	if !c.dead {
+		c.b = UD2(c.b)
+	}
+	return nil
+}
+
+// instructions translates a block's, but for its Charge.
+func (c *compiler) instructions(b *flow) error {
+	for pc := b.pc; pc < b.end; {
+		in := decode(c.f.Ins, pc)
+		if in.op != code.Charge && !c.dead && (pc != c.skip || pc == 0) {
 			if err := c.instruction(in); err != nil {
 				return err
 			}
@@ -47,10 +73,13 @@ func (c *compiler) body() error {
 		}
 		pc += in.size
 	}
-	if !c.dead {
-		c.b = UD2(c.b)
-	}
 	return nil
+}
+
+// align fills up to where the processor likes to jump to.
+func (c *compiler) align() {
+	const line = 32
+	c.b = NOP(c.b, -len(c.b)&(line-1))
 }
 
 // label binds a word's code. Whoever jumps here has the pins as it wants them.
@@ -91,8 +120,6 @@ func (c *compiler) instruction(in instruction) error {
 func (c *compiler) control(in instruction) error {
 	ins := c.f.Ins
 	switch in.op {
-	case code.Charge:
-		c.charge(in)
 	case code.Br:
 		c.sync(c.dest(in.pc+in.imm(), in.a))
 		c.jump(in.pc+in.imm(), in.a)
@@ -139,8 +166,7 @@ func (c *compiler) control(in instruction) error {
 		c.b = ShiftRI(c.b, SHR, 8, d, 16)
 		c.setInt(in.a, d)
 	case code.Unreachable:
-		c.b = MOVRI(c.b, scratch, uint64(in.pc))
-		c.jmpTo(&c.trapAt[code.NativeTrapUnreachable])
+		c.out(&c.trapAt[code.NativeTrapUnreachable], in.pc)()
 		c.forget()
 		c.dead = true
 	default:
@@ -149,27 +175,10 @@ func (c *compiler) control(in instruction) error {
 	return nil
 }
 
-// charge begins a block: what it costs is taken, or nothing is and the machine
-// stops here.
-func (c *compiler) charge(in instruction) {
-	c.entry(in.pc)
-	cost := in.imm()
-	if cost == 0 || !metered {
-		return
-	}
-	dirty := c.dirty
-	c.b = ALURI(c.b, SUB, 8, regGas, int32(cost))
-	c.jcc(L, func() {
-		c.b = ALURI(c.b, ADD, 8, regGas, int32(cost))
-		c.b = MOVRI(c.b, scratch, uint64(in.pc))
-		c.jmpTo(c.gasExit(dirty))
-	})
-}
-
 // dest is the word whose code a jump goes to: a block charges itself, so one
 // that carries the charge goes to the Charge word before its target.
 func (c *compiler) dest(to uint32, charge uint16) uint32 {
-	if charge != 0 {
+	if charge != 0 || c.s.behindCharge(c.f.Ins, to) {
 		return to - 1
 	}
 	return to
@@ -177,14 +186,40 @@ func (c *compiler) dest(to uint32, charge uint16) uint32 {
 
 func (c *compiler) jump(to uint32, charge uint16) {
 	c.checkJump(to, charge)
+	dest := c.dest(to, charge)
+	if surplus := c.surplus(dest); surplus < 0 {
+		c.turn(dest, surplus)
+	} else {
+		c.giveBack(surplus)
+		c.jumpTo(dest)
+	}
+}
+
+func (c *compiler) jumpTo(dest uint32) {
 	c.b = JMP(c.b, 0)
-	c.jumps = append(c.jumps, patch{len(c.b) - 4, c.dest(to, charge), len(c.b)})
+	c.jumps = append(c.jumps, patch{len(c.b) - 4, dest, len(c.b)})
 }
 
 func (c *compiler) jumpIf(cond Cond, to uint32, charge uint16) {
 	c.checkJump(to, charge)
+	dest := c.dest(to, charge)
+	if surplus := c.surplus(dest); surplus != 0 {
+		c.jcc(cond, c.way(dest, surplus))
+		return
+	}
 	c.b = Jcc(c.b, cond, 0)
-	c.jumps = append(c.jumps, patch{len(c.b) - 4, c.dest(to, charge), len(c.b)})
+	c.jumps = append(c.jumps, patch{len(c.b) - 4, dest, len(c.b)})
+}
+
+// way makes a way to a block that gives back, for a place behind the function. Only one out of the copies of a loop's
+// block may have to pay.
+func (c *compiler) way(dest uint32, surplus int32) func() {
+	dirty := c.dirty
+	return func() {
+		c.dirty = dirty
+		c.settle(dest, surplus)
+		c.jumpTo(dest)
+	}
 }
 
 func (c *compiler) brTable(in instruction) {
@@ -214,7 +249,11 @@ func (c *compiler) brTable(in instruction) {
 	for i := uint32(0); i <= n; i++ {
 		w := c.f.Ins[in.pc+1+i]
 		to := c.dest(in.pc+uint32(w), uint16(w>>32))
-		c.jumps = append(c.jumps, patch{len(c.b), to, table})
+		if surplus := c.surplus(to); surplus != 0 {
+			c.cold = append(c.cold, coldPath{len(c.b), table, c.way(to, surplus)})
+		} else {
+			c.jumps = append(c.jumps, patch{len(c.b), to, table})
+		}
 		c.b = append(c.b, 0, 0, 0, 0)
 	}
 	c.dead = true
@@ -344,12 +383,7 @@ func (c *compiler) callIndirect(in instruction) {
 	}
 	c.flush()
 	c.spillPins()
-	slow := func(cond Cond) {
-		c.jcc(cond, func() {
-			c.b = MOVRI(c.b, scratch, uint64(in.pc))
-			c.jmpTo(&c.exitCall)
-		})
-	}
+	slow := func(cond Cond) { c.jcc(cond, c.out(&c.exitCall, in.pc)) }
 	c.b = MOVRM(c.b, 8, RCX, c.field(c.lay.Tables))
 	c.b = MOVRM(c.b, 8, RCX, Mem{Base: RCX, Disp: int32(in.c) * 8})
 	c.b = MOVRI(c.b, scratch, 0)
@@ -382,10 +416,7 @@ func (c *compiler) callIndirect(in instruction) {
 }
 
 // giveUp leaves to Go with PC at an instruction. Operands are home.
-func (c *compiler) giveUp(list *patchList, in instruction) {
-	c.b = MOVRI(c.b, scratch, uint64(in.pc))
-	c.jmpTo(list)
-}
+func (c *compiler) giveUp(list *patchList, in instruction) { c.out(list, in.pc)() }
 
 // afterExit is the code behind an instruction that Go executes.
 func (c *compiler) afterExit(in instruction) {

@@ -75,6 +75,26 @@ func (c *compiler) checkJump(to uint32, charge uint16) {
 	}
 }
 
+// checkCredits is check for what blocks pay: nothing is paid ahead where somebody else looks, only safepoints take
+// anything, and no jump of a condition or a table has to.
+func (c *compiler) checkCredits() error {
+	for i, k := range c.credits {
+		b := &c.flows[i]
+		total := b.cost*k.times + k.ahead
+		if k.times < 1 || k.ahead < 0 || k.arrive < 0 || k.ahead > 0 && (b.closed || k.times > 1) || k.times > 1 && b.closed ||
+			total > max(maxAhead, b.cost) || b.cost == 0 && total > k.arrive {
+			return fmt.Errorf("jit: function %d: the block at word %d costs %d and has %+v", c.f.Index, b.pc, b.cost, k)
+		}
+		for n, pc := range b.next {
+			to := c.wantOf[pc]
+			if (c.flows[to].cost == 0 || n < b.hard) && c.credits[to].arrive > k.ahead {
+				return fmt.Errorf("jit: function %d: block %d, %+v, pays on the way to %d, %+v", c.f.Index, b.pc, k, pc, c.credits[to])
+			}
+		}
+	}
+	return nil
+}
+
 func sameSet[T ~uint8](a, b []T) bool {
 	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
 	return slices.Equal(a, b)

@@ -102,6 +102,10 @@ type compiler struct {
 	guards   map[uint32]guard // of memory accesses that are in a group
 	skip     uint32           // the word of an instruction that was done with the one before it; never 0
 	dead     bool             // nothing falls into the next instruction
+	flows    []flow           // the blocks, in order
+	credits  []credit         // of each block
+	ahead    int32            // gas that is paid and that the current block doesn't cost
+	copies   int32            // how many copies of the current block are still to come
 	wants    []want           // of each block
 	wantOf   []int32          // of the word that a block begins at, its place in wants
 
@@ -147,6 +151,7 @@ func (c *compiler) gasExit(dirty uint64) *patchList {
 // coldPath is code that stands behind the function: from jumps to it.
 type coldPath struct {
 	from int // offset of the 32-bit distance
+	base int // offset that it counts from
 	emit func()
 }
 
@@ -163,6 +168,12 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 	c.freeG, c.freeX = slices.Clone(tempRegs), slices.Clone(tempXmm)
 	c.choosePins()
 	c.findFlows()
+	c.findCredits()
+	if checking {
+		if err := c.checkCredits(); err != nil {
+			return nil, err
+		}
+	}
 	c.guards = findGuards(f, s)
 	out := &output{}
 	c.prologue() // the first code: where compiled code calls
@@ -347,7 +358,7 @@ func (c *compiler) field(off int32) Mem { return Mem{Base: regMachine, Disp: off
 // jcc jumps to a place behind the function that emit makes.
 func (c *compiler) jcc(cond Cond, emit func()) {
 	c.b = Jcc(c.b, cond, 0)
-	c.cold = append(c.cold, coldPath{len(c.b) - 4, emit})
+	c.cold = append(c.cold, coldPath{len(c.b) - 4, len(c.b), emit})
 }
 
 func (c *compiler) coldPaths() {
@@ -355,7 +366,7 @@ func (c *compiler) coldPaths() {
 	for len(c.cold) > 0 {
 		path := c.cold[0]
 		c.cold = c.cold[1:]
-		c.patch(path.from, len(c.b))
+		c.put32(path.from, int32(len(c.b)-path.base))
 		path.emit()
 	}
 }
@@ -374,10 +385,18 @@ func (c *compiler) here(list patchList) {
 
 // trap is a cold path to a trap of the instruction at pc.
 func (c *compiler) trap(cond Cond, trap uint8, pc uint32) {
-	c.jcc(cond, func() {
+	c.jcc(cond, c.out(&c.trapAt[trap], pc))
+}
+
+// out makes the way out of the current block at the instruction at pc, to a shared exit. It is called where that code
+// belongs, which may be later.
+func (c *compiler) out(list *patchList, pc uint32) func() {
+	ahead := c.ahead
+	return func() {
+		c.giveBack(ahead)
 		c.b = MOVRI(c.b, scratch, uint64(pc))
-		c.jmpTo(&c.trapAt[trap])
-	})
+		c.jmpTo(list)
+	}
 }
 
 // prologue is where compiled code calls. RAX holds the address of the call

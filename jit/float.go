@@ -241,11 +241,10 @@ func (c *compiler) truncate(in instruction, long, unsigned, double bool) {
 		operand = append(operand, *t)
 	}
 	x, _ := c.floatReg(in.b)
-	before := c.snapshot(operand...)
+	before, out := c.snapshot(operand...), c.out(&c.exitStep, in.pc)
 	giveUp := func() {
 		before()
-		c.b = MOVRI(c.b, scratch, uint64(in.pc))
-		c.jmpTo(&c.exitStep)
+		out()
 	}
 	cvt := VCVTTSS2SI
 	if double {

@@ -14,13 +14,18 @@ import (
 // one costs time alone. The guess: a pin is wanted if it may be read before the next call, or if it comes from nowhere
 // else, because it was written since the last one.
 
-// flow is what one block does to the pins, as sets of them.
+// flow is a block, and what it does to the pins, as sets of them.
 type flow struct {
-	pc   uint32
-	use  uint64 // read before they are written and before a call
-	def  uint64 // written; behind the last call, if there is one
-	call bool
-	next []uint32 // words that it goes to
+	pc, end uint32 // its first word, and the one behind it
+	last    uint32 // its last instruction
+	cost    int32  // its charge
+	closed  bool   // in the middle of it somebody else may look at the gas that is left
+	header  bool   // something jumps back to it
+	hard    int    // how many of next, from the first on, are the jumps of a condition or a table
+	use     uint64 // read before they are written and before a call
+	def     uint64 // written; behind the last call, if there is one
+	call    bool
+	next    []uint32 // words that it goes to
 
 	live  uint64 // may be read before a call, at the start
 	dirty uint64 // may differ from home, at the start
@@ -32,7 +37,7 @@ const maxPasses = 12
 // findFlows divides the function into blocks and finds what each wants.
 func (c *compiler) findFlows() {
 	c.wantOf = make([]int32, len(c.f.Ins))
-	var flows []flow
+	flows := make([]flow, 0, 16)
 	next := make([]uint32, 0, 64)
 	n := uint32(len(c.f.Ins)) - 1
 	falls := false
@@ -47,8 +52,12 @@ func (c *compiler) findFlows() {
 			}
 			c.wantOf[pc] = int32(len(flows))
 			flows = append(flows, flow{pc: pc})
+			if in.op == code.Charge {
+				flows[len(flows)-1].cost = int32(in.imm())
+			}
 		}
 		b := &flows[len(flows)-1]
+		b.last, b.end = pc, pc+in.size
 		c.flowOf(b, in)
 		falls = true
 		switch {
@@ -59,17 +68,26 @@ func (c *compiler) findFlows() {
 				w := c.f.Ins[pc+i]
 				next = append(next, c.dest(pc+uint32(w), uint16(w>>32)))
 			}
-			falls = false
+			b.hard, falls = len(next), false
 		case in.op >= code.BrBase && in.op < code.RareBase:
 			w := c.f.Ins[pc+1]
 			next = append(next, c.dest(pc+uint32(w), uint16(w>>32)))
+			b.hard = 1
 		case in.op == code.Unreachable, in.op == code.Return0, in.op == code.Return1, in.op == code.ReturnN:
 			falls = false
 		}
 		pc += in.size
 	}
 	flows[len(flows)-1].next = next
+	for i := range flows {
+		for _, pc := range flows[i].next {
+			if to := &flows[c.wantOf[pc]]; to.pc <= flows[i].pc {
+				to.header = true
+			}
+		}
+	}
 	c.solve(flows)
+	c.flows = flows
 }
 
 // flowOf adds an instruction to its block.
@@ -80,8 +98,11 @@ func (c *compiler) flowOf(b *flow, in instruction) {
 			b.use |= 1 << i
 		}
 	}
-	if leavesRegisters(in.op) && !isBulk(in.op) {
-		b.call, b.def = true, 0
+	if leavesRegisters(in.op) {
+		b.closed = true
+		if !isBulk(in.op) {
+			b.call, b.def = true, 0
+		}
 	}
 	for _, slot := range list[:w] {
 		if i, ok := c.pinAt(slot); ok {

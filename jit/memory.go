@@ -72,18 +72,14 @@ func (c *compiler) effective(slot uint16, off uint64, size Width, pc uint32) Mem
 			c.b = LEA(c.b, 4, scratch, Mem{Base: r, Disp: -g.down})
 			low = scratch
 		}
-		before := c.snapshot(c.kept...)
+		before, out := c.snapshot(c.kept...), c.out(&c.exitStep, pc)
 		c.inside(low, int32(g.span), func() {
 			before()
-			c.b = MOVRI(c.b, scratch, uint64(pc))
-			c.jmpTo(&c.exitStep)
+			out()
 		})
 		return at
 	case end <= math.MaxInt32:
-		c.inside(r, int32(end), func() {
-			c.b = MOVRI(c.b, scratch, uint64(pc))
-			c.jmpTo(&c.trapAt[code.NativeTrapMemory])
-		})
+		c.inside(r, int32(end), c.out(&c.trapAt[code.NativeTrapMemory], pc))
 		return at
 	}
 	// scratch is the end of the access.

@@ -81,11 +81,11 @@ const (
 // isn't paid for is the machine's to do.
 func (c *compiler) bulk(in instruction, copies bool) {
 	c.flush()
-	before := c.snapshot()
+	before, out := c.snapshot(), c.out(&c.exitRare, in.pc)
 	leave := func(cond Cond) {
 		c.jcc(cond, func() {
 			before()
-			c.giveUp(&c.exitRare, in)
+			out()
 		})
 	}
 	dst, src, n := RDX, RSI, RCX

@@ -146,7 +146,7 @@ func immediate(w Width, k uint64) (int32, bool) {
 	return int32(uint32(k)), int64(int32(uint32(k))) == int64(k)
 }
 
-// branch compares and jumps.
+// branch compares and jumps. Between copies of a loop's block it jumps out of the loop instead of back.
 func (c *compiler) branch(in instruction) {
 	w := c.f.Ins[in.pc+1]
 	to, charge := in.pc+uint32(w), uint16(w>>32)
@@ -155,6 +155,10 @@ func (c *compiler) branch(in instruction) {
 	op := wasm.Op(in.op - code.BrBase)
 	if k {
 		op = wasm.Op(in.op - code.BrKBase)
+	}
+	flip := Cond(0)
+	if c.copies > 0 {
+		to, charge, flip = falls, 0, 1
 	}
 	switch {
 	case op == wasm.OpI32Eqz || op == wasm.OpI64Eqz:
@@ -165,9 +169,10 @@ func (c *compiler) branch(in instruction) {
 		if k {
 			cond = NE
 		}
-		c.jumpIf(cond, to, charge)
+		c.jumpIf(cond^flip, to, charge)
 	case op >= wasm.OpF32Eq:
-		c.branchFloat(in, op, k, to, charge)
+		f := c.compareOperands(in.a, in.b, op, taken, falls)
+		c.branchFloat(f.cond, k != (flip != 0), to, charge)
 	case k:
 		x := c.intReg(in.a, width(op))
 		c.sync(taken, falls)
@@ -177,7 +182,7 @@ func (c *compiler) branch(in instruction) {
 		} else {
 			c.b = ALURI(c.b, CMP, width(op), x, imm)
 		}
-		c.jumpIf(intConds[(op-wasm.OpI32Eq)%11], to, charge)
+		c.jumpIf(intConds[(op-wasm.OpI32Eq)%11]^flip, to, charge)
 	default:
 		x, y := c.intReg(in.a, width(op)), c.intAt(in.b)
 		c.sync(taken, falls)
@@ -186,7 +191,7 @@ func (c *compiler) branch(in instruction) {
 		} else {
 			c.b = ALURR(c.b, CMP, width(op), x, y.reg)
 		}
-		c.jumpIf(intConds[(op-wasm.OpI32Eq)%11], to, charge)
+		c.jumpIf(intConds[(op-wasm.OpI32Eq)%11]^flip, to, charge)
 	}
 }
 
@@ -246,22 +251,22 @@ func (c *compiler) compareFloat(in instruction, op wasm.Op) {
 	c.setInt(in.a, d)
 }
 
-func (c *compiler) branchFloat(in instruction, op wasm.Op, negated bool, to uint32, charge uint16) {
-	f := c.compareOperands(in.a, in.b, op, c.dest(to, charge), in.pc+in.size)
-	equal := f.cond == E && !negated || f.cond == NE && negated
+// branchFloat jumps if the comparison that set the flags holds, or doesn't.
+func (c *compiler) branchFloat(cond Cond, negated bool, to uint32, charge uint16) {
+	equal := cond == E && !negated || cond == NE && negated
 	switch {
 	case equal:
 		c.b = Jcc(c.b, P, 0)
 		over := len(c.b)
 		c.jumpIf(E, to, charge)
 		c.patch(over-4, len(c.b))
-	case f.cond == E || f.cond == NE:
+	case cond == E || cond == NE:
 		c.jumpIf(P, to, charge)
 		c.jumpIf(NE, to, charge)
 	case negated:
-		c.jumpIf(f.cond.Not(), to, charge)
+		c.jumpIf(cond.Not(), to, charge)
 	default:
-		c.jumpIf(f.cond, to, charge)
+		c.jumpIf(cond, to, charge)
 	}
 }
 
@@ -425,6 +430,7 @@ func (c *compiler) divide(in instruction, w Width, signed, rest bool) {
 	c.trap(E, code.NativeTrapDivideByZero, in.pc)
 	var back int
 	if signed {
+		overflows := c.out(&c.trapAt[code.NativeTrapOverflow], in.pc)
 		c.b = ALURI(c.b, CMP, w, y, -1)
 		c.jcc(E, func() {
 			if rest {
@@ -437,8 +443,7 @@ func (c *compiler) divide(in instruction, w Width, signed, rest bool) {
 			c.b = UnaryR(c.b, NEG, w, RAX)
 			c.b = Jcc(c.b, NO, 0)
 			c.patch(len(c.b)-4, back)
-			c.b = MOVRI(c.b, scratch, uint64(in.pc))
-			c.jmpTo(&c.trapAt[code.NativeTrapOverflow])
+			overflows()
 		})
 		c.b = CQO(c.b, w)
 		c.b = UnaryR(c.b, IDIV, w, y)

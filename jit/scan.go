@@ -49,7 +49,7 @@ func sizeOf(op code.Op, imm uint32) uint32 {
 // shape is what one pass over a function finds out before code is made.
 type shape struct {
 	starts []bool   // words at which an instruction begins
-	target []bool   // words that are jumped to, other than by falling in
+	target []bool   // words that are jumped to, other than by falling in: a block's Charge, if it has one
 	depth  []uint8  // loops around each word, at most maxDepth
 	calls  uint64   // weight of the instructions over which registers are lost
 	uses   []uint64 // weight of the uses of each slot below the operands
@@ -108,6 +108,9 @@ func scan(m *wasm.Module, f *code.Func) (*shape, error) {
 		if jumped && !s.starts[pc] {
 			return nil, fmt.Errorf("jit: function %d: jump to word %d, where no instruction begins", f.Index, pc)
 		}
+		if jumped && s.behindCharge(f.Ins, uint32(pc)) {
+			s.target[pc-1], s.target[pc] = true, false
+		}
 	}
 	level := int32(0)
 	for pc := range s.depth {
@@ -133,6 +136,11 @@ func scan(m *wasm.Module, f *code.Func) (*shape, error) {
 		pc += in.size
 	}
 	return s, nil
+}
+
+// behindCharge reports whether the word before pc is a Charge: the interpreter jumps behind one that it has paid.
+func (s *shape) behindCharge(ins []uint64, pc uint32) bool {
+	return pc > 0 && s.starts[pc-1] && code.Plain(code.Op(ins[pc-1])) == code.Charge
 }
 
 // types marks the slots of float and vector locals.

@@ -243,7 +243,8 @@ func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
 	case code.ExitStep:
 		return s.step()
 	}
-	return exitGas, false
+	// Compiled code pays for several blocks at once. What isn't enough for that may be enough for one.
+	return m.interpret(), false
 }
 
 // returnNative gives the native stack back, on which nothing is kept.

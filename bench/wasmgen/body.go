@@ -39,7 +39,8 @@ func (g *gen) newBody(t wasm.FuncType) *body {
 	return f
 }
 
-var scratchTypes = []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64, wasm.V128, wasm.FuncRef, wasm.ExternRef}
+// The last of them is the counter of tight loops.
+var scratchTypes = []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64, wasm.V128, wasm.FuncRef, wasm.ExternRef, wasm.I32}
 
 // scratch is a local of type t that no random instruction uses.
 func (f *body) scratch(t wasm.ValType) uint64 {

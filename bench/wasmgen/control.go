@@ -44,8 +44,10 @@ func (f *body) statement() (left bool) {
 		}
 	case n < 54:
 		f.tee()
-	case n < 66:
+	case n < 63:
 		f.block()
+	case n < 66:
+		f.tight()
 	case n < 72:
 		f.branchIf()
 	case n < 76:
@@ -131,6 +133,49 @@ func (f *body) block() {
 	}
 	f.op(wasm.OpEnd)
 	f.labels = f.labels[:len(f.labels)-1]
+}
+
+// tight writes a loop without anything in it that branches or calls, which runs some times, and may be passed by.
+func (f *body) tight() {
+	counter := uint64(len(f.typ.Params) + len(scratchTypes) - 1)
+	optional := f.chance(60)
+	if optional {
+		f.value(wasm.I32)
+		f.pop(1)
+		f.op(wasm.OpIf)
+		f.b = append(f.b, 0x40)
+		f.labels = append(f.labels, label{base: len(f.stack)})
+	}
+	f.i32(int32(1 + f.rng.IntN(11)))
+	f.op(wasm.OpLocalSet, counter)
+	f.op(wasm.OpLoop)
+	f.b = append(f.b, 0x40)
+	f.labels = append(f.labels, label{base: len(f.stack), loop: true})
+	for n := 1 + f.rng.IntN(3); n > 0; n-- {
+		if f.chance(40) {
+			f.apply(pick(f.gen, opsGiving[0]))
+		} else {
+			f.apply(pick(f.gen, opsGiving[pick(f.gen, numTypes)]))
+			f.discard()
+		}
+	}
+	f.settle(nil)
+	f.op(wasm.OpLocalGet, counter)
+	f.i32(1)
+	f.op(wasm.OpI32Sub)
+	f.op(wasm.OpLocalTee, counter)
+	if f.chance(30) {
+		f.op(wasm.OpF64ConvertI32S)
+		f.zero(wasm.F64)
+		f.op(pick(f.gen, []wasm.Op{wasm.OpF64Ne, wasm.OpF64Gt}))
+	}
+	f.op(wasm.OpBrIf, 0)
+	f.op(wasm.OpEnd)
+	f.labels = f.labels[:len(f.labels)-1]
+	if optional {
+		f.op(wasm.OpEnd)
+		f.labels = f.labels[:len(f.labels)-1]
+	}
 }
 
 // again branches to the head of the loop that is about to end, as long as there is fuel.

@@ -28,7 +28,7 @@ const NearBytes = 1024
 type NativeExit uint8
 
 const (
-	ExitGas    NativeExit = iota // PC is at a Charge that isn't covered; nothing was taken
+	ExitGas    NativeExit = iota // PC is at a Charge that, with what was to be paid ahead, isn't covered; nothing was taken
 	ExitTrap                     // the trap code is above; PC is at the instruction
 	ExitCall                     // PC is at a call that compiled code can't make
 	ExitReturn                   // a frame returned whose header has tag bits; FP is that frame, Header its header

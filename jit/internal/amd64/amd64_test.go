@@ -151,6 +151,9 @@ func gprCases(add adder) {
 	add(CQO(nil, 8), "cqo")
 	add(RET(nil), "ret")
 	add(UD2(nil), "ud2")
+	for n := 1; n <= 9; n++ {
+		add(NOP(nil, n), ".nops %d", n)
+	}
 }
 
 func memCases(add adder) {

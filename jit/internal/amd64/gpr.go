@@ -261,6 +261,20 @@ func RET(b []byte) []byte { return append(b, 0xC3) }
 // UD2 is the undefined instruction: executing it is a bug of the compiler.
 func UD2(b []byte) []byte { return append(b, 0x0F, 0x0B) }
 
+// NOP does nothing, in n bytes.
+func NOP(b []byte, n int) []byte {
+	for ; n > len(nops); n -= len(nops) {
+		b = append(b, nops[len(nops)-1]...)
+	}
+	if n == 0 {
+		return b
+	}
+	return append(b, nops[n-1]...)
+}
+
+var nops = [...][]byte{{0x90}, {0x66, 0x90}, {0x0F, 0x1F, 0}, {0x0F, 0x1F, 0x40, 0}, {0x0F, 0x1F, 0x44, 0, 0}, {0x66, 0x0F, 0x1F, 0x44, 0, 0},
+	{0x0F, 0x1F, 0x80, 0, 0, 0, 0}, {0x0F, 0x1F, 0x84, 0, 0, 0, 0, 0}, {0x66, 0x0F, 0x1F, 0x84, 0, 0, 0, 0, 0}}
+
 // REPMOVSB copies RCX bytes from RSI to RDI, upwards.
 func REPMOVSB(b []byte) []byte { return append(b, 0xF3, 0xA4) }
 
