@@ -154,8 +154,26 @@ func (n *Node) open(ctx context.Context, k capsule.Key, proto string) (net.Conn,
 	return s, nil
 }
 
+// maxForwards is how many results of other zones are waited for at a time: each holds a stream, and capsules that move to
+// the same zone need some too. crowdedWait is how long one may wait for it while others have to wait for their turn, in ms.
+const (
+	maxForwards = 24
+	crowdedWait = 100
+)
+
 // forward asks voters of another zone for the result of a capsule that went there.
 func (n *Node) forward(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error) {
+	select {
+	case n.forwards <- struct{}{}:
+	default:
+		req.Wait = min(req.Wait, crowdedWait)
+		select {
+		case n.forwards <- struct{}{}:
+		case <-ctx.Done():
+			return nil, &api.Refusal{Code: api.CodeTimeout, Detail: "the capsule has not ended; ask again"}
+		}
+	}
+	defer func() { <-n.forwards }()
 	err := error(&api.Refusal{Code: api.CodeUnavailable, Detail: "no voter of zone " + req.Zone.String() + " is known here", Retry: 1000})
 	for _, k := range n.locate(ctx, req.Zone, nil) {
 		out, ferr := n.forwardTo(ctx, k, req)

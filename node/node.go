@@ -98,6 +98,8 @@ type Node struct {
 	joining sync.Mutex    // held while topics are joined and left
 	looks   chan struct{} // holds a token for each search for a zone
 
+	forwards chan struct{} // holds a token for each question to another zone
+
 	cancel context.CancelFunc
 	ctx    context.Context // ends with the node
 	wg     sync.WaitGroup
@@ -122,7 +124,7 @@ func Start(cfg Config) (n *Node, err error) {
 	}
 	n = &Node{
 		cfg: cfg, log: cfg.Logger, programs: worker.NewCache(), voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
-		topics: map[capsule.ZoneID]*topic{}, looks: make(chan struct{}, maxLooks),
+		topics: map[capsule.ZoneID]*topic{}, looks: make(chan struct{}, maxLooks), forwards: make(chan struct{}, maxForwards),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	defer func() {

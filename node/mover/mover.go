@@ -51,7 +51,8 @@ type Config struct {
 
 // Mover serves one voter.
 type Mover struct {
-	cfg Config
+	cfg   Config
+	lines *lines
 
 	mu    sync.Mutex // guards tasks
 	tasks map[key]*task
@@ -99,7 +100,7 @@ func Start(cfg Config) *Mover {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Mover{cfg: cfg, tasks: map[key]*task{}, news: map[key]bool{}, wake: make(chan struct{}, 1)}
+	m := &Mover{cfg: cfg, lines: &lines{open: cfg.Open, peers: map[capsule.Key]*peerLines{}}, tasks: map[key]*task{}, news: map[key]bool{}, wake: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wg.Go(m.run)
 	return m
@@ -109,6 +110,7 @@ func Start(cfg Config) *Mover {
 func (m *Mover) Close() {
 	m.cancel()
 	m.wg.Wait()
+	m.lines.close()
 }
 
 func (m *Mover) run() {
@@ -295,9 +297,9 @@ func (m *Mover) tell(ctx context.Context, k key, o machine.OutRow, voter capsule
 	if err != nil {
 		return err
 	}
+	m.trace("offer goes out", k, "phase", o.Phase)
 	reply, err := m.call(ctx, voter, o.Target, kind, t)
-	var refused *api.Refusal
-	if errors.As(err, &refused) && kind == api.HandoverCancel {
+	if isRefusal(err) && kind == api.HandoverCancel {
 		// A zone that doesn't know this one can still say that it holds nothing of an offer whose time is over.
 		offer, perr := handover.ParseOffer(o.Offer)
 		if perr != nil {
@@ -313,6 +315,16 @@ func (m *Mover) tell(ctx context.Context, k key, o machine.OutRow, voter capsule
 	return m.answer(ctx, k, o.Target, reply)
 }
 
+func isRefusal(err error) bool {
+	var r *api.Refusal
+	return errors.As(err, &r)
+}
+
+// trace tells an engineer where a hop stands.
+func (m *Mover) trace(what string, k key, args ...any) {
+	m.cfg.Logger.Debug(what, append([]any{"capsule", k.id, "hop", k.hop}, args...)...)
+}
+
 // call makes one request.
 func (m *Mover) call(ctx context.Context, voter capsule.Key, z capsule.ZoneID, kind api.HandoverKind, body any) (*api.HandoverReply, error) {
 	b, err := capsule.Marshal(body)
@@ -323,15 +335,7 @@ func (m *Mover) call(ctx context.Context, voter capsule.Key, z capsule.ZoneID, k
 	if req.Epochs, err = m.epochs(); err != nil {
 		return nil, err
 	}
-	s, err := m.cfg.Open(ctx, voter, api.ProtoHandover)
-	if err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	deadline, _ := ctx.Deadline()
-	_ = s.SetDeadline(deadline)
-	defer context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })()
-	return api.Ask[api.HandoverReply](s, req, api.MaxHandover)
+	return m.lines.ask(ctx, voter, req)
 }
 
 // epochs are the acts that lead from this zone's genesis to its present voters.

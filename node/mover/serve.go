@@ -91,6 +91,7 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 	if err != nil {
 		return nil, malformed(err)
 	}
+	m.trace("offer comes in", key{o.Capsule, o.Hop})
 	build := machine.NewTombstone
 	if kind == api.HandoverOffer {
 		build = machine.NewAccept
@@ -107,12 +108,15 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 		} else if err != nil {
 			return nil, err
 		}
+		m.trace("offer has its content", key{o.Capsule, o.Hop})
 	}
 	cmd, err := build(t)
 	if err != nil {
 		return nil, err
 	}
-	return m.reply(ctx, cmd, o, capsule.Sum(t.Offer))
+	reply, err := m.reply(ctx, cmd, o, capsule.Sum(t.Offer))
+	m.trace("offer is answered", key{o.Capsule, o.Hop}, "err", err)
+	return reply, err
 }
 
 // fetch gets what the capsule needs from the source's voters, which must have released it.

@@ -33,52 +33,71 @@ func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outco
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(min(req.Wait, api.MaxWait))*time.Millisecond)
 	defer cancel()
+	for {
+		out, gone, err := s.here(ctx, req)
+		if gone == nil {
+			return out, err
+		}
+		// It may have come back meanwhile, or gone on.
+		var r *api.Refusal
+		if out, err = s.elsewhere(ctx, req, gone); !errors.As(err, &r) || r.Code != api.CodeTimeout || ctx.Err() != nil {
+			return out, err
+		}
+	}
+}
+
+// here waits for what this zone has to tell: gone is the capsule's row if it went on to another.
+func (s *Server) here(ctx context.Context, req *api.ResultRequest) (out *api.Outcome, gone *machine.CapsuleRow, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	ended := make(chan result, 1)
 	s.wg.Go(func() {
 		r, err := s.cfg.Zone.Await(ctx, req.Capsule)
 		ended <- result{r, err}
 	})
 	admitted, began := false, time.Now()
-	for t := time.NewTicker(pauseEvery); ; {
+	t := time.NewTicker(pauseEvery)
+	defer t.Stop()
+	for {
 		select {
 		case r := <-ended:
-			t.Stop()
 			if row, err := s.row(req.Capsule); err == nil && row.Status == machine.StatusGone {
-				t.Stop()
-				return s.elsewhere(ctx, req, &row)
+				return nil, &row, nil
 			}
 			if r.err != nil && ctx.Err() != nil {
-				return nil, s.still(req, admitted)
+				return nil, nil, s.still(req, admitted)
 			}
 			if r.err != nil {
-				return nil, r.err
+				return nil, nil, r.err
 			}
-			return s.outcome(req, r.end)
+			out, err := s.outcome(req, r.end)
+			return out, nil, err
 		case <-t.C:
 			row, err := s.row(req.Capsule)
 			if err != nil {
 				if r := s.watch.refusal(req.Capsule); r != nil {
-					t.Stop()
-					return nil, r
+					return nil, nil, r
 				}
 				if !admitted && time.Since(began) >= unknownAfter && errors.Is(err, machine.ErrNotFound) && !s.held(req.Capsule) {
-					t.Stop()
-					return nil, s.still(req, false)
+					return nil, nil, s.still(req, false)
 				}
 				continue
 			}
 			admitted = true
 			if row.Status == machine.StatusGone {
-				t.Stop()
-				return s.elsewhere(ctx, req, &row)
+				return nil, &row, nil
 			}
 			if row.Status == machine.StatusSuspended && req.Pauses != api.NoPauses && row.Run.Pauses > req.Pauses {
-				t.Stop()
-				return s.pause(req, row.Run.Pauses-1)
+				out, err := s.pause(req, row.Run.Pauses-1)
+				return out, nil, err
 			}
 		}
 	}
 }
+
+// forwardWait bounds how long another zone is asked to wait, in ms. A capsule that goes to and fro would otherwise leave a
+// chain of questions behind, each of which holds a stream between the zones.
+const forwardWait = 1000
 
 // elsewhere asks the zone to which a capsule went. The client verifies what that zone certified.
 func (s *Server) elsewhere(ctx context.Context, req *api.ResultRequest, row *machine.CapsuleRow) (*api.Outcome, error) {
@@ -96,8 +115,9 @@ func (s *Server) elsewhere(ctx context.Context, req *api.ResultRequest, row *mac
 	}
 	next := *req
 	next.Zone, next.Generation, next.Epoch = o.Target, 0, 0
+	next.Wait = forwardWait
 	if deadline, ok := ctx.Deadline(); ok {
-		next.Wait = uint64(max(time.Until(deadline).Milliseconds(), 1))
+		next.Wait = uint64(min(max(time.Until(deadline).Milliseconds(), 1), forwardWait))
 	}
 	return s.cfg.Forward(ctx, &next)
 }

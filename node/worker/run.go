@@ -156,6 +156,8 @@ func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
 	seg.eff.resume(p.journal)
 	seg.turn = t
 	last, pause := time.Duration(0), checkpointEvery
+	trace := w.cfg.Logger.With("capsule", g.warrant.Segment.Capsule, "hop", g.warrant.Segment.Hop, "segment", g.warrant.Segment.Segment)
+	trace.Debug("segment begins")
 	out, err := seg.run(ctx, func() error {
 		yield := l.yield.Load()
 		if !yield && t.ran-last < pause {
@@ -172,6 +174,7 @@ func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
 		}
 		return nil
 	})
+	trace.Debug("segment stops", "end", out.end)
 	if errors.Is(err, errBroken) {
 		return w.commitEnd(ctx, g, outcome{end: machine.EndTrap, output: clip(err.Error())}, min(seg.used(), g.warrant.Units))
 	} else if errors.Is(err, errJournal) {

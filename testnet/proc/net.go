@@ -47,6 +47,8 @@ type Options struct {
 	LinkDelay time.Duration // one-way, of everything that is sent
 	// Namespaces of every zone, owned by the client.
 	Namespaces []string
+	// Trace has the nodes log every step, as JSON with the time to the nanosecond.
+	Trace bool
 	// Progress is told what happens.
 	Progress func(format string, args ...any)
 }
@@ -414,6 +416,9 @@ func (n *Net) base(s *NodeState, root *capsule.Identity) *Config {
 	c := &Config{
 		Identity: "node.key", Dir: "data", Listen: []string{listen}, Operators: []string{root.Key().String()}, Interp: n.opt.Interp,
 		Log: "text", LinkDelay: n.state.Delay,
+	}
+	if n.opt.Trace {
+		c.Log, c.Level = "json", "debug"
 	}
 	// Every node knows one, and finds the rest.
 	if first := n.state.Nodes; len(first) > 0 && first[0].Name != s.Name {
