@@ -42,7 +42,7 @@ func (h *Host) shed() {
 		return
 	}
 	var most capsule.Key
-	heaviest := 0
+	heaviest, found := 0, false
 	for _, p := range h.inner.Network().Peers() {
 		k, ok := raw.Key(p)
 		if !ok || h.inner.ConnManager().IsProtected(p, "") {
@@ -59,11 +59,13 @@ func (h *Host) shed() {
 		}
 		if unnamed > maxSilent {
 			h.cut(k, "streams that name no protocol", unnamed)
+			found = true
 		} else if all > heaviest {
 			most, heaviest = k, all
 		}
 	}
-	if _, memory = h.pressure(); memory > h.limits.Memory/4*3 && heaviest > maxSilent {
+	// What those held who were cut off just now may not be given back yet.
+	if _, memory = h.pressure(); !found && memory > h.limits.Memory/4*3 && heaviest > maxSilent {
 		h.cut(most, "most streams while memory is short", heaviest)
 	}
 }
