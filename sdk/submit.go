@@ -102,6 +102,7 @@ type Result struct {
 	Code        uint32 // of Failed
 	Reason      string // of an end that the zone decided
 	Bill        Bill
+	Retries     Retries
 	Time        uint64 // zone milliseconds
 	Events      []api.Emitted
 	Certificate []byte
@@ -114,6 +115,22 @@ type Bill struct {
 	Charged  uint64 // credits
 	Fee      uint64 // of them, for what was held and not used
 	Refunded uint64 // credits
+}
+
+// Retries are the attempts at a segment that came to nothing, in the zone where the capsule ended. The work that counts is
+// charged once; what an attempt cost beside it stands with it.
+type Retries struct {
+	Count uint32  `json:"count"`
+	Last  []Retry `json:"last"` // the latest ones
+}
+
+// Retry is one attempt that came to nothing.
+type Retry struct {
+	Segment uint32      `json:"segment"`
+	Cause   string      `json:"cause"`
+	Worker  capsule.Key `json:"worker"`
+	Units   uint64      `json:"units"`
+	Time    uint64      `json:"time"` // zone milliseconds
 }
 
 // Failed is the error of a capsule that ended without a result.
@@ -213,10 +230,14 @@ func (s *Submission) poll(ctx context.Context, key capsule.Key, pauses uint32) (
 	if err != nil {
 		return nil, err
 	}
+	retries := Retries{Count: end.Retries.Count, Last: []Retry{}}
+	for _, x := range end.Retries.Last {
+		retries.Last = append(retries.Last, Retry{Segment: x.Segment, Cause: x.Cause.String(), Worker: x.Worker, Units: x.Units, Time: x.At})
+	}
 	return &Result{
 		ID: s.ID, Zone: zone, Verdict: d.Verdict, Output: o.Output, Code: end.Code, Reason: string(end.Reason), Time: d.Time,
-		Bill:   Bill{Spent: end.Spent, Retry: end.Retry, Charged: end.Charged, Fee: end.Fee, Refunded: end.Refunded},
-		Events: o.Events, Certificate: o.Certificate,
+		Bill:    Bill{Spent: end.Spent, Retry: end.Retry, Charged: end.Charged, Fee: end.Fee, Refunded: end.Refunded},
+		Retries: retries, Events: o.Events, Certificate: o.Certificate,
 	}, nil
 }
 

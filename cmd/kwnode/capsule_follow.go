@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"time"
@@ -135,6 +136,7 @@ type outcome struct {
 	Output  []byte         `json:"output,omitempty"` // else, in base64
 	Reason  string         `json:"reason,omitempty"`
 	Bill    sdk.Bill       `json:"bill"`
+	Retries sdk.Retries    `json:"retries"`
 }
 
 // await waits for the result and prints it; tr may be nil.
@@ -143,7 +145,9 @@ func (t *client) await(ctx context.Context, cmd *cobra.Command, s *sdk.Submissio
 	var failed *sdk.Failed
 	if errors.As(err, &failed) {
 		if t.asJSON {
-			_ = printJSON(cmd.OutOrStdout(), outcome{ID: s.ID, Zone: failed.Result.Zone, Verdict: failed.Result.Verdict.String(), Reason: failed.Error(), Bill: failed.Result.Bill})
+			_ = printJSON(cmd.OutOrStdout(), outcome{ID: s.ID, Zone: failed.Result.Zone, Verdict: failed.Result.Verdict.String(), Reason: failed.Error(), Bill: failed.Result.Bill, Retries: failed.Result.Retries})
+		} else {
+			printRetries(cmd.ErrOrStderr(), &failed.Result.Retries)
 		}
 		return withStatus(statusRefused, failed)
 	}
@@ -153,7 +157,7 @@ func (t *client) await(ctx context.Context, cmd *cobra.Command, s *sdk.Submissio
 	if err != nil {
 		return err
 	}
-	o := outcome{ID: s.ID, Zone: r.Zone, Verdict: r.Verdict.String(), Bill: r.Bill}
+	o := outcome{ID: s.ID, Zone: r.Zone, Verdict: r.Verdict.String(), Bill: r.Bill, Retries: r.Retries}
 	text := printable(r.Output)
 	if tr != nil {
 		doc, err := tr.Result(ctx, r.Output)
@@ -168,8 +172,23 @@ func (t *client) await(ctx context.Context, cmd *cobra.Command, s *sdk.Submissio
 		return printJSON(cmd.OutOrStdout(), o)
 	}
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s in zone %s, certified; %d units, %d credits\n", o.Verdict, o.Zone, r.Bill.Spent, r.Bill.Charged)
+	printRetries(cmd.ErrOrStderr(), &r.Retries)
 	_, err = fmt.Fprintln(cmd.OutOrStdout(), text)
 	return err
+}
+
+// printRetries itemises the attempts that came to nothing.
+func printRetries(w io.Writer, r *sdk.Retries) {
+	if int(r.Count) > len(r.Last) {
+		fmt.Fprintf(w, "retried %d times, lately:\n", r.Count)
+	}
+	for _, x := range r.Last {
+		fmt.Fprintf(w, "retried  segment %d, %d units more: %s", x.Segment, x.Units, x.Cause)
+		if !x.Worker.IsZero() {
+			fmt.Fprintf(w, ", %s", x.Worker)
+		}
+		fmt.Fprintln(w)
+	}
 }
 
 // rawJSON is a document inside another.
@@ -325,6 +344,10 @@ func eventText(e *api.WatchEvent) string {
 		return fmt.Sprintf("%d units", e.N)
 	case api.EventDenied:
 		return fmt.Sprintf("%s, error -%d in the program", printable([]byte(e.Text)), e.N)
+	case api.EventRetry:
+		if e.N > 0 {
+			return fmt.Sprintf("%s, %d units more", printable([]byte(e.Text)), e.N)
+		}
 	case api.EventEmitted:
 		return e.Text + " " + printable(e.Data)
 	}

@@ -23,6 +23,9 @@ type watches struct {
 type history struct {
 	events  []api.WatchEvent
 	last    uint64 // sequence of the newest
+	status  machine.Status
+	lease   uint64 // number of the one that an event told of last
+	retries uint32 // that events told of
 	refusal *machine.Refusal
 	more    chan struct{} // closed when an event is added
 }
@@ -65,6 +68,29 @@ func (w *watches) add(id capsule.ID, e api.WatchEvent) {
 	h.more = make(chan struct{})
 }
 
+// changed compares a capsule's row with what events told of it last, and takes note. One of those who watch gets to tell.
+func (w *watches) changed(id capsule.ID, row *machine.CapsuleRow) (status, lease bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := w.get(id)
+	status, lease = h.status != row.Status, row.Status == machine.StatusRunning && h.lease < row.Lease.Number
+	h.status = row.Status
+	if lease {
+		h.lease = row.Lease.Number
+	}
+	return status, lease
+}
+
+// untold returns those attempts that no event told of.
+func (w *watches) untold(id capsule.ID, r *machine.Retries) []machine.Retry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := w.get(id)
+	n := min(int(r.Count-min(h.retries, r.Count)), len(r.Last))
+	h.retries = max(h.retries, r.Count)
+	return r.Last[len(r.Last)-n:]
+}
+
 func (w *watches) refused(id capsule.ID, r *machine.Refusal) {
 	w.mu.Lock()
 	w.get(id).refusal = r
@@ -101,7 +127,7 @@ func (s *Server) Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) 
 	if err := s.mine(req.V, req.Zone); err != nil {
 		return api.Refuse(w, refusal(err))
 	}
-	at, status := req.After, machine.Status(0)
+	at := req.After
 	t := time.NewTicker(pauseEvery)
 	defer t.Stop()
 	for {
@@ -112,13 +138,7 @@ func (s *Server) Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) 
 			}
 			at = events[i].Sequence
 		}
-		if row, err := s.row(req.Capsule); err == nil && row.Status != status {
-			status = row.Status
-			e := api.WatchEvent{Kind: api.EventStatus, Segment: row.Segment, Text: status.String(), Final: status.Ended()}
-			if status == machine.StatusRunning {
-				s.watch.add(req.Capsule, api.WatchEvent{Kind: api.EventLease, Segment: row.Segment, Text: row.Lease.Worker.String()})
-			}
-			s.watch.add(req.Capsule, e)
+		if s.observe(req.Capsule) {
 			continue
 		}
 		select {
@@ -128,4 +148,79 @@ func (s *Server) Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) 
 		case <-t.C:
 		}
 	}
+}
+
+// observe makes events of what changed in a capsule's row since the last look, whoever looked, and reports whether there
+// are any.
+func (s *Server) observe(id capsule.ID) bool {
+	row, err := s.row(id)
+	if err != nil {
+		return false
+	}
+	status, lease := s.watch.changed(id, &row)
+	if !status && !lease {
+		return false
+	}
+	var end machine.EndBody
+	e := api.WatchEvent{Kind: api.EventStatus, Segment: row.Segment, Text: row.Status.String(), Final: row.Status.Ended()}
+	if e.Final && row.Status != machine.StatusGone {
+		if o, err := s.ended(id); err == nil {
+			e.Outcome, end = o.bytes, o.end
+		}
+	}
+	s.tellRetries(id, &row, &end.Retries)
+	if lease {
+		s.watch.add(id, api.WatchEvent{Kind: api.EventLease, Segment: row.Segment, Text: row.Lease.Worker.String()})
+	}
+	if status {
+		s.watch.add(id, e)
+	}
+	return true
+}
+
+// tellRetries makes events of attempts that came to nothing. Those of a capsule that has ended stand in its end.
+func (s *Server) tellRetries(id capsule.ID, row *machine.CapsuleRow, r *machine.Retries) {
+	if row.Run.Retried {
+		v, err := s.cfg.Zone.Query()
+		if err != nil {
+			return
+		}
+		defer v.Close()
+		all, err := v.Retries(id)
+		if err != nil {
+			return
+		}
+		r = &all
+	}
+	for _, x := range s.watch.untold(id, r) {
+		text := x.Cause.String()
+		if !x.Worker.IsZero() {
+			text += ": " + x.Worker.String()
+		}
+		s.watch.add(id, api.WatchEvent{Kind: api.EventRetry, Segment: x.Segment, N: x.Units, Text: text})
+	}
+}
+
+// certifiedEnd is the proof of an end.
+type certifiedEnd struct {
+	bytes []byte // encoding of an api.Outcome
+	end   machine.EndBody
+}
+
+func (s *Server) ended(id capsule.ID) (e certifiedEnd, err error) {
+	ctx, cancel := context.WithTimeout(s.ctx, readTimeout)
+	defer cancel()
+	req := &api.ResultRequest{V: api.Version, Zone: s.id, Capsule: id, Wait: uint64(readTimeout.Milliseconds()), Pauses: api.NoPauses}
+	o, err := s.result(ctx, req)
+	if err != nil {
+		return e, err
+	}
+	o.Events = []api.Emitted{} // events of their own tell of them
+	body, err := o.End()
+	if err != nil {
+		return e, err
+	}
+	e.end = *body
+	e.bytes, err = capsule.Marshal(o)
+	return e, err
 }

@@ -190,7 +190,7 @@ func (a *apply) recover(e *cert.Epoch) *Refusal {
 	for _, k := range a.keys([]byte{tabHeldBy}, nil, int(a.counts().Live)+1) {
 		id := capsule.ID([]byte(k)[1+32:])
 		if c, ok := a.capsule(id); ok && c.Status == StatusRunning {
-			a.loseLease(id, &c)
+			a.loseLease(id, &c, CauseRecovery)
 			a.requeue(id, &c)
 			a.saveCapsule(id, c)
 		}

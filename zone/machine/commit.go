@@ -302,9 +302,11 @@ func (a *apply) suspend(id capsule.ID, c *CapsuleRow, t *Commit) {
 // conflict charges the attempt as retry and runs the segment again, with the same worker if it has not
 // given it up; after the third loss under a lock.
 func (a *apply) conflict(id capsule.ID, c *CapsuleRow, t *Commit, overhead uint64) {
-	c.Gas.Retry += min(sum(t.Gas, overhead), c.Gas.left())
+	units := min(sum(t.Gas, overhead), c.Gas.left())
+	c.Gas.Retry += units
 	c.Run.Conflicts = min(c.Run.Conflicts+1, 200)
 	k := c.Lease.Worker
+	a.retried(id, c, CauseConflict, k, units)
 	a.release(id, c, false)
 	a.closeMeter(id, c)
 	switch {

@@ -41,6 +41,10 @@ func TestConflict(t *testing.T) {
 	if o, _ := w.view().Output(b); o.Retry != c.Gas.Retry {
 		t.Fatalf("retry %d, want %d", o.Retry, c.Gas.Retry)
 	}
+	r := w.end(b).Retries
+	if r.Count != 1 || len(r.Last) != 1 || r.Last[0].Cause != CauseConflict || r.Last[0].Units != c.Gas.Retry {
+		t.Fatalf("retries %+v", r)
+	}
 	w.checkState()
 }
 

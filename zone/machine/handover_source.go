@@ -154,6 +154,7 @@ func (a *apply) leave(id capsule.ID, c *CapsuleRow, s Status, v cert.Verdict, bo
 	a.setStatus(c, s)
 	a.decide(cert.Slot{Capsule: id, Hop: c.Hop, Phase: cert.PhaseClose}, v, body)
 	a.dropProgram(id, c)
+	a.takeRetries(id, c)
 	a.delete(row(tabLineage, id[:]))
 	a.count(func(n *Counts) { n.Live-- })
 	a.effect(Effect{Kind: EffectOutbox, Capsule: id, N: uint64(c.Hop)})

@@ -18,6 +18,7 @@ type EndBody struct {
 	Refunded        uint64
 	StateHash       capsule.Hash
 	EventsPublished uint32
+	Retries         Retries
 }
 
 // SegmentBody is the content of a Committed or Suspended decision.
@@ -77,11 +78,34 @@ func (a *apply) end(id capsule.ID, c *CapsuleRow, e ending) {
 	a.decide(cert.Slot{Capsule: id, Hop: c.Hop, Segment: c.Segment, Phase: cert.PhaseRun}, e.verdict, &EndBody{
 		Status: e.status, Reason: e.reason, Code: e.code, Output: capsule.Sum(e.output),
 		Spent: sum(c.Gas.Used, c.Gas.Spent), Retry: c.Gas.Retry, Charged: sum(c.Gas.Paid, s.charged), Fee: s.fee, Refunded: s.refunded,
-		StateHash: e.stateHash, EventsPublished: e.events,
+		StateHash: e.stateHash, EventsPublished: e.events, Retries: a.takeRetries(id, c),
 	})
 	a.dropProgram(id, c)
 	a.count(func(n *Counts) { n.Live--; n.Ended++ })
 	a.effect(Effect{Kind: EffectEnded, Capsule: id})
+}
+
+// retried notes an attempt at the present segment that came to nothing.
+func (a *apply) retried(id capsule.ID, c *CapsuleRow, cause RetryCause, worker capsule.Key, units uint64) {
+	c.Run.Retried = true
+	r, _ := load[Retries](a.state, row(tabRetries, id[:]))
+	r.Count++
+	if len(r.Last) == maxRetries {
+		r.Last = r.Last[1:]
+	}
+	r.Last = append(r.Last, Retry{Segment: c.Segment, Cause: cause, Worker: worker, Units: units, At: a.time})
+	save(a.state, row(tabRetries, id[:]), r)
+}
+
+// takeRetries returns what was noted, to become part of the capsule's end.
+func (a *apply) takeRetries(id capsule.ID, c *CapsuleRow) Retries {
+	if !c.Run.Retried {
+		return Retries{}
+	}
+	r, _ := load[Retries](a.state, row(tabRetries, id[:]))
+	a.delete(row(tabRetries, id[:]))
+	c.Run.Retried = false
+	return r
 }
 
 // dropProgram forgets what only the execution needed.
@@ -115,6 +139,7 @@ func (a *apply) forget(id capsule.ID, c *CapsuleRow) {
 	for _, tab := range []byte{tabCapsule, tabOutput, tabLineage} {
 		a.delete(row(tab, id[:]))
 	}
+	a.takeRetries(id, c)
 	for _, k := range a.keys(row(tabSource, id[:]), nil, handover.MaxSteps+1) {
 		a.delete([]byte(k))
 	}

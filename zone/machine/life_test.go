@@ -91,6 +91,19 @@ func TestCertifiedOutcome(t *testing.T) {
 	w.refused(CodeUnknown, must(NewRestate(cert.Slot{Capsule: id, Segment: 9, Phase: cert.PhaseRun})))
 }
 
+// end is the body of the decision that ended a capsule.
+func (w *world) end(id capsule.ID) (end EndBody) {
+	w.t.Helper()
+	rows, err := w.view().Slots(id)
+	if err == nil && len(rows) > 0 {
+		err = capsule.Unmarshal(rows[len(rows)-1].Body, &end)
+	}
+	if err != nil || end.Status == 0 {
+		w.t.Fatalf("capsule %s has no end: %+v, %v", id, rows, err)
+	}
+	return end
+}
+
 func TestAdmitTwice(t *testing.T) {
 	w := founded(t, 2)
 	c := w.seal()
@@ -261,6 +274,24 @@ func TestLeaseLost(t *testing.T) {
 	w.ok(must(NewRenew(w.workers[1], &Renew{Scope: w.scope(), Sequence: w.wseq, Drop: []LeaseRef{{Capsule: id, Number: 2}}})))
 	if w.workerOf(id) == nil || w.capsule(id).Lease.Number != 3 {
 		t.Fatal("a dropped lease was not given on")
+	}
+	// Why each attempt ended is certified with the result, and the work is charged once.
+	r, err := w.view().Retries(id)
+	if err != nil || r.Count != 2 {
+		t.Fatalf("retries %+v, %v", r, err)
+	}
+	gas := w.capsule(id).Gas.Limit / 2
+	w.ok(w.commitCmd(id, EndDone, func(c *Commit) { c.Gas = gas }))
+	end := w.end(id)
+	if len(end.Retries.Last) != 2 || end.Retries.Last[0].Cause != CauseLost || end.Retries.Last[0].Worker != w.workers[0].Key() ||
+		end.Retries.Last[1].Cause != CauseReturned || end.Retries.Last[1].Worker != w.workers[1].Key() {
+		t.Fatalf("retries %+v", end.Retries)
+	}
+	if end.Spent < gas || end.Spent > gas+10_000 || end.Retry != 0 {
+		t.Fatalf("%d units spent, %d for retries, of one attempt with %d", end.Spent, end.Retry, gas)
+	}
+	if r, err := w.view().Retries(id); err != nil || r.Count != 0 {
+		t.Fatalf("retries of an ended capsule are kept: %+v, %v", r, err)
 	}
 	w.checkState()
 }

@@ -140,6 +140,15 @@ func (v View) Output(id capsule.ID) (Output, error) {
 	return fetch[Output](v, "result of "+id.String(), row(tabOutput, id[:]))
 }
 
+// Retries returns the attempts that came to nothing so far, of a capsule that has not ended.
+func (v View) Retries(id capsule.ID) (Retries, error) {
+	r, err := fetch[Retries](v, "retries", row(tabRetries, id[:]))
+	if errors.Is(err, ErrNotFound) {
+		err = nil
+	}
+	return r, err
+}
+
 // Envelope returns the bytes of a capsule that has not ended.
 func (v View) Envelope(id capsule.ID) ([]byte, error) { return v.bytes("envelope", tabEnvelope, id) }
 

@@ -42,6 +42,7 @@ const (
 	tabTarget    = 'T'  // ID → TargetRow: the hops that were offered here
 	tabLineage   = 'L'  // ID → handover.Lineage up to here
 	tabPeer      = 'P'  // zone → PeerRow: another zone's voter sets, ledger and evidence
+	tabRetries   = 'y'  // capsule ID → Retries
 	tabChain     = 'x'  // index mod chainWindow → ChainRow
 )
 
@@ -207,6 +208,7 @@ type RunState struct {
 	Clock     uint64 // zone time of the segment: what its guest reads as now
 	Resume    int32  // result of the host call that ended the last segment
 	Pauses    uint32 // suspensions so far
+	Retried   bool   // there is a row in tabRetries
 }
 
 // SavedRow is a continuation that a zone keeps. Its bytes stand in tabInline or tabCheck, or are a blob; those of its
@@ -255,6 +257,52 @@ type Lease struct {
 	Index   uint64      // the state that the segment reads
 	Expires uint64      // zone time
 	Locked  bool
+}
+
+// Retries are the attempts at segments of a capsule that came to nothing, in this zone. Last holds the latest ones.
+type Retries struct {
+	_     struct{} `cbor:",toarray"`
+	Count uint32
+	Last  []Retry
+}
+
+// maxRetries bounds Retries.Last.
+const maxRetries = 8
+
+// Retry is one of them. Units are those that the capsule was charged for it beside the work that counts.
+type Retry struct {
+	_       struct{} `cbor:",toarray"`
+	Segment uint32
+	Cause   RetryCause
+	Worker  capsule.Key // that made the attempt; zero for CauseStale
+	Units   uint64
+	At      uint64 // zone time
+}
+
+// RetryCause says why an attempt came to nothing.
+type RetryCause uint8
+
+// The causes. The numbers are part of the encoding.
+const (
+	CauseLost      RetryCause = 1 + iota // the worker fell silent, and its lease ran out
+	CauseReturned                        // the worker gave the segment back
+	CauseConflict                        // what it had read was changed by another capsule
+	CauseDismissed                       // the worker lost its right to work
+	CauseRecovery                        // the zone's roots began a new generation
+	CauseStale                           // the checkpoint was too old to go on from
+)
+
+var causeNames = [...]string{
+	CauseLost: "its worker fell silent", CauseReturned: "its worker gave it back", CauseConflict: "what it had read was changed meanwhile",
+	CauseDismissed: "its worker may not work any more", CauseRecovery: "the zone was recovered", CauseStale: "its checkpoint was too old to go on from",
+}
+
+// String returns the cause in words.
+func (c RetryCause) String() string {
+	if c == 0 || int(c) >= len(causeNames) {
+		return "an unknown cause"
+	}
+	return causeNames[c]
 }
 
 // Rights are what an admitted capsule may do here. They never change.

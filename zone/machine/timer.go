@@ -94,7 +94,7 @@ func (a *apply) capsuleDue(id capsule.ID) {
 	case c.Status == StatusRunning && a.time >= c.Lease.Expires:
 		a.suspect(c.Lease.Worker)
 		a.effect(Effect{Kind: EffectStop, Worker: c.Lease.Worker, Capsule: id, Lease: c.Lease.Number})
-		a.loseLease(id, &c)
+		a.loseLease(id, &c, CauseLost)
 		a.requeue(id, &c)
 	case c.Status == StatusSleeping && a.time >= c.Wake:
 		a.requeue(id, &c)

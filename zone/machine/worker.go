@@ -175,7 +175,7 @@ func (a *apply) dismiss(k capsule.Key) {
 		id := capsule.ID([]byte(key)[1+len(k):])
 		if c, ok := a.capsule(id); ok {
 			a.effect(Effect{Kind: EffectStop, Worker: k, Capsule: id, Lease: c.Lease.Number})
-			a.loseLease(id, &c)
+			a.loseLease(id, &c, CauseDismissed)
 			a.requeue(id, &c)
 			a.saveCapsule(id, c)
 		}
@@ -221,7 +221,7 @@ func runRenew(a *apply, p *prepared) (Result, *Refusal) {
 	}
 	for _, ref := range r.Drop {
 		if c, ok := a.held(p.signer, ref); ok {
-			a.loseLease(ref.Capsule, &c)
+			a.loseLease(ref.Capsule, &c, CauseReturned)
 			a.requeue(ref.Capsule, &c)
 			a.saveCapsule(ref.Capsule, c)
 		}
@@ -446,14 +446,19 @@ func (a *apply) release(id capsule.ID, c *CapsuleRow, keepPin bool) {
 
 // loseLease takes the segment from a worker that did not finish it. Nothing is charged for the attempt; a
 // checkpoint stays usable.
-func (a *apply) loseLease(id capsule.ID, c *CapsuleRow) { a.release(id, c, c.Run.Pin != 0) }
+func (a *apply) loseLease(id capsule.ID, c *CapsuleRow, cause RetryCause) {
+	a.retried(id, c, cause, c.Lease.Worker, 0)
+	a.release(id, c, c.Run.Pin != 0)
+}
 
 // dropCheckpoint makes the segment start over. What was run until the checkpoint is charged as retry.
 func (a *apply) dropCheckpoint(id capsule.ID, c *CapsuleRow) {
 	if c.Run.Pinned {
 		a.unpinIndex(c.Run.Pin)
 	}
-	c.Gas.Retry += min(c.Run.Meter, c.Gas.left())
+	units := min(c.Run.Meter, c.Gas.left())
+	c.Gas.Retry += units
+	a.retried(id, c, CauseStale, capsule.Key{}, units)
 	a.clearCheckpoint(id, c)
 }
 
