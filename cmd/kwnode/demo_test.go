@@ -41,6 +41,9 @@ func TestDemo(t *testing.T) {
 	if c := r.Compare; c == nil || len(c.Ways) != 6 || len(c.Hops) != int(j.Moves) || c.Hops[0].Bytes == 0 || c.Hops[0].Names == 0 {
 		t.Errorf("comparison: %+v", c)
 	}
+	if _, err := os.Stat("/proc/self/smaps_rollup"); err == nil && (r.Memory < 50<<20 || r.Memory > 2<<30) {
+		t.Errorf("ten processes held %d bytes of memory", r.Memory)
+	}
 	left(t, temp)
 }
 

@@ -46,6 +46,7 @@ type Report struct {
 	} `json:"question"`
 	Journey *Journey `json:"journey,omitempty"`
 	Compare *Compare `json:"comparison,omitempty"`
+	Memory  uint64   `json:"memory_peak"` // bytes of all processes together, by their proportional share; 0: the system doesn't tell
 	Checks  []Check  `json:"checks"`
 	Seconds float64  `json:"seconds"`
 }
@@ -143,16 +144,20 @@ func (d *demo) run(ctx context.Context) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return err
 	}
-	steps := []func(context.Context) error{d.start, d.furnish, d.ask, d.journey}
+	if err := d.start(ctx); err != nil {
+		return cause(ctx, err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	checkMemory := d.remember(ctx)
+	steps := []func(context.Context) error{d.furnish, d.ask, d.journey}
 	if d.opt.Runs > 0 {
 		steps = append(steps, d.compare)
 	}
+	steps = append(steps, func(context.Context) error { checkMemory(); return nil })
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			return err
+			return cause(ctx, err)
 		}
 	}
 	failed := slices.IndexFunc(d.rep.Checks, func(c Check) bool { return !c.OK })
@@ -165,6 +170,14 @@ func (d *demo) run(ctx context.Context) error {
 		return d.keep(ctx)
 	}
 	return nil
+}
+
+// cause prefers why a run was ended to what that led to.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // start loads data and code while the nodes start.

@@ -37,6 +37,7 @@ type Evacuation struct {
 	Pauses    []PauseBucket `json:"pauses"`
 	P50Ms     int64         `json:"pause_p50_ms"`
 	P99Ms     int64         `json:"pause_p99_ms"`
+	Memory    uint64        `json:"memory_peak"` // bytes of all processes together, by their proportional share
 	Checks    []Check       `json:"checks"`
 	Seconds   float64       `json:"seconds"`
 }
@@ -90,7 +91,7 @@ func Evacuate(ctx context.Context, o Options, capsules int) (err error) {
 	if cerr := e.demo.close(); err == nil {
 		err = cerr
 	}
-	e.rep.Checks, e.rep.Seconds = e.demo.rep.Checks, time.Since(began).Seconds()
+	e.rep.Checks, e.rep.Memory, e.rep.Seconds = e.demo.rep.Checks, e.demo.rep.Memory, time.Since(began).Seconds()
 	e.s.close()
 	if o.JSON {
 		enc := json.NewEncoder(o.Out)
@@ -107,11 +108,18 @@ func (e *evacuation) run(ctx context.Context) error {
 	if e.dir, err = os.MkdirTemp("", "kwnode-evacuate-"); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{e.found, e.reference, e.submit, e.restart, e.results} {
+	if err := e.found(ctx); err != nil {
+		return err
+	}
+	watched, cancel := context.WithCancel(ctx)
+	defer cancel()
+	checkMemory := e.remember(watched)
+	for _, step := range []func(context.Context) error{e.reference, e.submit, e.restart, e.results} {
 		if err := step(ctx); err != nil {
 			return err
 		}
 	}
+	checkMemory()
 	if i := slices.IndexFunc(e.demo.rep.Checks, func(c Check) bool { return !c.OK }); i >= 0 {
 		return fmt.Errorf("a check failed: %s", e.demo.rep.Checks[i].What)
 	}
