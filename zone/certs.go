@@ -72,7 +72,8 @@ type certs struct {
 	quorums map[uint64]*cert.Quorate
 	waiters map[uint64][]chan struct{}
 	newest  uint64 // greatest index in mine
-	// Invariant: of the indices above began that are in mine, every quorum on disk is in quorums.
+	// Above began, the quorum of an index in mine stands in quorums or does not count: what the disk has from before the
+	// start may be of a history that a recovery has left.
 	began uint64
 	// What the newest entries decided, as the rows on disk say too: nearly every certificate is asked for at once.
 	batches map[uint64]*cert.Batch
@@ -140,17 +141,18 @@ func (c *certs) applied(st cert.Statement) error {
 	return nil
 }
 
-// recall brings the quorums above an index back to memory. It is called before the first entry is applied.
-func (c *certs) recall(after uint64, seen func(*cert.Quorate)) error {
+// recall brings the quorums after one index and up to another back to memory, before the next entry is applied.
+func (c *certs) recall(after, upTo uint64, seen func(*cert.Quorate)) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.began = after
 	return c.db.ScanLocal([]byte{localQuorum}, indexKey(localQuorum, after), func(k, b []byte) bool {
-		if q, err := cert.ParseQuorate(b); err == nil && q.Statement.Index == binary.BigEndian.Uint64(k[1:]) {
-			c.quorums[q.Statement.Index] = q
+		i := binary.BigEndian.Uint64(k[1:])
+		if q, err := cert.ParseQuorate(b); err == nil && q.Statement.Index == i && i <= upTo {
+			c.quorums[i] = q
 			seen(q)
 		}
-		return true
+		return i < upTo
 	})
 }
 

@@ -276,7 +276,7 @@ func (z *Zone) recall() error {
 	if err := errors.Join(err, fail); err != nil {
 		return err
 	}
-	return z.certs.recall(from, z.voting.seed)
+	return z.certs.recall(from, head.Index, z.voting.seed)
 }
 
 func (z *Zone) start() {
