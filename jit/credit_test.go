@@ -107,8 +107,12 @@ func TestEveryLimit(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
-		for _, start := range p.starts {
-			for _, times := range []int32{1, 4, 6} {
+		for i, start := range p.starts {
+			all := []int32{6, 1, 4} // rounds; loops of one block have four copies of it
+			if i > 0 {
+				all = all[:1]
+			}
+			for _, times := range all {
 				begin := func(tier vm.Tier) *vm.Store {
 					s := vm.NewStore(vm.Config{Compiler: c, Tier: tier})
 					inst, err := s.Instantiate(m, nil)
