@@ -131,7 +131,11 @@ func newInspectPeersCmd() *cobra.Command {
 		for _, p := range s.Peers {
 			fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%s\n", p.Key, time.Since(p.Since).Round(time.Second), p.RTT.Round(10*time.Microsecond), p.Streams, strings.Join(p.Addrs, " "))
 		}
-		return tw.Flush()
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(cmd.OutOrStdout(), "\ncut off %d, refused for a while %d peers and %d networks, connections refused %d\n", s.Shed, s.ShutOut, s.ShutNets, s.Refused)
+		return err
 	})
 }
 
@@ -169,7 +173,7 @@ func newInspectTopicsCmd() *cobra.Command {
 			printReasons(tw, "  rejected", i.Rejected)
 			printReasons(tw, "  ignored", i.Ignored)
 		}
-		fmt.Fprintf(tw, "over a quota\t%d\npeers cut off\t%d\nmalformed\t%d\ntoo many to check\t%d\nslow readers lost\t%d\n\n", s.OverQuota, s.Shut, s.Malformed, s.QueueFull, s.Dropped)
+		fmt.Fprintf(tw, "over a quota\t%d\nframes too many\t%d\npeers cut off\t%d\nmalformed\t%d\ntoo many to check\t%d\nslow readers lost\t%d\n\n", s.OverQuota, s.Frames, s.Shut, s.Malformed, s.QueueFull, s.Dropped)
 		fmt.Fprintln(tw, "SCORE\tINVALID\tFIRST\tIN MESH\tSTRIKES\tBEHAVIOUR\tPEER")
 		for _, p := range s.Scores {
 			fmt.Fprintf(tw, "%.1f\t%.0f\t%.0f\t%s\t%.1f\t%.1f\t%s\n", p.Score, p.Invalid, p.First, p.InMesh.Round(time.Second), p.Strikes, p.Behaviour, p.Peer)

@@ -33,6 +33,11 @@ var (
 	descGossip     = desc("gossip_messages_total", "gossiped messages by what became of them", "zone", "verdict", "reason")
 	descGossipLost = desc("gossip_lost_total", "messages and frames lost before they were judged or on their way out", "why")
 	descShut       = desc("gossip_peers_shut_total", "peers cut off for what they gossiped")
+	descScores     = desc("gossip_peers_by_score", "peers with a score, by how they stand", "what")
+	descCut        = desc("peers_cut_total", "peers cut off for streams that said nothing or came to nothing")
+	descGate       = desc("gate_shut_out", "peers and networks that are refused for a while", "what")
+	descGated      = desc("gate_refused_total", "connections and dials that the gate refused")
+	descStreams    = desc("streams_refused_total", "inbound streams refused, by why", "protocol", "why")
 	descScore      = desc("gossip_lowest_score", "score of the worst peer")
 	descDHT        = desc("dht_size", "routing table, records held for others, zones announced and members known", "what")
 	descFind       = desc("dht_searches_total", "searches and checks by what became of them", "what")
@@ -60,7 +65,7 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, t, v, labels...)
 	}
 	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
-	put(descPeers, gauge, float64(len(f.n.Host().Peers())))
+	f.host(put)
 	f.mesh(put)
 	g := f.n.Gateway().Counts()
 	put(descForwarded, counter, float64(g.Forwarded))
@@ -96,6 +101,23 @@ func (f *figures) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// host shows the connections.
+func (f *figures) host(put func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string)) {
+	h := f.n.Host().Snapshot()
+	put(descPeers, prometheus.GaugeValue, float64(len(h.Peers)))
+	put(descCut, prometheus.CounterValue, float64(h.Shed))
+	put(descGated, prometheus.CounterValue, float64(h.Refused))
+	put(descGate, prometheus.GaugeValue, float64(h.ShutOut), "peers")
+	put(descGate, prometheus.GaugeValue, float64(h.ShutNets), "networks")
+	for _, p := range h.Protocols {
+		if p.Served {
+			for why, n := range map[string]uint64{"denied": p.Denied, "limited": p.Limited, "busy": p.Busy, "memory": p.Memory} {
+				put(descStreams, prometheus.CounterValue, float64(n), p.ID, why)
+			}
+		}
+	}
+}
+
 // mesh shows the gossip and the directory.
 func (f *figures) mesh(put func(d *prometheus.Desc, t prometheus.ValueType, v float64, labels ...string)) {
 	gauge, counter := prometheus.GaugeValue, prometheus.CounterValue
@@ -106,6 +128,7 @@ func (f *figures) mesh(put func(d *prometheus.Desc, t prometheus.ValueType, v fl
 		put(descTopicPeers, gauge, float64(len(t.Mesh)), z, "mesh")
 		put(descGossip, counter, float64(t.Accepted), z, "accepted", "")
 		put(descGossip, counter, float64(t.Duplicates), z, "duplicate", "")
+		put(descGossip, counter, float64(t.Undelivered), z, "undelivered", "")
 		for reason, n := range t.Rejected {
 			put(descGossip, counter, float64(n), z, "rejected", reason)
 		}
@@ -114,10 +137,25 @@ func (f *figures) mesh(put func(d *prometheus.Desc, t prometheus.ValueType, v fl
 		}
 	}
 	put(descGossipLost, counter, float64(m.OverQuota), "quota")
+	put(descGossipLost, counter, float64(m.Frames), "frames")
 	put(descGossipLost, counter, float64(m.Malformed), "malformed")
 	put(descGossipLost, counter, float64(m.QueueFull), "queue")
 	put(descGossipLost, counter, float64(m.Dropped), "slow_reader")
 	put(descShut, counter, float64(m.Shut))
+	stand := map[string]int{"good": 0, "negative": 0, "graylisted": 0}
+	for _, p := range m.Scores {
+		switch {
+		case p.Graylisted:
+			stand["graylisted"]++
+		case p.Score < 0:
+			stand["negative"]++
+		default:
+			stand["good"]++
+		}
+	}
+	for what, n := range stand {
+		put(descScores, gauge, float64(n), what)
+	}
 	if len(m.Scores) > 0 {
 		put(descScore, gauge, m.Scores[0].Score)
 	}
