@@ -150,7 +150,8 @@ func loadBundle(cmd *cobra.Command, name string) (*sdk.Bundle, error) {
 		return nil, err
 	}
 	b := &sdk.Bundle{Blobs: map[capsule.CID][]byte{}}
-	if b.Capsule, err = capsule.Verify(envelope, uint64(time.Now().UnixMilli()), nil); err != nil {
+	// Whether it is valid is the node's to say: by the zone's clock, which ours may not agree with.
+	if b.Capsule, err = capsule.Decode(envelope); err != nil {
 		return nil, err
 	}
 	content, err := readInput(cmd, blobsName(name), maxBlobs)

@@ -28,6 +28,7 @@ import (
 //	begin NAME TEXT ARGS kwnode ARGS in the background, until it prints TEXT
 //	await NAME           waits until that has ended well
 //	waitfor REGEXP ARGS  kwnode ARGS again and again, until its output matches
+//	forge FILE NEW       copies a capsule with its content, one bit of its last signature changed
 //	orphans              waits until no node of the network answers any more
 //	leader               sets $LEADER to the node that leads, $KITWORK_NODE to another voter, and $OTHER to a third
 func TestNetScripts(t *testing.T) {
@@ -107,6 +108,12 @@ func TestNetScripts(t *testing.T) {
 						ts.Fatalf("no %q within %s", args[0], startTimeout)
 					}
 				}
+			},
+			"forge": func(ts *testscript.TestScript, _ bool, args []string) {
+				b := []byte(ts.ReadFile(args[0]))
+				b[len(b)-8] ^= 1
+				ts.Check(os.WriteFile(ts.MkAbs(args[1]), b, 0o600))
+				ts.Check(os.WriteFile(ts.MkAbs(blobsName(args[1])), []byte(ts.ReadFile(blobsName(args[0]))), 0o600))
 			},
 			"orphans": func(ts *testscript.TestScript, _ bool, _ []string) {
 				st, err := proc.ReadState(ts.MkAbs("testnet-data"))

@@ -1,11 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestPlay plays the scripts for newcomers, with the commands and processes that they would see.
@@ -62,5 +66,56 @@ func TestPlayStops(t *testing.T) {
 		if out, err := play(t, name); err == nil || !strings.Contains(out, c.want) {
 			t.Errorf("%q: %v\n%s\nwant %s", c.script, err, out, c.want)
 		}
+	}
+}
+
+// TestPlayKilled holds that the nodes of a script's network end with the process that plays it, however that ends.
+func TestPlayKilled(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "s.txtar")
+	if err := os.WriteFile(name, []byte("net --voters 1 --workers 1\nkwnode testnet status\nuntil never kwnode version\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "testnet", "play", name)
+	cmd.Env = append(os.Environ(), asProgram+"=1")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var ports []string
+	for lines := bufio.NewScanner(out); len(ports) < 2 && lines.Scan(); {
+		if m := regexp.MustCompile(`/ip4/127.0.0.1/tcp/(\d+)/`).FindStringSubmatch(lines.Text()); m != nil {
+			ports = append(ports, m[1])
+		}
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if len(ports) < 2 {
+		t.Fatalf("the script showed nodes at %v", ports)
+	}
+	for _, port := range ports {
+		tick := time.NewTicker(20 * time.Millisecond)
+		for deadline := time.Now().Add(startTimeout); ; <-tick.C {
+			c, err := net.Dial("tcp", "127.0.0.1:"+port)
+			if err != nil {
+				break
+			}
+			c.Close()
+			if time.Now().After(deadline) {
+				t.Fatalf("the node at port %s outlives the script", port)
+			}
+		}
+		tick.Stop()
 	}
 }
