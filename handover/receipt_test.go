@@ -140,6 +140,8 @@ func TestTamperedTransfer(t *testing.T) {
 			tried++
 			if r := target.try(must(build(x))); r.Refusal == nil {
 				t.Errorf("%s altered: accepted, %s", what, r.Status)
+			} else if r.Refusal.Code == "" || len(r.Refusal.Error()) < 10 {
+				t.Errorf("%s altered: refused without a reason: %v", what, r.Refusal)
 			}
 			if _, err := target.view().Target(j.id); !errors.Is(err, machine.ErrNotFound) {
 				t.Fatalf("%s altered: the hop was decided (%v)", what, err)
@@ -166,6 +168,52 @@ func TestTamperedTransfer(t *testing.T) {
 	}
 	target.do(must(machine.NewAccept(genuine)))
 	t.Logf("%d alterations", tried)
+}
+
+// The target's answer, and the source's word that it knows it, are altered field by field: each is refused with a reason,
+// and changes nothing.
+func TestTamperedAnswer(t *testing.T) {
+	w := newWorld(t, 2, nil)
+	sealed := w.seal(0, 100_000_000)
+	j := &job{id: sealed.ID()}
+	j.run = func(_ *site, st state, _ int32, _ func(string) int64, _ func(string, int64)) (state, *site) {
+		return state{Step: st.Step + 1}, w.sites[1]
+	}
+	source, target := w.sites[0], w.sites[1]
+	source.do(must(machine.NewAdmit(sealed.Bytes())))
+	source.do(source.attempt(j))
+	target.do(must(machine.NewAccept(source.transfer(j.id, 0))))
+	offer := must(source.view().Offered(j.id, 0)).Offer
+	genuine := target.answer(j.id, 0, offer)
+
+	tried := map[string]bool{}
+	refused := func(s *site, what string, cmd []byte) {
+		t.Helper()
+		tried[what] = true
+		r := s.try(cmd)
+		if r.Refusal == nil && !r.Repeated {
+			t.Errorf("%s altered: taken", what)
+		} else if r.Refusal != nil && (r.Refusal.Code == "" || len(r.Refusal.Error()) < 10) {
+			t.Errorf("%s altered: refused without a reason: %v", what, r.Refusal)
+		}
+	}
+	answered := target.answered(j.id, 0, offer)
+	alter(reflect.ValueOf(answered).Elem(), "answered", func(what string) {
+		refused(source, what, must(machine.NewAnswer(answered)))
+		if row := must(source.view().Capsule(j.id)); row.Status != machine.StatusOffered {
+			t.Fatalf("%s altered: the capsule is %s", what, row.Status)
+		}
+	})
+	source.do(genuine)
+	closed := &machine.Closed{Capsule: j.id, Hop: 0, Certificate: source.certs[cert.Slot{Capsule: j.id, Hop: 0, Phase: cert.PhaseClose}]}
+	alter(reflect.ValueOf(closed).Elem(), "closed", func(what string) {
+		refused(target, what, must(machine.NewClosed(closed)))
+		if row := must(target.view().Target(j.id)); len(row.Taken) != 1 || row.Taken[0].Closed {
+			t.Fatalf("%s altered: the hop is closed", what)
+		}
+	})
+	target.do(must(machine.NewClosed(closed)))
+	t.Logf("%d fields", len(tried))
 }
 
 // alter changes every field below v, one at a time, calls fn, and puts it back.
