@@ -17,7 +17,7 @@ import (
 	"filippo.io/edwards25519/field"
 )
 
-// A Key is a public key with its multiples: 61 KiB.
+// A Key is a public key with its multiples: 96 KiB.
 type Key struct {
 	encoded [32]byte
 	minus   table // of −A
@@ -26,11 +26,11 @@ type Key struct {
 const (
 	// keyWidth and baseWidth are the bits of a digit. Each more of them makes a table nearly twice as large and saves the
 	// eighth or so of its additions. There is one table for the base point.
-	keyWidth  = 4
-	baseWidth = 6
+	keyWidth  = 5
+	baseWidth = 8
 )
 
-// NewKey prepares a public key, which takes about four verifications' time. It returns nil if crypto/ed25519 would not
+// NewKey prepares a public key, which takes about six verifications' time. It returns nil if crypto/ed25519 would not
 // decode the key.
 func NewKey(public [32]byte) *Key {
 	a, err := new(edwards25519.Point).SetBytes(public[:])

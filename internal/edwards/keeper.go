@@ -9,9 +9,9 @@ import (
 const (
 	// keepAfter signatures of a key make it worth a table: even if the table is never used, it has cost an eighth on top of
 	// those.
-	keepAfter = 32
-	// keysKept and keysCounted bound one of two generations: at most 16 MiB of tables, if so many keys sign so often.
-	keysKept    = 128
+	keepAfter = 48
+	// keysKept and keysCounted bound one of two generations: at most 18 MiB of tables, if so many keys sign so often.
+	keysKept    = 96
 	keysCounted = 4096
 )
 
