@@ -142,6 +142,9 @@ func (f *Failed) Error() string {
 	if r.Reason != "" {
 		msg += " (" + r.Reason + ")"
 	}
+	if r.Reason == "namespace" {
+		msg += ": it wrote where the zone has no namespace, or one whose rent is due; see kwnode zone namespace"
+	}
 	if r.Code != 0 {
 		msg += fmt.Sprintf(" with code %d", r.Code)
 	}

@@ -105,7 +105,7 @@ where it stood.`,
 	fl.DurationVar(&o.Heartbeat, "heartbeat", 250*time.Millisecond, "leader's silence after which voters elect anew")
 	fl.BoolVar(&o.Interp, "interp", false, "run capsules interpreted only")
 	addDelay(cmd, &delay, "")
-	fl.StringVar(&namespaces, "namespaces", "acct,count,counter,doc,note,notes,primes,reminder,text,wordcount", "`names` of namespaces to make, owned by the client")
+	fl.StringVar(&namespaces, "namespaces", "acct,count,counter,doc,note,notes,primes,reminder,sum,text,wordcount", "`names` of namespaces to make, owned by the client")
 	fl.DurationVar(&wait, "wait", 2*time.Minute, "give up if it doesn't work by then")
 	addUntilEOF(cmd, &pipe)
 	return cmd
