@@ -20,6 +20,7 @@ import (
 	"github.com/kitwork/kwnode/jit"
 	"github.com/kitwork/kwnode/node/gateway"
 	"github.com/kitwork/kwnode/node/mover"
+	"github.com/kitwork/kwnode/node/streams"
 	"github.com/kitwork/kwnode/node/voter"
 	"github.com/kitwork/kwnode/node/worker"
 	"github.com/kitwork/kwnode/p2p"
@@ -263,7 +264,7 @@ func (n *Node) openZone(z Zone) error {
 				}
 			},
 			Identity: n.cfg.Identity, Genesis: z.Genesis, Dir: dir,
-			Transport: streams{n.host}, Contacts: z.Contacts, Timing: n.cfg.Timing, Logger: n.log,
+			Transport: streams.Transport{Host: n.host}, Contacts: z.Contacts, Timing: n.cfg.Timing, Logger: n.log,
 			Now: func() uint64 { return uint64(time.Now().UnixMilli()) },
 		})
 		if err != nil {
@@ -368,36 +369,6 @@ type contents struct {
 
 func (c contents) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
 	return c.x.Fetch(ctx, id, most, holders...)
-}
-
-// streams is the host as a zone's consensus wants it.
-type streams struct{ h *p2p.Host }
-
-func (t streams) Dial(ctx context.Context, peer capsule.Key, proto string) (net.Conn, error) {
-	t.h.Protect(peer, "voter")
-	s, err := t.h.Dial(ctx, peer, proto)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func (t streams) Listen(proto string, accept func(capsule.Key) bool) (raft.Listener, error) {
-	l, err := t.h.Listen(proto, accept)
-	if err != nil {
-		return nil, err
-	}
-	return listener{l}, nil
-}
-
-type listener struct{ *p2p.Listener }
-
-func (l listener) Accept() (net.Conn, capsule.Key, error) {
-	s, err := l.AcceptStream()
-	if err != nil {
-		return nil, capsule.Key{}, err
-	}
-	return s, s.Peer(), nil
 }
 
 func (n *Node) localVoter(z capsule.ZoneID) gateway.Voter {

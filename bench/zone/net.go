@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"net"
 	"sync"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
-	"github.com/kitwork/kwnode/zone/raft"
 )
 
 // mesh is hosts on loopback that know each other's addresses.
@@ -33,34 +31,4 @@ func (m *mesh) host(id *capsule.Identity) (*p2p.Host, error) {
 		return m.addrs[k]
 	})
 	return h, nil
-}
-
-// streams is a host as consensus wants it, as in package node.
-type streams struct{ h *p2p.Host }
-
-func (t streams) Dial(ctx context.Context, peer capsule.Key, proto string) (net.Conn, error) {
-	t.h.Protect(peer, "voter")
-	s, err := t.h.Dial(ctx, peer, proto)
-	if err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-func (t streams) Listen(proto string, accept func(capsule.Key) bool) (raft.Listener, error) {
-	l, err := t.h.Listen(proto, accept)
-	if err != nil {
-		return nil, err
-	}
-	return listener{l}, nil
-}
-
-type listener struct{ *p2p.Listener }
-
-func (l listener) Accept() (net.Conn, capsule.Key, error) {
-	s, err := l.AcceptStream()
-	if err != nil {
-		return nil, capsule.Key{}, err
-	}
-	return s, s.Peer(), nil
 }

@@ -13,6 +13,7 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/streams"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/zone/raft"
 )
@@ -38,7 +39,7 @@ func (nothing) Release()                             {}
 
 // rawLayer is hashicorp/raft's view of a host.
 type rawLayer struct {
-	t    streams
+	t    streams.Transport
 	l    raft.Listener
 	self string
 }
@@ -90,7 +91,7 @@ func (r *rawRaft) start(i int, dir string, conf hraft.Configuration) error {
 		return err
 	}
 	r.hosts = append(r.hosts, h)
-	l, err := streams{h}.Listen(rawProto, func(capsule.Key) bool { return true })
+	l, err := streams.Transport{Host: h}.Listen(rawProto, func(capsule.Key) bool { return true })
 	if err != nil {
 		return err
 	}
@@ -100,7 +101,7 @@ func (r *rawRaft) start(i int, dir string, conf hraft.Configuration) error {
 	}
 	r.stores = append(r.stores, store)
 	quiet := hclog.NewNullLogger()
-	t := hraft.NewNetworkTransportWithLogger(&rawLayer{streams{h}, l, id.Key().String()}, 3, 10*time.Second, quiet)
+	t := hraft.NewNetworkTransportWithLogger(&rawLayer{streams.Transport{Host: h}, l, id.Key().String()}, 3, 10*time.Second, quiet)
 	c := hraft.DefaultConfig()
 	c.LocalID, c.Logger, c.BatchApplyCh, c.NoLegacyTelemetry = conf.Servers[i].ID, quiet, true, true
 	snaps := hraft.NewInmemSnapshotStore()

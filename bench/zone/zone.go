@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/streams"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -86,7 +87,7 @@ func (b *bed) start(i int) (err error) {
 		return err
 	}
 	b.zones[i], err = zone.Open(zone.Config{
-		Identity: b.keys[i], Genesis: b.genesis, Dir: filepath.Join(b.dir, fmt.Sprint(i)), Transport: streams{b.hosts[i]},
+		Identity: b.keys[i], Genesis: b.genesis, Dir: filepath.Join(b.dir, fmt.Sprint(i)), Transport: streams.Transport{Host: b.hosts[i]},
 		Now: now, Timing: b.timing,
 	})
 	return err
