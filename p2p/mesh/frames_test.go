@@ -5,9 +5,14 @@ import (
 	"testing"
 	"time"
 
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
+	"github.com/kitwork/kwnode/p2p/quota"
 	"github.com/kitwork/kwnode/p2p/sim"
 )
 
@@ -120,6 +125,29 @@ func TestWhoBringsNewsMaySendAnyAmount(t *testing.T) {
 		s := a.m.Snapshot()
 		if s.Frames != 0 || s.Shut != 0 || !a.h.Connected(one.Key()) || !a.h.Connected(two.Key()) || s.Topics[0].Duplicates < many/2 {
 			t.Fatalf("%d frames dropped, %d peers cut off, %d duplicates", s.Frames, s.Shut, s.Topics[0].Duplicates)
+		}
+	})
+}
+
+// FuzzInspect feeds the inspector of frames: it takes from an allowance, never more than there is, and a frame that it lets
+// through enters or leaves no more topics than there may be.
+func FuzzInspect(f *testing.F) {
+	f.Add(publishing([]byte("no capsule")))
+	f.Add(field(3, field(3, field(1, []byte("topic")))))
+	f.Add(field(3, field(2, field(1, make([]byte, 32)))))
+	m := &Mesh{cfg: Config{}.withDefaults()}
+	m.peers = quota.New[peer.ID](16, -1, 1)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		rpc := new(pubsub.RPC)
+		if len(b) > maxRPC || proto.Unmarshal(b, &rpc.RPC) != nil {
+			return
+		}
+		m.score.records = map[peer.ID]*record{"peer": {frames: frameBurst, at: time.Now(), flood: -1000}} // far from a cut
+		err := m.inspect("peer", rpc)
+		left, c := m.score.records["peer"].frames, rpc.GetControl()
+		turns := len(rpc.GetSubscriptions()) + len(c.GetGraft()) + len(c.GetPrune())
+		if left < 0 || err == nil && (turns > 2*maxTopics || left > frameBurst-1-float64(turns)) {
+			t.Fatalf("%d topics entered or left: %v, %v frames are left", turns, err, left)
 		}
 	})
 }
