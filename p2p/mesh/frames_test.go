@@ -6,8 +6,8 @@ import (
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/internal/bubble"
@@ -132,22 +132,24 @@ func TestWhoBringsNewsMaySendAnyAmount(t *testing.T) {
 // FuzzInspect feeds the inspector of frames: it takes from an allowance, never more than there is, and a frame that it lets
 // through enters or leaves no more topics than there may be.
 func FuzzInspect(f *testing.F) {
-	f.Add(publishing([]byte("no capsule")))
-	f.Add(field(3, field(3, field(1, []byte("topic")))))
-	f.Add(field(3, field(2, field(1, make([]byte, 32)))))
+	f.Add(uint16(1), uint16(1), uint16(1), uint16(1), uint16(1), uint16(1))
+	f.Add(uint16(0), uint16(129), uint16(0), uint16(0), uint16(0), uint16(0))
+	f.Add(uint16(0), uint16(0), uint16(0), uint16(60_000), uint16(60_000), uint16(0))
 	m := &Mesh{cfg: Config{}.withDefaults()}
 	m.peers = quota.New[peer.ID](16, -1, 1)
-	f.Fuzz(func(t *testing.T, b []byte) {
-		rpc := new(pubsub.RPC)
-		if len(b) > maxRPC || proto.Unmarshal(b, &rpc.RPC) != nil {
-			return
+	f.Fuzz(func(t *testing.T, subs, grafts, prunes, have, want, publish uint16) {
+		c := &pb.ControlMessage{
+			Graft: make([]*pb.ControlGraft, grafts), Prune: make([]*pb.ControlPrune, prunes),
+			Ihave: []*pb.ControlIHave{nil, {MessageIDs: make([]string, have)}}, Iwant: []*pb.ControlIWant{{MessageIDs: make([]string, want)}},
 		}
-		m.score.records = map[peer.ID]*record{"peer": {frames: frameBurst, at: time.Now(), flood: -1000}} // far from a cut
+		rpc := new(pubsub.RPC)
+		rpc.Subscriptions, rpc.Control, rpc.Publish = make([]*pb.RPC_SubOpts, subs), c, make([]*pb.Message, publish)
+		m.score.records = map[peer.ID]*record{"peer": {frames: frameBurst, at: time.Now(), flood: -1 << 20}} // far from a cut
 		err := m.inspect("peer", rpc)
-		left, c := m.score.records["peer"].frames, rpc.GetControl()
-		turns := len(rpc.GetSubscriptions()) + len(c.GetGraft()) + len(c.GetPrune())
-		if left < 0 || err == nil && (turns > 2*maxTopics || left > frameBurst-1-float64(turns)) {
-			t.Fatalf("%d topics entered or left: %v, %v frames are left", turns, err, left)
+		left, turns := m.score.records["peer"].frames, float64(subs)+float64(grafts)+float64(prunes)
+		cost := 1 + turns + (float64(have)+float64(want))/namesPerFrame
+		if left < 0 || (err == nil) != (turns <= 2*maxTopics && cost <= frameBurst) || err == nil && left != frameBurst-cost {
+			t.Fatalf("cost %v, %v topics entered or left: %v, %v frames are left", cost, turns, err, left)
 		}
 	})
 }
