@@ -128,3 +128,23 @@ func TestANetworkPaysForItsPeers(t *testing.T) {
 		}
 	})
 }
+
+// TestServedStreamsAreGivenBack: a peer whose streams are all taken may open any number of them.
+func TestServedStreamsAreGivenBack(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		nw := sim.New(1, sim.Link{})
+		a, b := simHost(t, nw, 1), simHost(t, nw, 2)
+		if err := a.Handle(proto, p2p.StreamLimits{Rate: -1}, echo); err != nil {
+			t.Fatal(err)
+		}
+		connect(t, b, a)
+		for i := range 3 * p2p.WasteBurst {
+			if _, err := roundTrip(t.Context(), b, a.Key(), []byte("x")); err != nil {
+				t.Fatalf("stream %d: %v", i, err)
+			}
+		}
+		if !a.Connected(b.Key()) || a.Snapshot().Shed != 0 {
+			t.Fatal("cut off")
+		}
+	})
+}
