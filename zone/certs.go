@@ -171,16 +171,21 @@ func (c *certs) keep(index uint64, b *cert.Batch) {
 		c.slots[ds[i].Slot] = index
 	}
 	for c.decided > maxDecided && len(c.kept) > 1 {
-		old := c.kept[0]
-		c.kept = c.kept[1:]
-		for _, d := range c.batches[old].Decisions() {
-			if c.slots[d.Slot] == old {
-				delete(c.slots, d.Slot)
-			}
-			c.decided--
-		}
-		delete(c.batches, old)
+		c.forget()
 	}
+}
+
+// forget drops the oldest entry that is kept. The caller holds mu.
+func (c *certs) forget() {
+	old := c.kept[0]
+	c.kept = c.kept[1:]
+	for _, d := range c.batches[old].Decisions() {
+		if c.slots[d.Slot] == old {
+			delete(c.slots, d.Slot)
+		}
+		c.decided--
+	}
+	delete(c.batches, old)
 }
 
 // floor is the index below which votes are not collected any more.
@@ -361,12 +366,14 @@ func (c *certs) certificate(s cert.Slot, q *cert.Quorate) (*cert.Certificate, er
 func (c *certs) prune(below uint64, limit int) error {
 	var rows []store.LocalRow
 	var fail error
+	var last uint64 // index that is removed
 	err := c.db.ScanLocal([]byte{localBatch}, nil, func(k, v []byte) bool {
 		i := binary.BigEndian.Uint64(k[1:])
 		if i >= below || limit == 0 {
 			return false
 		}
 		limit--
+		last = i
 		rows = append(rows, store.LocalRow{Key: bytes.Clone(k)}, store.LocalRow{Key: indexKey(localQuorum, i)})
 		r := new(batchRow)
 		if fail = capsule.Unmarshal(v, r); fail != nil {
@@ -383,7 +390,15 @@ func (c *certs) prune(below uint64, limit int) error {
 	if err = errors.Join(err, fail); err != nil || len(rows) == 0 {
 		return err
 	}
-	return c.db.SetLocal(rows...)
+	if err := c.db.SetLocal(rows...); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.kept) > 0 && c.kept[0] <= last {
+		c.forget()
+	}
+	return nil
 }
 
 // uncertified calls fn with the statements of the newest entries that have no quorum yet, oldest first.

@@ -130,16 +130,16 @@ func (a *honest) publish(t testing.TB, done <-chan struct{}) (sent []capsule.ID)
 	tick := time.NewTicker(40 * time.Millisecond)
 	defer tick.Stop()
 	for {
+		a.n++
+		c := sealNow(member, a.n)
+		if err := a.author.t.Publish(context.Background(), c); err != nil {
+			t.Error(err)
+		}
+		sent = append(sent, c.ID())
 		select {
 		case <-done:
 			return sent
 		case <-tick.C:
-			a.n++
-			c := sealNow(member, a.n)
-			if err := a.author.t.Publish(context.Background(), c); err != nil {
-				t.Error(err)
-			}
-			sent = append(sent, c.ID())
 		}
 	}
 }
