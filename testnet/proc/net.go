@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -105,7 +106,8 @@ type Net struct {
 	mu    sync.Mutex // guards what follows
 	state State
 	procs map[string]*process
-	spawn chan func() // runs on the thread that is the children's parent
+	ports map[string]net.Listener // hold the ports of nodes that were never started
+	spawn chan func()             // runs on the thread that is the children's parent
 	done  chan struct{}
 	wg    sync.WaitGroup
 	ctl   *control
@@ -129,7 +131,7 @@ func Up(ctx context.Context, o Options) (n *Net, err error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, err
 	}
-	n = &Net{opt: o, procs: map[string]*process{}, spawn: make(chan func()), done: make(chan struct{})}
+	n = &Net{opt: o, procs: map[string]*process{}, ports: map[string]net.Listener{}, spawn: make(chan func()), done: make(chan struct{})}
 	if err := n.load(); err != nil {
 		return nil, err
 	}
@@ -401,12 +403,13 @@ func (n *Net) place(s *NodeState) error {
 	if err != nil {
 		return err
 	}
-	port, err := freePort()
+	l, err := reservePort()
 	if err != nil {
 		return err
 	}
+	n.ports[s.Name] = l
 	s.Key = id.Key()
-	s.Addr = fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", port, id.Key().PeerID())
+	s.Addr = fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", l.Addr().(*net.TCPAddr).Port, id.Key().PeerID())
 	return nil
 }
 
@@ -470,14 +473,17 @@ func (n *Net) configure(z ZoneState, s *NodeState, root, w *capsule.Identity, ne
 	return c.save(n.path(s.Name, "node.json"))
 }
 
-// freePort is a port that nobody uses now. It stays the node's, so that it is found again after a restart.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// Ports of nodes lie below those that systems give to whoever asks for any: a node's stays its own while it is down.
+const firstPort, ports = 20000, 12000
+
+// reservePort listens on a port that nobody uses.
+func reservePort() (l net.Listener, err error) {
+	for range 100 {
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+mathrand.IntN(ports))); err == nil {
+			return l, nil
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return nil, fmt.Errorf("find a port for a node: %w", err)
 }
 
 // parent runs what is sent to it on one thread until the network closes: Linux kills a child when the thread that began
@@ -549,6 +555,14 @@ func (n *Net) Start(ctx context.Context, name string) error {
 	}
 }
 
+// release gives a node's port to whoever listens next. n.mu is held.
+func (n *Net) release(name string) {
+	if l := n.ports[name]; l != nil {
+		l.Close()
+		delete(n.ports, name)
+	}
+}
+
 // launch starts the process. n.mu is held.
 func (n *Net) launch(name string) (*process, error) {
 	logFile, err := os.OpenFile(n.path(name, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
@@ -567,6 +581,7 @@ func (n *Net) launch(name string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	n.release(name)
 	if err := n.on(cmd.Start); err != nil {
 		return nil, err
 	}
@@ -704,6 +719,9 @@ func (n *Net) Close() error {
 	n.wg.Wait()
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	for name := range n.ports {
+		n.release(name)
+	}
 	n.state.Control, n.state.Token = "", ""
 	return n.save()
 }
