@@ -53,16 +53,22 @@ func (b *bench) operator(ctx context.Context, fn func(*admin.Client, *admin.Zone
 // workerOf is the node that runs a capsule now.
 func (b *bench) workerOf(ctx context.Context, id capsule.ID) (name string, err error) {
 	err = b.operator(ctx, func(c *admin.Client, z *admin.Zone, _ *capsule.Identity) error {
-		var page admin.Capsules
-		if err := c.AskZone(ctx, z, &admin.Request{Op: admin.OpCapsules, Rows: admin.MaxRows}, &page); err != nil {
-			return err
-		}
-		for _, x := range page.Capsules {
-			for _, s := range b.net.State().Nodes {
-				if x.ID == id && s.Worker != nil && s.Worker.String() == x.Worker {
-					name = s.Name
+		for req := (&admin.Request{Op: admin.OpCapsules, Rows: admin.MaxRows}); name == ""; {
+			var page admin.Capsules
+			if err := c.AskZone(ctx, z, req, &page); err != nil {
+				return err
+			}
+			for _, x := range page.Capsules {
+				for _, s := range b.net.State().Nodes {
+					if x.ID == id && s.Worker != nil && s.Worker.String() == x.Worker {
+						name = s.Name
+					}
 				}
 			}
+			if page.Next == nil {
+				break
+			}
+			req.After = page.Next[:]
 		}
 		if name == "" {
 			return errors.New("nobody runs the capsule; is the step too short?")
