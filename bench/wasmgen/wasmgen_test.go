@@ -11,7 +11,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 0, "first seed; 0 picks one")
-	countFlag = flag.Int("modules", 300, "how many modules to generate")
+	countFlag = flag.Int("modules", 2000, "how many modules to generate; with 300, one run in twenty misses an opcode")
 )
 
 // TestModulesAreValid: every module passes validation, equal seeds give equal modules, and together they
