@@ -100,7 +100,7 @@ func Start(cfg Config) *Mover {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Mover{cfg: cfg, lines: &lines{open: cfg.Open, peers: map[capsule.Key]*peerLines{}}, tasks: map[key]*task{}, news: map[key]bool{}, wake: make(chan struct{}, 1)}
+	m := &Mover{cfg: cfg, lines: &lines{pool: api.Pool{Open: cfg.Open}}, tasks: map[key]*task{}, news: map[key]bool{}, wake: make(chan struct{}, 1)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wg.Go(m.run)
 	return m
@@ -110,7 +110,7 @@ func Start(cfg Config) *Mover {
 func (m *Mover) Close() {
 	m.cancel()
 	m.wg.Wait()
-	m.lines.close()
+	m.lines.pool.Close()
 }
 
 func (m *Mover) run() {

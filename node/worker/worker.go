@@ -68,7 +68,7 @@ type Worker struct {
 	orders  sync.Mutex    // held while a numbered command is on its way: the zone takes them in order
 	renewal chan struct{} // a renewal is wanted at once
 	notes   chan api.Note // to tell the voters
-	lines   lines
+	pool    api.Pool
 	turns   chan struct{} // see turn
 
 	ctx    context.Context // ends with the worker
@@ -102,7 +102,7 @@ func Start(cfg Config) *Worker {
 	}
 	w := &Worker{cfg: cfg, zone: cfg.Tracker.Zone(), leases: map[capsule.ID]*lease{}, renewal: make(chan struct{}, 1),
 		placing: make(chan struct{}, attest.AtOnce), notes: make(chan api.Note, noteRoom),
-		lines: lines{idle: map[line][]net.Conn{}}, turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		pool: api.Pool{Open: cfg.Net.Open}, turns: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.wg.Go(w.serve)
@@ -115,7 +115,7 @@ func Start(cfg Config) *Worker {
 func (w *Worker) Close() {
 	w.cancel()
 	w.wg.Wait()
-	w.lines.close()
+	w.pool.Close()
 }
 
 // Drain takes no more work, saves what runs and gives it back, and returns when nothing is left or ctx ends.
@@ -304,41 +304,7 @@ func ask[T any](ctx context.Context, w *Worker, proto string, request any, most 
 func askOne[T any](ctx context.Context, w *Worker, k capsule.Key, proto string, request any, most int) (*T, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	at := line{k, proto}
-	for s := w.lines.take(at); ; s = nil {
-		kept := s != nil
-		if !kept {
-			var err error
-			if s, err = w.cfg.Net.Open(ctx, k, proto); err != nil {
-				return nil, err
-			}
-		}
-		reply, err := exchange[T](ctx, s, request, most)
-		var refused *api.Refusal
-		if err == nil || errors.As(err, &refused) {
-			w.lines.keep(at, s)
-			return reply, err
-		}
-		s.Close()
-		// The voter may have ended a stream that was idle; every request may be repeated.
-		if !kept || ctx.Err() != nil {
-			return nil, err
-		}
-	}
-}
-
-// exchange makes a request on a stream. The stream is good for another one if the answer, or a refusal, came.
-func exchange[T any](ctx context.Context, s net.Conn, request any, most int) (*T, error) {
-	deadline, _ := ctx.Deadline()
-	if err := s.SetDeadline(deadline); err != nil {
-		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
-	reply, err := api.Ask[T](s, request, most)
-	if !stop() {
-		return nil, context.Cause(ctx) // the deadline is in the past, or is about to be
-	}
-	return reply, err
+	return api.AskPool[T](ctx, &w.pool, k, proto, request, most)
 }
 
 // minPeriod bounds how often leases are renewed, whatever a zone asks for.
