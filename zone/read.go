@@ -154,11 +154,11 @@ func (z *Zone) restate(ctx context.Context, s cert.Slot) (*Outcome, error) {
 type hub struct {
 	mu      sync.Mutex // guards what follows
 	workers map[capsule.Key]map[*Subscription]bool
-	ended   map[capsule.ID][]chan struct{}
+	ended   map[capsule.ID]*ending
 }
 
 func newHub() *hub {
-	return &hub{workers: map[capsule.Key]map[*Subscription]bool{}, ended: map[capsule.ID][]chan struct{}{}}
+	return &hub{workers: map[capsule.Key]map[*Subscription]bool{}, ended: map[capsule.ID]*ending{}}
 }
 
 // Subscription is a worker's stream of duties.
@@ -269,10 +269,10 @@ func (h *hub) publish(o *machine.Outcome) {
 				h.sendLocked(s, e)
 			}
 		case machine.EffectEnded:
-			for _, ch := range h.ended[e.Capsule] {
-				close(ch)
+			if w := h.ended[e.Capsule]; w != nil {
+				close(w.c)
+				delete(h.ended, e.Capsule)
 			}
-			delete(h.ended, e.Capsule)
 		}
 	}
 }
@@ -297,34 +297,62 @@ type Result struct {
 // Await returns a capsule's end as soon as it is certified.
 func (z *Zone) Await(ctx context.Context, id capsule.ID) (*Result, error) {
 	for {
-		ch := z.hub.awaitEnd(id)
-		out, slot, err := z.end(id)
-		if err == nil {
-			c, cerr := z.Certificate(ctx, slot)
-			if cerr != nil {
-				return nil, cerr
-			}
-			return &Result{Output: out, Certificate: c}, nil
-		}
-		if !errors.Is(err, errRunning) {
-			return nil, err
-		}
-		select {
-		case <-ch:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-z.ctx.Done():
-			return nil, raft.ErrStopped
+		if r, err := z.awaitEnd(ctx, id); !errors.Is(err, errRunning) {
+			return r, err
 		}
 	}
 }
 
-func (h *hub) awaitEnd(id capsule.ID) <-chan struct{} {
+// awaitEnd looks for the end, waits for the next one to be applied if there is none, and returns errRunning then.
+func (z *Zone) awaitEnd(ctx context.Context, id capsule.ID) (*Result, error) {
+	// An end between the look and the wait must not be missed.
+	ended, leave := z.hub.awaitEnd(id)
+	defer leave()
+	out, slot, err := z.end(id)
+	if err == nil {
+		c, err := z.Certificate(ctx, slot)
+		if err != nil {
+			return nil, err
+		}
+		return &Result{Output: out, Certificate: c}, nil
+	}
+	if !errors.Is(err, errRunning) {
+		return nil, err
+	}
+	select {
+	case <-ended:
+		return nil, errRunning
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-z.ctx.Done():
+		return nil, raft.ErrStopped
+	}
+}
+
+// ending is what everybody who waits for one capsule's end shares.
+type ending struct {
+	c       chan struct{}
+	waiters int
+}
+
+// awaitEnd returns a channel that is closed when the capsule's end is applied, and a function to call when it is no longer
+// waited for: anybody may ask for any ID, so nothing is kept of those who have gone.
+func (h *hub) awaitEnd(id capsule.ID) (<-chan struct{}, func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	ch := make(chan struct{})
-	h.ended[id] = append(h.ended[id], ch)
-	return ch
+	w := h.ended[id]
+	if w == nil {
+		w = &ending{c: make(chan struct{})}
+		h.ended[id] = w
+	}
+	w.waiters++
+	return w.c, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if w.waiters--; w.waiters == 0 && h.ended[id] == w {
+			delete(h.ended, id)
+		}
+	}
 }
 
 var errRunning = errors.New("the capsule has not ended")

@@ -2,9 +2,13 @@ package zone
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
@@ -91,6 +95,41 @@ func TestSegmentFromWarrantToResult(t *testing.T) {
 			}
 			v.Close()
 			sub.Close()
+		}
+	})
+}
+
+// Anybody may ask for the end of any capsule as often as they like: nothing is left of those who have gone, or were answered.
+func TestAwaitLeavesNothing(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		for n := range 10 {
+			wg.Go(func() {
+				if _, err := z.Await(ctx, capsule.ID{byte(n / 2), 1}); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("a capsule that nobody knows: %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		if n := len(z.hub.ended); n != 5 {
+			t.Errorf("%d capsules are waited for, want 5", n)
+		}
+		wg.Wait()
+		cap := c.seal(now())
+		c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+		c.ok(z, must(machine.NewCancel(c.author, &machine.Cancel{Scope: machine.NewScope(c.id, 0), Capsule: cap.ID()})))
+		for range 3 {
+			if r, err := z.Await(t.Context(), cap.ID()); err != nil || r.Certificate.Decision.Verdict != cert.Cancelled {
+				t.Fatalf("the end: %+v %v", r, err)
+			}
+		}
+		if n := len(z.hub.ended); n != 0 {
+			t.Errorf("%d capsules are waited for by nobody", n)
 		}
 	})
 }
