@@ -263,6 +263,11 @@ func (n *Node) openZone(z Zone) error {
 					s.Changed(id)
 				}
 			},
+			Decided: func(id capsule.ID) {
+				if s := keeper.Load(); s != nil {
+					s.Decided(id)
+				}
+			},
 			Identity: n.cfg.Identity, Genesis: z.Genesis, Dir: dir,
 			Transport: streams.Transport{Host: n.host}, Contacts: z.Contacts, Timing: n.cfg.Timing, Logger: n.log,
 			Now: func() uint64 { return uint64(time.Now().UnixMilli()) },
@@ -409,6 +414,14 @@ func (n *Node) zonesElsewhere() []capsule.ZoneID {
 func (n *Node) Holds(z capsule.ZoneID, id capsule.ID) bool {
 	v := n.voters[z]
 	return v != nil && v.server.Holds(id)
+}
+
+// Held is how many capsules wait here for the zone to decide them.
+func (n *Node) Held(z capsule.ZoneID) int {
+	if v := n.voters[z]; v != nil {
+		return v.server.Held()
+	}
+	return 0
 }
 
 // Finder is the node's part in the discovery.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -137,6 +139,31 @@ func TestAnyVoterProposesWhatItHolds(t *testing.T) {
 		var failed *sdk.Failed // the key of the second is too long, which only its execution finds out
 		if _, err := reader.Follow(n.Zone, id).Await(ctx); err != nil && !errors.As(err, &failed) {
 			t.Fatal(err)
+		}
+	}
+}
+
+// TestDecidedIsNotHeld: every voter hears of every capsule, and holds it no longer than the zone takes to decide. (Once they
+// were held for a second or two, by the thousand in a busy zone, and told each other of them again and again.)
+func TestDecidedIsNotHeld(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for k := range 15 {
+				order := programs.Order{Name: fmt.Sprintf("held-%d-%d", i, k), By: 1}
+				if _, err := sdk.Run(ctx, c, programs.Count, order, sdk.Keys("kv/count/*")); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	applied := n.Voter(0).Status().Committed
+	for i, v := range n.Voters {
+		waitFor(t, ctx, "a voter to catch up", func() bool { return n.Voter(i).Status().Applied >= applied })
+		if held := v.Held(n.Zone); held > 2 { // gossip may come a moment after the decision
+			t.Errorf("voter %d holds %d capsules that the zone has decided", i, held)
 		}
 	}
 }

@@ -39,6 +39,8 @@ type Config struct {
 	Outbox func(id capsule.ID, hop uint32)
 	// Content, if set, is told of content that the state begins or ceases to refer to. It must not block.
 	Content func(id capsule.CID)
+	// Decided, if set, is told of capsules whose admission is decided. It must not block.
+	Decided func(id capsule.ID)
 	Timing  raft.Timing
 	Logger  *slog.Logger
 	// FS holds the state and the snapshots; the default is the disk. The log and the signing record are always on disk.
@@ -303,6 +305,13 @@ func (z *Zone) after(a *applied) {
 	z.voting.enqueue(a)
 	z.ticks.applied(&a.out)
 	z.hub.publish(&a.out)
+	if z.cfg.Decided != nil {
+		for i := range a.out.Decisions {
+			if s := &a.out.Decisions[i].Slot; s.Phase == cert.PhaseIn {
+				z.cfg.Decided(s.Capsule)
+			}
+		}
+	}
 	for i := range a.out.Effects {
 		switch e := &a.out.Effects[i]; e.Kind {
 		case machine.EffectMembers:

@@ -33,6 +33,8 @@ const (
 	// compareEvery is how often a voter asks another for what it has missed.
 	compareEvery = 5 * time.Second
 	compareTime  = 5 * time.Second
+	// missedAfter is how long a capsule is held before another voter is told that it has missed it: most are on their way.
+	missedAfter = time.Second
 )
 
 // pending are the capsules that this voter has and the zone has not decided.
@@ -47,7 +49,8 @@ type pending struct {
 type holding struct {
 	c     *capsule.Capsule
 	from  []capsule.Key // who may have its content
-	due   time.Time     // of the next attempt
+	since time.Time
+	due   time.Time // of the next attempt
 	tries int
 	busy  bool
 }
@@ -63,7 +66,7 @@ func (h *pending) add(c *capsule.Capsule, due time.Time, busy bool, from ...caps
 	if h.m[c.ID()] != nil || len(h.m) >= maxPending || h.bytes+len(c.Bytes()) > maxPendingBytes {
 		return nil
 	}
-	x := &holding{c: c, from: from, due: due, busy: busy}
+	x := &holding{c: c, from: from, since: time.Now(), due: due, busy: busy}
 	h.m[c.ID()] = x
 	h.bytes += len(c.Bytes())
 	return x
@@ -91,13 +94,16 @@ func (h *pending) claim(c *capsule.Capsule) bool {
 	return mine
 }
 
-func (h *pending) drop(id capsule.ID) {
+// drop lets go of a capsule, and returns what was held.
+func (h *pending) drop(id capsule.ID) *holding {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if x := h.m[id]; x != nil {
+	x := h.m[id]
+	if x != nil {
 		delete(h.m, id)
 		h.bytes -= len(x.c.Bytes())
 	}
+	return x
 }
 
 // later has an attempt made again.
@@ -124,6 +130,13 @@ func (h *pending) take(n int) []*holding {
 		}
 	}
 	return out
+}
+
+// Decided is told that the zone has decided about a capsule's admission. It does not block.
+func (s *Server) Decided(id capsule.ID) {
+	if x := s.pending.drop(id); x != nil {
+		s.Reconsider(x.c.Manifest())
+	}
 }
 
 // Held is how many capsules wait here for the zone to decide.
@@ -306,8 +319,16 @@ func (s *Server) compare(k capsule.Key) error {
 	if err != nil {
 		return err
 	}
+	now := uint64(time.Now().UnixMilli())
 	for _, b := range reply.Envelopes {
-		c, err := capsule.Verify(b, uint64(time.Now().UnixMilli()), s.chains)
+		p, err := capsule.Peek(b, now)
+		if err != nil {
+			return err
+		}
+		if _, err := s.row(p.ID); err == nil || s.pending.has(p.ID) {
+			continue // decided meanwhile
+		}
+		c, err := capsule.Verify(b, now, s.chains)
 		if err != nil {
 			return err
 		}
@@ -336,9 +357,10 @@ func (s *Server) Compare(peer capsule.Key, req *api.PendingRequest, w io.Writer)
 		has[id] = true
 	}
 	reply, size := &api.PendingReply{V: api.Version, Envelopes: [][]byte{}}, 0
+	old := time.Now().Add(-missedAfter)
 	s.pending.mu.Lock()
 	for id, x := range s.pending.m {
-		if n := len(x.c.Bytes()) + 8; !has[id] && size+n <= api.MaxPendingBytes {
+		if n := len(x.c.Bytes()) + 8; !has[id] && x.since.Before(old) && size+n <= api.MaxPendingBytes {
 			reply.Envelopes = append(reply.Envelopes, x.c.Bytes())
 			size += n
 		}
