@@ -77,6 +77,7 @@ type ending struct {
 // end interprets a stop that nothing follows: Done, or Trapped.
 func (g *guest) end(stop vm.Stop) ending {
 	state := &g.host.State
+	g.host.Flush(wasi.Levels)
 	e := &GuestError{Func: g.prog.Name, Log: state.Log}
 	switch {
 	case state.End != nil && state.End.Fail:
@@ -115,7 +116,7 @@ func (e *GuestError) Error() string {
 	}
 	for _, l := range e.Log {
 		if l.Level >= wasi.LevelErr {
-			b.WriteString("\n" + l.Msg)
+			b.WriteString("\n" + plain(l.Msg))
 		}
 	}
 	return b.String()

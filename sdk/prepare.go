@@ -9,6 +9,7 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/vm"
 	"github.com/kitwork/kwnode/vm/hostabi"
+	"github.com/kitwork/kwnode/vm/wasi"
 )
 
 // DefaultAhead is how much of a program's pure part runs on the client, in units of gas: a tenth of a second or so.
@@ -145,6 +146,7 @@ func (p *Program) started(ctx context.Context, l capsule.Limits) (*started, erro
 			if st.base, err = g.store.NewBase(); err != nil {
 				return nil, fmt.Errorf("%s: capture its initial state: %w", p.Name, err)
 			}
+			g.host.Flush(wasi.Levels)
 			st.log = g.host.State.Log
 		case vm.Waiting:
 			st = nil

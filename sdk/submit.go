@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/api"
@@ -149,9 +151,19 @@ func (f *Failed) Error() string {
 		msg += fmt.Sprintf(" with code %d", r.Code)
 	}
 	if len(r.Output) > 0 {
-		msg += ": " + string(r.Output)
+		msg += ": " + plain(string(r.Output))
 	}
 	return msg
+}
+
+// plain is text without what could steer a terminal: a capsule's last words are whatever it wrote.
+func plain(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // ErrSuspended means that a capsule ran out of gas and keeps its state: TopUp lets it go on, and Await waits again.

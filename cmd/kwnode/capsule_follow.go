@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -333,11 +334,28 @@ func printEvent(cmd *cobra.Command, asJSON bool, e *sdk.Event) error {
 	if e.Verified {
 		mark = "*"
 	}
-	_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %-7s %s\n", time.UnixMilli(int64(e.Time)).UTC().Format("15:04:05.000"), mark, eventNames[e.Kind], eventText(&e.WatchEvent))
-	return err
+	at := time.UnixMilli(int64(e.Time)).UTC().Format("15:04:05.000")
+	for _, text := range eventLines(&e.WatchEvent) {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s %-7s %s\n", at, mark, eventNames[e.Kind], text); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// eventText is what a person wants to know of an event.
+// eventLines is what a person wants to know of an event: several lines for several lines of a log.
+func eventLines(e *api.WatchEvent) []string {
+	if e.Kind != api.EventLog {
+		return []string{eventText(e)}
+	}
+	lines := strings.Split(strings.ReplaceAll(e.Text, "\t", "    "), "\n")
+	for i := range lines {
+		lines[i] = printable([]byte(lines[i]))
+	}
+	return lines
+}
+
+// eventText is an event in one line.
 func eventText(e *api.WatchEvent) string {
 	switch e.Kind {
 	case api.EventGas:

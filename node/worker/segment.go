@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -77,6 +78,7 @@ func (s *segment) fresh(code *vm.Module, cfg vm.Config) error {
 // enter begins the entry of a program that has been initialised. Until then its random numbers come from the manifest's
 // seed, so that every start of it leads to one state.
 func (s *segment) enter() error {
+	s.host.Flush(wasi.Levels)
 	s.host.State.Started = true
 	s.host.State.Input = s.manifest.Input
 	return s.store.Start(s.store.Instances()[0], s.manifest.Entry)
@@ -227,6 +229,7 @@ func (s *segment) waiting() (outcome, error) {
 	if p == nil {
 		return outcome{}, fmt.Errorf("%w: it waits for a call that the host knows nothing of", errBroken)
 	}
+	s.host.Flush(wasi.Levels)
 	switch p.Op {
 	case hostabi.OpSleep:
 		return outcome{end: machine.EndSleep, due: s.eff.clock + (p.N+999_999)/1_000_000}, nil
@@ -240,9 +243,12 @@ func (s *segment) waiting() (outcome, error) {
 	return outcome{}, fmt.Errorf("%w: %v can't end a segment", errBroken, p.Op)
 }
 
-// ended interprets a stop that nothing follows.
+// ended interprets a stop that nothing follows. What the program's runtime said on standard error before it gave up is part
+// of the message: like the trace it follows from the program and what it read, whoever runs it.
 func (s *segment) ended(stop vm.Stop) outcome {
 	state := &s.host.State
+	said := string(state.ErrTail())
+	s.host.Flush(wasi.Levels)
 	fail := func(code uint32, text string) outcome {
 		return outcome{end: machine.EndFail, code: code, output: clip(text)}
 	}
@@ -250,15 +256,23 @@ func (s *segment) ended(stop vm.Stop) outcome {
 	case state.End != nil && state.End.Fail:
 		return fail(state.End.Code, state.End.Msg)
 	case state.End != nil && state.End.Code != 0:
-		return fail(state.End.Code, fmt.Sprintf("it exited with status %d", state.End.Code))
+		return fail(state.End.Code, lastWords(fmt.Sprintf("it exited with status %d", state.End.Code), said))
 	case state.End == nil && stop.Reason == vm.Trapped:
-		return outcome{end: machine.EndTrap, code: uint32(stop.Trap.Code), output: clip(stop.Trap.Error() + "\n" + vm.TraceString(stop.Trap.Trace))}
+		return outcome{end: machine.EndTrap, code: uint32(stop.Trap.Code), output: clip(lastWords(stop.Trap.Error(), said) + "\n" + vm.TraceString(stop.Trap.Trace))}
 	case len(stop.Results) == 1 && stop.Results[0].I32() != 0:
-		return fail(uint32(stop.Results[0].I32()), fmt.Sprintf("its entry returned %d", stop.Results[0].I32()))
+		return fail(uint32(stop.Results[0].I32()), lastWords(fmt.Sprintf("its entry returned %d", stop.Results[0].I32()), said))
 	case len(state.Output) > machine.MaxOutput:
 		return fail(0, fmt.Sprintf("its result has %d bytes, at most %d; keep the data in the zone and return its key", len(state.Output), machine.MaxOutput))
 	}
 	return outcome{end: machine.EndDone, output: append([]byte{}, state.Output...)}
+}
+
+// lastWords adds what a program said on standard error to what stopped it.
+func lastWords(reason, said string) string {
+	if said = strings.TrimRight(strings.ToValidUTF8(said, "\uFFFD"), "\n"); said == "" {
+		return reason
+	}
+	return reason + "; its last words:\n" + said
 }
 
 func clip(text string) []byte { return []byte(text[:min(len(text), machine.MaxOutput)]) }

@@ -1,6 +1,7 @@
 package hostabi
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,6 +67,46 @@ func (h *Host) Log(level uint8, msg string) {
 	default:
 		h.State.Dropped++
 	}
+}
+
+// Write takes what a program wrote to its standard output, stream 0, or error, stream 1. Whole lines become log messages
+// of the level; the rest waits for its line to end.
+func (h *Host) Write(stream int, level uint8, b []byte) {
+	s := &h.State
+	if stream == 1 {
+		if s.Err = append(s.Err, b...); len(s.Err) > 2*MaxErr {
+			s.Err = append(s.Err[:0], s.ErrTail()...)
+		}
+	}
+	line := append(s.Lines[stream], b...)
+	if end := bytes.LastIndexByte(line, '\n'); end >= 0 {
+		h.logAll(level, line[:end])
+		line = line[end+1:]
+	}
+	if len(line) >= MaxLog {
+		h.logAll(level, line)
+		line = nil
+	}
+	s.Lines[stream] = append([]byte(nil), line...)
+}
+
+// logAll logs what may be longer than one message.
+func (h *Host) logAll(level uint8, b []byte) {
+	for len(b) > MaxLog {
+		h.Log(level, string(b[:MaxLog]))
+		b = b[MaxLog:]
+	}
+	h.Log(level, string(b))
+}
+
+// Flush logs lines that did not end, and forgets what was written to standard error: a segment is over, or the program.
+func (h *Host) Flush(levels [2]uint8) {
+	for i, line := range h.State.Lines {
+		if len(line) > 0 {
+			h.Log(levels[i], string(line))
+		}
+	}
+	h.State.Lines, h.State.Err = [2][]byte{}, nil
 }
 
 func (h *Host) deliverLog() {

@@ -64,6 +64,7 @@ const (
 	MaxLogLines = 256      // undelivered log messages; further ones are counted and dropped
 	MaxArgs     = 1024     // arguments, and environment variables
 	MaxArgBytes = 64 << 10 // of each of the two, with a terminating zero for each string
+	MaxErr      = 12 << 10 // end of standard error that is kept
 	MaxState    = 2 << 20  // encoded
 )
 

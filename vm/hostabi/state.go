@@ -26,6 +26,11 @@ type State struct {
 	Log     []Line // messages that no Effects took yet
 	Dropped uint64 // messages that didn't fit
 
+	// Lines are what the program wrote to its standard output and error behind the last line that was logged, Err the
+	// end of all that it wrote to standard error in this segment: what a runtime says before it gives up.
+	Lines [2][]byte
+	Err   []byte
+
 	// Pending is the call that waits for its answer.
 	// Invariant: it is set exactly while the store waits for a call of one of this host's imports.
 	Pending *Pending
@@ -162,13 +167,20 @@ type Pending struct {
 }
 
 // The encoding: a version byte, then each field in the order below; integers little-endian and of fixed width, byte
-// strings and lists after a 32-bit length, optional parts after a byte 0 or 1. Each state has one encoding.
+// strings and lists after a 32-bit length, optional parts after a byte 0 or 1. Lines and Err come last, and only if there
+// is any of them: the version says so. Each state has one encoding.
 
-const stateVersion = 1
+const (
+	stateVersion = 1 + iota
+	stateWrote   // with Lines and Err
+)
 
 // Marshal encodes the state.
 func (s *State) Marshal() []byte {
 	e := encoder{stateVersion}
+	if s.wrote() {
+		e[0] = stateWrote
+	}
 	e.bytes(s.Input)
 	e.strings(s.Args)
 	e.strings(s.Env)
@@ -202,8 +214,18 @@ func (s *State) Marshal() []byte {
 		e.u32(p.Dst2)
 		e.bytes(p.Fixed)
 	}
+	if s.wrote() {
+		e.bytes(s.Lines[0])
+		e.bytes(s.Lines[1])
+		e.bytes(s.ErrTail())
+	}
 	return e
 }
+
+func (s *State) wrote() bool { return len(s.Lines[0])+len(s.Lines[1])+len(s.Err) > 0 }
+
+// ErrTail is the end of what the program wrote to standard error in this segment, at most MaxErr bytes.
+func (s *State) ErrTail() []byte { return s.Err[max(0, len(s.Err)-MaxErr):] }
 
 // StateError says what is wrong with an encoded state, and where.
 type StateError struct {
@@ -221,8 +243,9 @@ func UnmarshalState(b []byte) (*State, error) {
 		return nil, &StateError{0, fmt.Sprintf("%d bytes, at most %d", len(b), MaxState)}
 	}
 	d := decoder{b: b}
-	if v := d.u8(); d.err == nil && v != stateVersion {
-		d.fail(fmt.Sprintf("version %d, this node reads %d", v, stateVersion))
+	version := d.u8()
+	if d.err == nil && version != stateVersion && version != stateWrote {
+		d.fail(fmt.Sprintf("version %d, this node reads %d and %d", version, stateVersion, stateWrote))
 	}
 	s := &State{}
 	s.Input = d.bytes(MaxValue)
@@ -244,6 +267,12 @@ func UnmarshalState(b []byte) (*State, error) {
 	s.Dropped = d.u64()
 	if d.flag() {
 		s.Pending = d.pending()
+	}
+	if version == stateWrote {
+		s.Lines[0], s.Lines[1], s.Err = d.bytes(MaxLog-1), d.bytes(MaxLog-1), d.bytes(MaxErr)
+		if !s.wrote() {
+			d.fail("nothing was written")
+		}
 	}
 	if d.err == nil && d.at != len(b) {
 		d.fail("bytes behind the end")

@@ -63,6 +63,9 @@ const (
 	LevelErr = 3
 )
 
+// Levels are those of the streams, as hostabi.Host.Flush wants them.
+var Levels = [2]uint8{LevelOut, LevelErr}
+
 // New makes the WASI side of a program whose state h keeps.
 func New(h *hostabi.Host) *System { return &System{host: h} }
 
@@ -277,12 +280,13 @@ func (w *System) fdWrite(c *vm.HostCall) (Errno, error) {
 }
 
 func (w *System) emit(fd uint32, b []byte) bool {
-	to, level := w.Stdout, uint8(LevelOut)
+	to := w.Stdout
 	if fd == stderr {
-		to, level = w.Stderr, LevelErr
+		to = w.Stderr
 	}
 	if to == nil {
-		w.host.Log(level, strings.TrimSuffix(string(b), "\n"))
+		stream := int(fd - stdout)
+		w.host.Write(stream, Levels[stream], b)
 		return true
 	}
 	_, err := to.Write(b)
