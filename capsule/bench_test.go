@@ -96,13 +96,14 @@ func sumBytes(b []byte) {
 func BenchmarkVerify(b *testing.B) {
 	for _, links := range []int{0, 3, 8} {
 		c := testCapsule(b, links)
-		cache := NewChainCache(1 << 20)
+		cache := NewCache(1 << 20)
 		limit := func() { onlySignatures(b, c, true) }
-		verify := func(cache *ChainCache) func() {
+		verify := func(cache *Cache) func() {
 			return func() {
 				if _, err := Verify(c.Bytes(), testNow, cache); err != nil {
 					b.Fatal(err)
 				}
+				cache.forgetSigs() // another capsule under the same chain
 			}
 		}
 		b.Run(fmt.Sprintf("links=%d", links), func(b *testing.B) { beside(b, limit, verify(nil)) })
@@ -167,4 +168,15 @@ func BenchmarkManifest(b *testing.B) {
 			}
 		})
 	})
+}
+
+func (cc *Cache) forgetSigs() {
+	if cc == nil {
+		return
+	}
+	for k, v := range cc.young {
+		if v == nil {
+			delete(cc.young, k)
+		}
+	}
 }

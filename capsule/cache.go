@@ -5,30 +5,33 @@ import (
 	"sync"
 )
 
-// ChainCache remembers verified chains, so that a client that sends a thousand capsules under one grant
-// costs one verification of it. Only chains that passed are kept, under the hash of all their bytes,
-// signatures included: a forged copy neither hits nor evicts. A nil cache remembers nothing. It may be
-// used by any number of goroutines.
-type ChainCache struct {
+// Cache remembers chains and authors' signatures that were verified: a client that sends a thousand capsules under one
+// grant costs one verification of the chain, and a capsule that a node hears of by gossip, is handed, and finds in its
+// zone's log costs one of its signature. Every part of a node shares one. It keeps what is true of the bytes for ever; what
+// depends on the moment is checked each time. It is safe for concurrent use; a nil *Cache remembers nothing.
+type Cache struct {
 	limit int
 
 	mu sync.Mutex // owns what follows
-	// Two generations: when young is full it becomes old and the former old is dropped. A chain in use
-	// moves back to young. It costs no list and no clock, and a flood of one-time chains needs two
-	// rounds to push out what is used between them.
-	young, old map[Hash]*VerifiedChain
+	// Two generations: when young is full it becomes old and the former old is dropped. What is in use moves
+	// back to young. It costs no list and no clock, and a flood of things that are used once needs two rounds
+	// to push out what is used between them.
+	young, old map[Hash]*VerifiedChain // nil for a signature
 	youngBytes int
 }
 
-// NewChainCache returns a cache that holds about limit bytes of chains, counted as they travel. A
-// 3-link chain is about 800 bytes, and about as much again once decoded.
-func NewChainCache(limit int) *ChainCache {
-	return &ChainCache{limit: limit, young: map[Hash]*VerifiedChain{}}
+// sigBytes is what a signature is counted as: its key in a map.
+const sigBytes = 64
+
+// NewCache returns a cache that holds about limit bytes of chains, counted as they travel, and signatures at 64 bytes each.
+// A 3-link chain is about 800 bytes, and about as much again once decoded.
+func NewCache(limit int) *Cache {
+	return &Cache{limit: limit, young: map[Hash]*VerifiedChain{}}
 }
 
 // cacheKey hashes all payloads and signatures. The payloads are canonical CBOR arrays, which end
 // themselves, and signatures have one length: different chains never concatenate to the same bytes.
-func (c Chain) cacheKey(cache *ChainCache) Hash {
+func (c Chain) cacheKey(cache *Cache) Hash {
 	if cache == nil {
 		return Hash{}
 	}
@@ -42,39 +45,67 @@ func (c Chain) cacheKey(cache *ChainCache) Hash {
 	return k
 }
 
-func (cc *ChainCache) get(k Hash) *VerifiedChain {
+// signed reports whether s is the author's signature of a manifest's bytes, which name the author. The key begins with the
+// signature's domain, as no chain does.
+func (cc *Cache) signed(author Key, manifest []byte, s Sig) bool {
 	if cc == nil {
-		return nil
+		return VerifySig(author, KindManifest, manifest, s)
+	}
+	h := sha256.New()
+	h.Write(KindManifest.message(manifest))
+	h.Write(s[:])
+	var k Hash
+	h.Sum(k[:0])
+	if _, ok := cc.get(k); ok {
+		return true
+	}
+	if !VerifySig(author, KindManifest, manifest, s) {
+		return false
+	}
+	cc.put(k, nil)
+	return true
+}
+
+func (cc *Cache) get(k Hash) (*VerifiedChain, bool) {
+	if cc == nil {
+		return nil, false
 	}
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
-	if v := cc.young[k]; v != nil {
-		return v
+	if v, ok := cc.young[k]; ok {
+		return v, true
 	}
-	v := cc.old[k]
-	if v != nil {
+	v, ok := cc.old[k]
+	if ok {
 		delete(cc.old, k)
 		cc.add(k, v)
 	}
-	return v
+	return v, ok
 }
 
-func (cc *ChainCache) put(k Hash, v *VerifiedChain) {
-	if cc == nil || v.bytes > cc.limit/2 {
+func (cc *Cache) put(k Hash, v *VerifiedChain) {
+	if cc == nil || v.cost() > cc.limit/2 {
 		return
 	}
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
-	if cc.young[k] == nil {
+	if _, ok := cc.young[k]; !ok {
 		cc.add(k, v)
 	}
 }
 
 // add requires mu.
-func (cc *ChainCache) add(k Hash, v *VerifiedChain) {
-	if cc.youngBytes+v.bytes > cc.limit/2 {
+func (cc *Cache) add(k Hash, v *VerifiedChain) {
+	if cc.youngBytes+v.cost() > cc.limit/2 {
 		cc.old, cc.young, cc.youngBytes = cc.young, map[Hash]*VerifiedChain{}, 0
 	}
 	cc.young[k] = v
-	cc.youngBytes += v.bytes
+	cc.youngBytes += v.cost()
+}
+
+func (v *VerifiedChain) cost() int {
+	if v == nil {
+		return sigBytes
+	}
+	return v.bytes
 }

@@ -118,16 +118,16 @@ func decode(b []byte) (*Capsule, *Refusal) {
 // milliseconds; chains about other zones are checked but for their period, which is those zones' to
 // judge (see VerifyIn). Roots are not checked: that a chain's root has authority is known to its zone.
 // cache may be nil. Errors are *Refusal.
-func Verify(b []byte, now uint64, cache *ChainCache) (*Capsule, error) {
+func Verify(b []byte, now uint64, cache *Cache) (*Capsule, error) {
 	return verifyIn(b, nil, now, cache)
 }
 
 // VerifyIn is Verify as another zone on the itinerary does it, in that zone's time.
-func VerifyIn(zone ZoneID, b []byte, now uint64, cache *ChainCache) (*Capsule, error) {
+func VerifyIn(zone ZoneID, b []byte, now uint64, cache *Cache) (*Capsule, error) {
 	return verifyIn(b, &zone, now, cache)
 }
 
-func verifyIn(b []byte, zone *ZoneID, now uint64, cache *ChainCache) (*Capsule, error) {
+func verifyIn(b []byte, zone *ZoneID, now uint64, cache *Cache) (*Capsule, error) {
 	c, r := decode(b)
 	if r != nil {
 		return nil, r
@@ -167,13 +167,13 @@ func checkPeriod(notBefore, expires, now uint64) *Refusal {
 }
 
 // verify checks what is true of the bytes for ever.
-func (c *Capsule) verify(cache *ChainCache) *Refusal {
+func (c *Capsule) verify(cache *Cache) *Refusal {
 	m := &c.manifest
 	if r := c.checkAttached(); r != nil {
 		return r
 	}
 	// The author's signature before the chains: only a signed envelope can ask for more verifications.
-	if !VerifySig(m.Author, KindManifest, c.env.Manifest, c.env.Sig) {
+	if !cache.signed(m.Author, c.env.Manifest, c.env.Sig) {
 		return refuse(CodeSignature, "not a signature of %s", m.Author)
 	}
 	verified := make([]*VerifiedChain, len(c.env.Chains))

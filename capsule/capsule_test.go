@@ -61,7 +61,7 @@ func TestGolden(t *testing.T) {
 func TestCapsuleBits(t *testing.T) {
 	for _, links := range []int{3, MaxLinks} {
 		c := testCapsule(t, links)
-		cache := NewChainCache(1 << 20)
+		cache := NewCache(1 << 20)
 		b := slices.Clone(c.Bytes())
 		for bit := range 8 * len(b) {
 			b[bit/8] ^= 1 << (bit % 8)

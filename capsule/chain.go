@@ -74,7 +74,7 @@ func AnyRoot(Key) bool { return true }
 
 // Verify checks the signatures, the narrowing at every link, the subject, the root and the period. cache
 // may be nil; with it, a chain that was verified before costs one hash. Errors are *Refusal.
-func (c Chain) Verify(cache *ChainCache, roots func(Key) bool, subject ZoneID, now uint64) (*VerifiedChain, error) {
+func (c Chain) Verify(cache *Cache, roots func(Key) bool, subject ZoneID, now uint64) (*VerifiedChain, error) {
 	v, r := c.verifyLinks(cache)
 	if r == nil {
 		r = v.use(roots, subject, now)
@@ -99,12 +99,12 @@ func (v *VerifiedChain) use(roots func(Key) bool, subject ZoneID, now uint64) *R
 }
 
 // verifyLinks checks what is true of the bytes for ever: encoding, signatures, narrowing.
-func (c Chain) verifyLinks(cache *ChainCache) (*VerifiedChain, *Refusal) {
+func (c Chain) verifyLinks(cache *Cache) (*VerifiedChain, *Refusal) {
 	if len(c) == 0 || len(c) > MaxLinks {
 		return nil, refuse(CodeSize, "%d links, want 1 to %d", len(c), MaxLinks)
 	}
 	key := c.cacheKey(cache)
-	if v := cache.get(key); v != nil {
+	if v, ok := cache.get(key); ok {
 		return v, nil
 	}
 	v := &VerifiedChain{grants: make([]Grant, 0, len(c)), hashes: make([]Hash, 0, len(c)), bytes: c.size()}

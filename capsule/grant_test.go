@@ -1,6 +1,7 @@
 package capsule
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -147,7 +148,7 @@ func TestBrokenLinks(t *testing.T) {
 // TestChainBits flips every bit of an 8-link chain.
 func TestChainBits(t *testing.T) {
 	chain := testChain(t, testZone("home"), MaxLinks, testIdentity("author").Key())
-	cache := NewChainCache(1 << 20)
+	cache := NewCache(1 << 20)
 	if _, err := chain.Verify(cache, AnyRoot, testZone("home"), testNow); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +170,7 @@ func TestChainBits(t *testing.T) {
 
 // TestChainMoment: what is asked of a chain each time, cached or not.
 func TestChainMoment(t *testing.T) {
-	home, cache := testZone("home"), NewChainCache(1<<20)
+	home, cache := testZone("home"), NewCache(1<<20)
 	chain := testChain(t, home, 3, testIdentity("author").Key())
 	root := testIdentity("link 0").Key()
 	onlyRoot := func(k Key) bool { return k == root }
@@ -320,9 +321,9 @@ func TestCoverIsSound(t *testing.T) {
 	}
 }
 
-func TestChainCache(t *testing.T) {
+func TestCache(t *testing.T) {
 	chain := testChain(t, testZone("home"), 3, testIdentity("author").Key())
-	cache := NewChainCache(64 << 10)
+	cache := NewCache(64 << 10)
 	first, err := chain.Verify(cache, AnyRoot, testZone("home"), testNow)
 	if err != nil {
 		t.Fatal(err)
@@ -343,26 +344,66 @@ func TestChainCache(t *testing.T) {
 	}
 }
 
-// TestChainCacheBound: a flood of chains, each used once, stays within the limit, and a chain that is in
+// TestCacheSigned: a capsule that is met again costs no signature, and every other one costs its own, whatever it shares
+// with the first.
+func TestCacheSigned(t *testing.T) {
+	c, cache := testCapsule(t, 1), NewCache(64<<10)
+	verify := func(b []byte) error {
+		_, err := Verify(b, testNow, cache)
+		return err
+	}
+	if err := verify(c.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	n := len(cache.young)
+	if err := verify(c.Bytes()); err != nil || len(cache.young) != n || n != 2 {
+		t.Errorf("%d entries after the first time, %d after the second (%v); want a chain and a signature", n, len(cache.young), err)
+	}
+	at := bytes.Index(c.Bytes(), c.env.Sig[:])
+	for _, i := range []int{at, at + 63} {
+		forged := slices.Clone(c.Bytes())
+		forged[i] ^= 1
+		for range 2 {
+			if err := verify(forged); codeOf(err) != CodeSignature {
+				t.Errorf("a copy whose signature differs at %d: %v", i-at, err)
+			}
+		}
+	}
+	at = bytes.Index(c.Bytes(), c.manifest.Nonce[:])
+	other := slices.Clone(c.Bytes())
+	other[at] ^= 1
+	if err := verify(other); codeOf(err) != CodeSignature {
+		t.Errorf("another manifest under the signature: %v", err)
+	}
+	if len(cache.young) != n {
+		t.Error("what was refused is remembered")
+	}
+	if _, err := Verify(c.Bytes(), testNow+1<<50, cache); codeOf(err) != CodeExpired {
+		t.Errorf("a remembered capsule that has expired: %v", err)
+	}
+}
+
+// TestCacheBound: a flood of chains, each used once, stays within the limit, and a chain that is in
 // use survives it.
-func TestChainCacheBound(t *testing.T) {
+func TestCacheBound(t *testing.T) {
 	const limit = 20_000
-	cache := NewChainCache(limit)
+	cache := NewCache(limit)
 	used := &VerifiedChain{bytes: 1000}
 	cache.put(Hash{0xff}, used)
 	cache.put(Hash{0xfe}, &VerifiedChain{bytes: limit})
-	if cache.get(Hash{0xfe}) != nil {
+	if _, ok := cache.get(Hash{0xfe}); ok {
 		t.Error("holds a chain of its whole limit")
 	}
 	for i := range 1000 {
 		cache.put(Hash{byte(i), byte(i >> 8)}, &VerifiedChain{bytes: 1000})
-		if cache.get(Hash{0xff}) != used {
+		cache.put(Hash{byte(i), byte(i >> 8), 1}, nil) // and the signature of its capsule
+		if v, _ := cache.get(Hash{0xff}); v != used {
 			t.Fatalf("the chain in use was forgotten after %d others", i)
 		}
 		held := 0
 		for _, generation := range []map[Hash]*VerifiedChain{cache.young, cache.old} {
 			for _, v := range generation {
-				held += v.bytes
+				held += v.cost()
 			}
 		}
 		if held > limit {
@@ -371,8 +412,8 @@ func TestChainCacheBound(t *testing.T) {
 	}
 }
 
-func TestChainCacheConcurrent(t *testing.T) {
-	cache := NewChainCache(4000) // small: generations change all the time
+func TestCacheConcurrent(t *testing.T) {
+	cache := NewCache(4000) // small: generations change all the time
 	chains := make([]Chain, 6)
 	for i := range chains {
 		chains[i] = testChain(t, testZone(fmt.Sprint(i)), 2, testIdentity("author").Key())

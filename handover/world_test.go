@@ -87,7 +87,7 @@ func newSite(t testing.TB, name string, policy func(*machine.Policy)) *site {
 	}
 	s.raw = must(s.genesis.Bytes())
 	s.id = capsule.ZoneID(capsule.Sum(s.raw))
-	s.m = machine.New(s.id)
+	s.m = machine.New(s.id, nil)
 	s.do(must(machine.NewGenesis(s.raw)))
 	s.tick(1)
 	p := machine.DefaultPolicy()
@@ -438,7 +438,7 @@ func pending(r machine.TargetRow, hop uint32) bool {
 
 // replay applies a zone's log to a new machine and compares.
 func (s *site) replay() error {
-	m, tx := machine.New(s.id), new(machine.MemTx)
+	m, tx := machine.New(s.id, nil), new(machine.MemTx)
 	for i, e := range s.log {
 		if _, err := m.Apply(tx, uint64(i+1), e); err != nil {
 			return err

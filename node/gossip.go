@@ -26,7 +26,7 @@ type topic struct {
 
 // gossip joins the topics of the zones that the node votes in, and those that it was told to.
 func (n *Node) gossip() (err error) {
-	if n.mesh, err = mesh.New(n.host, mesh.Config{}); err != nil {
+	if n.mesh, err = mesh.New(n.host, mesh.Config{Verified: n.verified}); err != nil {
 		return err
 	}
 	for z, v := range n.voters {

@@ -86,6 +86,7 @@ type Node struct {
 	gateway  *gateway.Gateway
 	compiler *jit.Compiler
 	programs *worker.Cache
+	verified *capsule.Cache // of all parts of the node
 	voters   map[capsule.ZoneID]*voting
 	workers  []*worker.Worker
 	hosts    []*p2p.Host // of the workers
@@ -124,7 +125,8 @@ func Start(cfg Config) (n *Node, err error) {
 		cfg.Cache = defaultCache
 	}
 	n = &Node{
-		cfg: cfg, log: cfg.Logger, programs: worker.NewCache(), voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
+		verified: capsule.NewCache(8 << 20),
+		cfg:      cfg, log: cfg.Logger, programs: worker.NewCache(), voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
 		topics: map[capsule.ZoneID]*topic{}, looks: make(chan struct{}, maxLooks), forwards: make(chan struct{}, maxForwards),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -169,7 +171,8 @@ func Start(cfg Config) (n *Node, err error) {
 		return n, err
 	}
 	n.gateway = gateway.New(gateway.Config{
-		Host: n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Publish: n.publish, Trusting: cfg.Trusting, Logger: cfg.Logger,
+		Verified: n.verified,
+		Host:     n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Publish: n.publish, Trusting: cfg.Trusting, Logger: cfg.Logger,
 	})
 	if len(cfg.Gateways) > 0 && len(n.voters) == 0 {
 		n.wg.Go(n.standIn)
@@ -268,6 +271,7 @@ func (n *Node) openZone(z Zone) error {
 					s.Decided(id)
 				}
 			},
+			Verified: n.verified,
 			Identity: n.cfg.Identity, Genesis: z.Genesis, Dir: dir,
 			Transport: streams.Transport{Host: n.host}, Contacts: z.Contacts, Timing: n.cfg.Timing, Logger: n.log,
 			Now: func() uint64 { return uint64(time.Now().UnixMilli()) },
@@ -279,7 +283,7 @@ func (n *Node) openZone(z Zone) error {
 			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
 			Promises: filepath.Join(dir, "promises"), Open: n.open, Fits: n.fits,
 			Hint:  func(p api.Peer) { n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)]) },
-			Peers: n.peers, Forward: n.forward, Publish: n.publish, Logger: n.log,
+			Peers: n.peers, Forward: n.forward, Publish: n.publish, Verified: n.verified, Logger: n.log,
 			Elsewhere: func(z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) },
 		})
 		if err != nil {

@@ -41,8 +41,10 @@ type Config struct {
 	Content func(id capsule.CID)
 	// Decided, if set, is told of capsules whose admission is decided. It must not block.
 	Decided func(id capsule.ID)
-	Timing  raft.Timing
-	Logger  *slog.Logger
+	// Verified remembers signatures and chains, for all that the node does with them; nil makes one for the zone alone.
+	Verified *capsule.Cache
+	Timing   raft.Timing
+	Logger   *slog.Logger
 	// FS holds the state and the snapshots; the default is the disk. The log and the signing record are always on disk.
 	FS     vfs.FS
 	NoSync bool // the log does not reach the disk at once: for tests that lose no power
@@ -127,7 +129,7 @@ func newZone(cfg Config) (*Zone, error) {
 	if cfg.FS == nil {
 		cfg.FS = vfs.Default
 	}
-	z := &Zone{cfg: cfg, id: id, self: cfg.Identity.Key(), log: cfg.Logger, m: machine.New(id), hub: newHub()}
+	z := &Zone{cfg: cfg, id: id, self: cfg.Identity.Key(), log: cfg.Logger, m: machine.New(id, cfg.Verified), hub: newHub()}
 	z.ctx, z.cancel = context.WithCancel(context.Background())
 	return z, nil
 }

@@ -33,7 +33,7 @@ type Config struct {
 // server answers on one node.
 type server struct {
 	cfg    Config
-	chains *capsule.ChainCache
+	chains *capsule.Cache
 }
 
 // limits: an operator asks little, and a stranger even less.
@@ -44,7 +44,7 @@ func Serve(cfg Config) error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{cfg: cfg, chains: capsule.NewChainCache(256 << 10)}
+	s := &server{cfg: cfg, chains: capsule.NewCache(256 << 10)}
 	if err := cfg.Node.Host().Handle(ProtoBackup, backupLimits, s.serveBackup); err != nil {
 		return err
 	}

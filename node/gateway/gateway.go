@@ -42,7 +42,9 @@ type Config struct {
 	Known func() []capsule.ZoneID
 	// Publish gossips a checked capsule to its zone, beside handing it to a voter elsewhere. Nil: it is not gossiped.
 	Publish func(c *capsule.Capsule)
-	Logger  *slog.Logger
+	// Verified remembers signatures and chains; may be nil.
+	Verified *capsule.Cache
+	Logger   *slog.Logger
 	// Trusting leaves out every check. It exists so that a test can show that no decision needs them.
 	Trusting bool
 }
@@ -71,16 +73,16 @@ type Gateway struct {
 
 // Filter is what a gateway checks of a submission: from cheap to dear, and nothing that a voter doesn't repeat.
 type Filter struct {
-	chains *capsule.ChainCache
-	author *quota.Table[capsule.Key]
-	peer   *quota.Table[capsule.Key]
+	verified *capsule.Cache
+	author   *quota.Table[capsule.Key]
+	peer     *quota.Table[capsule.Key]
 }
 
-// NewFilter makes a filter that has seen nothing.
-func NewFilter() *Filter {
+// NewFilter makes a filter that has met nobody. verified remembers signatures and chains, and may be nil.
+func NewFilter(verified *capsule.Cache) *Filter {
 	return &Filter{
-		chains: capsule.NewChainCache(4096),
-		author: quota.New[capsule.Key](maxKeys, perAuthor, authorBurst), peer: quota.New[capsule.Key](maxKeys, perPeer, peerBurst),
+		verified: verified,
+		author:   quota.New[capsule.Key](maxKeys, perAuthor, authorBurst), peer: quota.New[capsule.Key](maxKeys, perPeer, peerBurst),
 	}
 }
 
@@ -95,7 +97,7 @@ func New(cfg Config) *Gateway {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Gateway{cfg: cfg, filter: NewFilter()}
+	return &Gateway{cfg: cfg, filter: NewFilter(cfg.Verified)}
 }
 
 // Serve begins to serve clients on the host, if the gateway doesn't yet.
@@ -203,7 +205,7 @@ func (f *Filter) Check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsu
 	if !f.peer.Allow(peer, 1) || !f.author.Allow(h.Author, 1) {
 		return nil, h.Home, &api.Refusal{Code: api.CodeBusy, Detail: "more capsules a second than this gateway forwards for one author or peer", Retry: 1000}
 	}
-	c, err := capsule.Verify(req.Envelope, now, f.chains)
+	c, err := capsule.Verify(req.Envelope, now, f.verified)
 	if err != nil {
 		return nil, h.Home, reason(err)
 	}

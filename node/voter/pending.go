@@ -328,7 +328,7 @@ func (s *Server) compare(k capsule.Key) error {
 		if _, err := s.row(p.ID); err == nil || s.pending.has(p.ID) {
 			continue // decided meanwhile
 		}
-		c, err := capsule.Verify(b, now, s.chains)
+		c, err := capsule.Verify(b, now, s.cfg.Verified)
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,8 @@ type Config struct {
 	Identity *capsule.Identity
 	Genesis  []byte
 	Contents Contents
+	// Verified remembers signatures and chains; may be nil.
+	Verified *capsule.Cache
 	Promises string // file of what this voter has promised to hold
 	// Elsewhere names voters of another zone, as far as they are known; may be nil.
 	Elsewhere func(z capsule.ZoneID) []capsule.Key
@@ -59,7 +61,6 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	id      capsule.ZoneID
-	chains  *capsule.ChainCache
 	watch   *watches
 	keep    *keeper
 	vouches chan struct{} // a token for each Vouch whose content is on its way
@@ -75,7 +76,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, id: cfg.Zone.ID(), chains: capsule.NewChainCache(4096), watch: newWatches(), pending: newPending(), vouches: make(chan struct{}, attest.AtOnce)}
+	s := &Server{cfg: cfg, id: cfg.Zone.ID(), watch: newWatches(), pending: newPending(), vouches: make(chan struct{}, attest.AtOnce)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	if s.keep, err = newKeeper(s); err != nil {
@@ -175,7 +176,7 @@ func (s *Server) receive(req *api.SubmitRequest, stream io.Reader) (*capsule.Cap
 		return nil, err
 	}
 	// Zone time stands still while a zone is idle: the clock decides about a capsule that starts now, the log later.
-	c, err := capsule.Verify(req.Envelope, max(head.Time, uint64(time.Now().UnixMilli())), s.chains)
+	c, err := capsule.Verify(req.Envelope, max(head.Time, uint64(time.Now().UnixMilli())), s.cfg.Verified)
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,7 @@ func (t *Topic) judge(from peer.ID, b []byte) (*capsule.Capsule, verdict, string
 		m.peers.Refund(from, fullCost-authorCost)
 		return nil, ignore, reasonAuthorQuota
 	}
-	c, err := capsule.Verify(b, now, m.cfg.Chains)
+	c, err := capsule.Verify(b, now, m.cfg.Verified)
 	if err != nil {
 		// The author did not make it, or not like this: the quota is not the author's.
 		t.authors.Refund(head.Author, 1)

@@ -53,8 +53,8 @@ const (
 type Config struct {
 	// Now is the time in milliseconds by which periods of validity are judged; nil is the machine's clock.
 	Now func() uint64
-	// Chains remembers verified chains; nil makes one of 4 MiB.
-	Chains *capsule.ChainCache
+	// Verified remembers signatures and chains; nil makes one of 4 MiB.
+	Verified *capsule.Cache
 	// Quotas; zero fields take their defaults.
 	Quotas Quotas
 	// Colocated are the prefixes where many peers behind one address are no sign of an attack. Loopback always is one.
@@ -78,8 +78,8 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = func() uint64 { return uint64(time.Now().UnixMilli()) }
 	}
-	if c.Chains == nil {
-		c.Chains = capsule.NewChainCache(4 << 20)
+	if c.Verified == nil {
+		c.Verified = capsule.NewCache(4 << 20)
 	}
 	if c.ShutFor == 0 {
 		c.ShutFor = 10 * time.Minute

@@ -25,7 +25,7 @@ func TestGenesis(t *testing.T) {
 		t.Fatal("founded twice")
 	}
 	w.refused(CodeExists, must(NewGenesis(must(other.Bytes()))))
-	if _, err := New(capsule.ZoneID{1}).Apply(w.tx, w.index+1, must(NewEntry(must(NewGenesis(w.raw))))); err == nil {
+	if _, err := New(capsule.ZoneID{1}, nil).Apply(w.tx, w.index+1, must(NewEntry(must(NewGenesis(w.raw))))); err == nil {
 		t.Fatal("a machine of another zone applied to this state")
 	}
 	w.checkState()

@@ -50,7 +50,7 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 	c, t := p.capsule, p.body.(*AdmitState)
 	if c == nil {
 		var err error
-		if c, err = capsule.Verify(t.Envelope, a.time, a.m.chains); err != nil {
+		if c, err = capsule.Verify(t.Envelope, a.time, a.m.verified); err != nil {
 			return Result{}, refusalOf(err)
 		}
 	}

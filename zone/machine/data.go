@@ -387,7 +387,7 @@ func (a *apply) checkDataRights(d *Data, signer capsule.Key) *Refusal {
 	var v *capsule.VerifiedChain
 	if len(d.Chain) > 0 {
 		var err error
-		if v, err = d.Chain.Verify(a.m.chains, capsule.AnyRoot, a.m.zone, a.time); err != nil {
+		if v, err = d.Chain.Verify(a.m.verified, capsule.AnyRoot, a.m.zone, a.time); err != nil {
 			return refuseErr(CodeGrant, err)
 		}
 		if v.Audience() != signer {

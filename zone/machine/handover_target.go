@@ -168,7 +168,7 @@ func (a *apply) fit(j *judged) (cr CapsuleRow, rights Rights, reason uint8, wait
 	if old, ok := a.capsule(o.Capsule); ok && !a.away(j, &old) {
 		return cr, rights, 0, refuse(CodeState, "the capsule is here, and %s", old.Status)
 	}
-	c, err := capsule.VerifyIn(a.m.zone, j.t.Envelope, a.time, a.m.chains)
+	c, err := capsule.VerifyIn(a.m.zone, j.t.Envelope, a.time, a.m.verified)
 	if r := refusalOf(err); err != nil && r.Code != Code(capsule.CodeGrantTime) && r.Code != CodeExpired {
 		// Its signatures are beside what was certified: whoever brought it may have broken them.
 		return cr, rights, 0, r

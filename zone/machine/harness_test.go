@@ -83,7 +83,7 @@ func newWorld(t testing.TB, voters int) *world {
 		t.Fatal(err)
 	}
 	w.zone = capsule.ZoneID(capsule.Sum(w.raw))
-	w.m = New(w.zone)
+	w.m = New(w.zone, nil)
 	return w
 }
 

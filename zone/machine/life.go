@@ -192,7 +192,7 @@ func (a *apply) cancelUnseen(t *Cancel, signer capsule.Key) (Result, *Refusal) {
 	if len(t.Envelope) == 0 {
 		return res, refuse(CodeUnknown, "no capsule %s here; attach its envelope to bar its admission", t.Capsule)
 	}
-	c, err := capsule.Verify(t.Envelope, a.time, a.m.chains)
+	c, err := capsule.Verify(t.Envelope, a.time, a.m.verified)
 	if err != nil {
 		return res, refusalOf(err)
 	}

@@ -25,12 +25,12 @@ var (
 // Machine applies the log of one zone. Its fields are caches of pure functions: two machines with
 // different caches compute the same.
 type Machine struct {
-	zone   capsule.ZoneID
-	chains *capsule.ChainCache
-	memo   memo
-	view   atomic.Pointer[view]
-	own    *cert.Tracker // see ownTracker; Apply alone uses it
-	rows   *rowCache     // nil before the first Apply, which alone uses it
+	zone     capsule.ZoneID
+	verified *capsule.Cache
+	memo     memo
+	view     atomic.Pointer[view]
+	own      *cert.Tracker // see ownTracker; Apply alone uses it
+	rows     *rowCache     // nil before the first Apply, which alone uses it
 }
 
 // view is what the last Apply left that Prepare can use to check signatures ahead.
@@ -40,10 +40,12 @@ type view struct {
 	time    uint64
 }
 
-// New returns a machine for zone.
-func New(zone capsule.ZoneID) *Machine {
-	const chainBytes = 8 << 20
-	return &Machine{zone: zone, chains: capsule.NewChainCache(chainBytes), memo: newMemo()}
+// New returns a machine for zone. verified may be shared with everything else in the process; nil makes one of 8 MiB.
+func New(zone capsule.ZoneID, verified *capsule.Cache) *Machine {
+	if verified == nil {
+		verified = capsule.NewCache(8 << 20)
+	}
+	return &Machine{zone: zone, verified: verified, memo: newMemo()}
 }
 
 // Zone returns the zone whose log this machine applies.

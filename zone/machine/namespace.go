@@ -112,7 +112,7 @@ func runRevoke(a *apply, p *prepared) (Result, *Refusal) {
 		return Result{}, refuse(CodeExpired, "the grant expired at %d ms by itself", leaf.Expires)
 	}
 	// The grant may start later than now: it is verified as of its own time.
-	v, err := t.Chain.Verify(a.m.chains, capsule.AnyRoot, a.m.zone, leaf.NotBefore)
+	v, err := t.Chain.Verify(a.m.verified, capsule.AnyRoot, a.m.zone, leaf.NotBefore)
 	if err != nil {
 		return Result{}, refuseErr(CodeGrant, err)
 	}

@@ -171,7 +171,7 @@ func (p *prepared) verifyEnvelope(m *Machine, envelope []byte) {
 	if v := m.view.Load(); v != nil {
 		now = v.time
 	}
-	if c, err := capsule.Verify(envelope, now, m.chains); err == nil {
+	if c, err := capsule.Verify(envelope, now, m.verified); err == nil {
 		p.capsule = c
 	}
 }
@@ -180,8 +180,11 @@ func (p *prepared) verifyEnvelope(m *Machine, envelope []byte) {
 // Apply. It may run in parallel with itself and with Apply, and be left out: Apply then does it. The error
 // is a *Refusal that Apply would give for certain, or ErrUnknownEntry.
 func (m *Machine) Prepare(command []byte) error {
-	p := m.prepare(command)
-	m.memo.put(p)
+	p := m.memo.look(capsule.Sum(command)) // a voter that passed the command on to its leader finds it in the log again
+	if p == nil {
+		p = m.prepare(command)
+		m.memo.put(p)
+	}
 	if p.fatal != nil {
 		return fmt.Errorf("%w: %v", ErrUnknownEntry, p.fatal)
 	}
@@ -251,6 +254,15 @@ func (c *memo) put(p *prepared) {
 		c.young[p.hash] = p
 		c.bytes += p.size
 	}
+}
+
+func (c *memo) look(h capsule.Hash) *prepared {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.young[h]; p != nil {
+		return p
+	}
+	return c.old[h]
 }
 
 // take removes the result: a command is applied once, and several machines' worth of log would not fit.

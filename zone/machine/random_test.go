@@ -261,7 +261,7 @@ func (w *world) checkFree() {
 
 // replay applies w's log in three other ways and compares.
 func replay(t *testing.T, w *world, outs []Outcome, seed uint64) {
-	plain, prepared, restarted := New(w.zone), New(w.zone), New(w.zone)
+	plain, prepared, restarted := New(w.zone, nil), New(w.zone, nil), New(w.zone, nil)
 	txs := []*MemTx{{}, {}, {}}
 	r := rand.New(rand.NewPCG(seed, 2))
 	skip := len(w.log) - len(outs)
@@ -274,7 +274,7 @@ func replay(t *testing.T, w *world, outs []Outcome, seed uint64) {
 			_ = prepared.Prepare(cmds[len(cmds)-1-j])
 		}
 		if r.IntN(5) == 0 {
-			restarted = New(w.zone)
+			restarted = New(w.zone, nil)
 		}
 		var states []capsule.Hash
 		for k, m := range []*Machine{plain, prepared, restarted} {

@@ -82,7 +82,7 @@ func FuzzApply(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, e := range [][]byte{b, must(NewEntry(b))} {
 			tx := w.tx.Clone()
-			out, err := New(w.zone).Apply(tx, w.index+1, e)
+			out, err := New(w.zone, nil).Apply(tx, w.index+1, e)
 			if err != nil {
 				if !equalTx(tx, w.tx) {
 					t.Fatal("a halt left writes")
@@ -157,7 +157,7 @@ func FuzzPayload(f *testing.F) {
 			cmd = must(bodyCommand(k, key, &Signed{Signer: by.Key(), Payload: payload, Sig: by.Sign(k.SigKind(), payload)}))
 		}
 		tx := w.tx.Clone()
-		out, err := New(w.zone).Apply(tx, w.index+1, must(NewEntry(cmd)))
+		out, err := New(w.zone, nil).Apply(tx, w.index+1, must(NewEntry(cmd)))
 		if err != nil {
 			return
 		}

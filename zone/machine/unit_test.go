@@ -198,7 +198,7 @@ func TestStateScan(t *testing.T) {
 func TestHalts(t *testing.T) {
 	w := founded(t, 1)
 	id := w.admit()
-	w.m = New(w.zone) // as after a restart: what it remembers is not read again
+	w.m = New(w.zone, nil) // as after a restart: what it remembers is not read again
 	_ = w.tx.Set(row(tabCapsule, id[:]), []byte("damaged"))
 	before := w.tx.Clone()
 	if _, err := w.try(must(NewCancel(w.author, &Cancel{Scope: w.scope(), Capsule: id}))); err == nil {
@@ -208,7 +208,7 @@ func TestHalts(t *testing.T) {
 		t.Fatal("the halt left writes")
 	}
 	w = founded(t, 1)
-	w.m = New(w.zone)
+	w.m = New(w.zone, nil)
 	_ = w.tx.Set(keyTotals, must(capsule.Marshal(&Totals{Available: 1})))
 	if _, err := w.try(w.quorum(KindTick, &Tick{Scope: w.scope(), At: w.now + 1}, 3)); err == nil {
 		t.Fatal("books that don't balance did not stop the replica")
@@ -258,11 +258,11 @@ func TestStoreFails(t *testing.T) {
 		}),
 		must(NewAdmit(w.seal().Bytes())),
 	))
-	want, err := New(w.zone).Apply(w.tx.Clone(), w.index+1, entry)
+	want, err := New(w.zone, nil).Apply(w.tx.Clone(), w.index+1, entry)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := New(w.zone)
+	m := New(w.zone, nil)
 	for n := 1; ; n++ {
 		out, err := m.Apply(&failingTx{MemTx: w.tx.Clone(), n: n}, w.index+1, entry)
 		if err == nil {

@@ -94,7 +94,7 @@ func runRegister(a *apply, p *prepared) (Result, *Refusal) {
 }
 
 func (a *apply) workerGrant(k capsule.Key, chain capsule.Chain) (*capsule.VerifiedChain, *Refusal) {
-	v, err := chain.Verify(a.m.chains, a.isRoot, a.m.zone, a.time)
+	v, err := chain.Verify(a.m.verified, a.isRoot, a.m.zone, a.time)
 	if err != nil {
 		return nil, refuseErr(CodeGrant, err)
 	}
