@@ -258,13 +258,16 @@ func TestAFalseDescriptorIsRefused(t *testing.T) {
 	if err := f.Provide(ctx, n.Zone); err != nil {
 		t.Fatal(err)
 	}
-	// A node that knows the liar alone, at first.
-	entry := gatewayAt(t, identity(t), h.Addrs()[0])
-	keys := entry.Locate(ctx, n.Zone)
-	if len(keys) == 0 || slices.Contains(keys, liar.Key()) {
-		t.Fatalf("voters %v; the liar is %s", keys, liar.Key())
+	// Nodes that know the liar alone, at first. One that hears of the honest voters sooner has no need to judge the liar.
+	for range 20 {
+		entry := gatewayAt(t, identity(t), h.Addrs()[0])
+		keys := entry.Locate(ctx, n.Zone)
+		if len(keys) == 0 || slices.Contains(keys, liar.Key()) {
+			t.Fatalf("voters %v; the liar is %s", keys, liar.Key())
+		}
+		if entry.Finder().Snapshot().Refuted > 0 {
+			return
+		}
 	}
-	if asked.Load() == 0 || entry.Finder().Snapshot().Refuted == 0 {
-		t.Fatalf("the liar was asked %d times; %+v", asked.Load(), entry.Finder().Snapshot())
-	}
+	t.Fatalf("the liar was asked %d times and refuted by nobody", asked.Load())
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -57,7 +58,7 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	if o.Timing.Heartbeat == 0 {
-		o.Timing.Heartbeat = max(250*time.Millisecond, 5*o.LinkDelay)
+		o.Timing.Heartbeat = max(500*time.Millisecond, 5*o.LinkDelay)
 	}
 	return o
 }
@@ -307,6 +308,14 @@ func (n *Net) Admin(ctx context.Context, op cert.Op, body any) error {
 		return err
 	}
 	out, err := n.Voter(0).Propose(ctx, cmd)
+	for errors.Is(err, raft.ErrNoQuorum) && ctx.Err() == nil {
+		// On a machine that is busy with other things an election can take longer than a voter's patience.
+		select {
+		case <-ctx.Done():
+		case <-time.After(n.opt.Timing.Heartbeat):
+		}
+		out, err = n.Voter(0).Propose(ctx, cmd)
+	}
 	if err == nil && out.Result.Refusal != nil {
 		err = out.Result.Refusal
 	}
