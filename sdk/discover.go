@@ -31,7 +31,13 @@ type seeking struct {
 	done  chan struct{}
 	err   error
 	ended time.Time
+	// misses counts the searches in a row, this one included, after which a node that was asked for the zone did not know it.
+	misses int
 }
+
+// maxMisses is how often a zone is searched for, a second apart, before it counts as unknown: a mesh that is just starting
+// tells its nodes of each other in that time.
+const maxMisses = 3
 
 // Locate names nodes of a zone, those that did best first. It looks for the zone if none are known.
 func (c *Client) Locate(ctx context.Context, zone capsule.ZoneID) ([]capsule.Key, error) {
@@ -48,12 +54,19 @@ func (c *Client) Locate(ctx context.Context, zone capsule.ZoneID) ([]capsule.Key
 // Searches of one zone follow each other with a pause.
 func (c *Client) seek(ctx context.Context, zone capsule.ZoneID, known bool) error {
 	seeker, ok := c.tr.(Seeker)
-	if !ok || !c.book.Trusts(zone) {
-		return fmt.Errorf("no node of zone %s is known; dial one, and see that the book has the zone", zone)
+	if !c.book.Trusts(zone) {
+		return &final{fmt.Errorf("zone %s is not in your book of trusted zones; see kwnode zone trust", zone)}
+	}
+	if !ok {
+		return fmt.Errorf("no node of zone %s is known; dial one", zone)
 	}
 	c.mu.Lock()
 	s := c.seeks[zone]
 	if s == nil || !s.ended.IsZero() && time.Since(s.ended) >= seekAgain {
+		misses := 1
+		if s != nil {
+			misses += s.misses
+		}
 		s = &seeking{done: make(chan struct{})}
 		c.seeks[zone] = s
 		c.wg.Go(func() {
@@ -61,6 +74,11 @@ func (c *Client) seek(ctx context.Context, zone capsule.ZoneID, known bool) erro
 			defer cancel()
 			err := c.search(sctx, zone, seeker)
 			c.mu.Lock()
+			if r, ok := errors.AsType[*api.Refusal](err); ok && r.Code == api.CodeUnknownZone {
+				if s.misses = misses; misses >= maxMisses {
+					err = &final{err}
+				}
+			}
 			s.err, s.ended = err, time.Now()
 			c.mu.Unlock()
 			close(s.done)
@@ -99,6 +117,7 @@ func (c *Client) search(ctx context.Context, zone capsule.ZoneID, seeker Seeker)
 	defer alone.Stop()
 	left, started := len(known)+1, false
 	var last error
+	unknown := false // to a node that was asked to find it
 	for left > 0 {
 		if left == 1 && !started {
 			alone.Reset(0) // nobody else is left
@@ -109,7 +128,10 @@ func (c *Client) search(ctx context.Context, zone capsule.ZoneID, seeker Seeker)
 				cancel()
 				return nil
 			}
-			last = err
+			var r *api.Refusal
+			if now := errors.As(err, &r) && r.Code == api.CodeUnknownZone; now || !unknown {
+				last, unknown = err, now
+			}
 			left--
 		case <-alone.C:
 			if !started {

@@ -99,13 +99,19 @@ func anyNode[T any](ctx context.Context, c *Client, zone capsule.ZoneID, wanted 
 	all, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := make(chan answer[T], most)
+	strangers := false // nobody who was asked in the last round knows the zone
 	for wait := backoffFirst; ; wait = min(2*wait, backoffMost) {
-		if known := len(c.candidates(zone, wanted)) > 0; !known || last != nil && !waited(last) {
-			if err := c.seek(ctx, zone, known); last == nil {
+		if known := len(c.candidates(zone, wanted)) > 0 && !strangers; !known || last != nil && !waited(last) {
+			err := c.seek(ctx, zone, known)
+			if end, ok := errors.AsType[*final](err); ok && !known {
+				return none, end
+			}
+			if last == nil {
 				last = err
 			}
 		}
 		queue, running := c.candidates(zone, wanted), 0
+		strangers = len(queue) > 0
 		hedge := time.NewTimer(0)
 		for len(queue) > 0 || running > 0 {
 			select {
@@ -133,6 +139,8 @@ func anyNode[T any](ctx context.Context, c *Client, zone capsule.ZoneID, wanted 
 					return none, a.err
 				}
 				last = fmt.Errorf("node %s: %w", a.key, a.err)
+				r, ok := errors.AsType[*api.Refusal](a.err)
+				strangers = strangers && ok && r.Code == api.CodeUnknownZone
 				hedge.Reset(0)
 			case <-ctx.Done():
 				return none, failed()

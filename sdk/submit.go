@@ -182,6 +182,9 @@ func (s *Submission) AwaitPast(ctx context.Context, pauses uint32) (*Result, err
 }
 
 func (s *Submission) await(ctx context.Context, pauses uint32) (*Result, error) {
+	if err := s.look(ctx); err != nil {
+		return nil, fmt.Errorf("await: %w", err)
+	}
 	res, err := anyNode(ctx, s.c, s.Home, roleVoter|roleGateway, hedgeMost, func(ctx context.Context, key capsule.Key) (*Result, error) {
 		s.supply(ctx, key)
 		for {
@@ -292,6 +295,10 @@ type Event struct {
 // another one continues; sequence numbers are each node's own, so events may come twice then.
 func (s *Submission) Watch(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
+		if err := s.look(ctx); err != nil {
+			yield(Event{}, fmt.Errorf("watch: %w", err))
+			return
+		}
 		stopped := false
 		_, err := anyNode(ctx, s.c, s.Home, roleVoter|roleGateway, 1, func(ctx context.Context, key capsule.Key) (none struct{}, _ error) {
 			leave, err := s.c.enter(ctx, line{key, api.ProtoWatch})
@@ -376,6 +383,9 @@ func (s *Submission) TopUp(ctx context.Context, units uint64) error {
 
 // command has a voter apply a signed command. A repetition, after a stream broke, is applied once.
 func (s *Submission) command(ctx context.Context, sign func(generation uint64) ([]byte, error)) (*api.CommandReply, error) {
+	if err := s.look(ctx); err != nil {
+		return nil, err
+	}
 	var generation uint64
 	if err := s.c.book.with(s.Home, func(t *cert.Tracker) error { generation = t.Newest().Generation; return nil }); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/sdk/build"
 	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // client is an author's side of the commands.
@@ -109,6 +110,9 @@ func (t *client) run(cmd *cobra.Command, fn func(ctx context.Context, c *sdk.Cli
 
 // notFound gives a node's refusal its exit status.
 func notFound(err error) error {
+	if errors.Is(err, sdk.ErrUnknown) {
+		return withStatus(statusRefused, fmt.Errorf("%w; check the ID and --zone, or hand it in: kwnode capsule submit FILE", err))
+	}
 	if r, ok := errors.AsType[*api.Refusal](err); ok {
 		return withStatus(statusRefused, r)
 	}
@@ -202,6 +206,9 @@ func newCapsuleSubmitCmd() *cobra.Command {
 	var wait bool
 	cmd := &cobra.Command{
 		Use: "submit FILE", Short: "Hand a capsule that was built to its home zone", Args: wantArgs("FILE"),
+		Long: `A capsule is one act: handing it in again is harmless, and after its end it is refused with the status that it came to.
+With --wait the result comes instead, the first one.`,
+		Example: `  kwnode capsule submit transfer.capsule --wait`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := loadBundle(cmd, args[0])
 			if err != nil {
@@ -212,23 +219,42 @@ func newCapsuleSubmitCmd() *cobra.Command {
 				if err != nil {
 					return err
 				}
+				switch before := s.Ack.Status; {
+				case before != 0 && (wait || !s.Ack.Decided()):
+					fmt.Fprintf(cmd.ErrOrStderr(), "handed in before; it is %s\n", before)
+				case before != 0:
+					return withStatus(statusRefused, fmt.Errorf("capsule %s is decided already (%s), and handing it in again does nothing; kwnode capsule result %s", s.ID, before, s.ID))
+				}
 				if wait {
 					return t.await(ctx, cmd, s, nil)
 				}
-				if t.asJSON {
-					return printJSON(cmd.OutOrStdout(), struct {
-						ID    capsule.ID  `json:"id"`
-						Voter capsule.Key `json:"voter"`
-					}{s.ID, s.Ack.Voter})
-				}
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), s.ID)
-				return err
+				return printSubmitted(cmd, t.asJSON, s)
 			})
 		},
 	}
 	t.flags(cmd)
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait for the result")
 	return cmd
+}
+
+func printSubmitted(cmd *cobra.Command, asJSON bool, s *sdk.Submission) error {
+	if asJSON {
+		return printJSON(cmd.OutOrStdout(), struct {
+			ID     capsule.ID  `json:"id"`
+			Voter  capsule.Key `json:"voter"`
+			Status string      `json:"status"`
+		}{s.ID, s.Ack.Voter, ackText(s.Ack.Status)})
+	}
+	_, err := fmt.Fprintln(cmd.OutOrStdout(), s.ID)
+	return err
+}
+
+// ackText is how far a capsule has come by the word of the voter that acknowledged it.
+func ackText(s machine.Status) string {
+	if s == 0 {
+		return "held"
+	}
+	return s.String()
 }
 
 func newCapsuleRunCmd() *cobra.Command {

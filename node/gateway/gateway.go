@@ -296,7 +296,7 @@ func (g *Gateway) seek(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 			info = g.cfg.Tell(req)
 		}
 		if info == nil {
-			return api.Refuse(s, &api.Refusal{Code: api.CodeUnknownZone, Detail: "zone " + req.Zone.String() + " was not found", Retry: 2000})
+			return api.Refuse(s, &api.Refusal{Code: api.CodeUnknownZone, Detail: "zone " + req.Zone.String() + " was not found: nobody announces it; is the ID right, and do its voters run?", Retry: 2000})
 		}
 		return api.Accept(s, &api.Zones{V: api.Version, Zones: []api.ZoneInfo{*info}})
 	})

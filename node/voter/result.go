@@ -31,6 +31,9 @@ func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outco
 	if err := s.mine(req.V, req.Zone); err != nil {
 		return nil, err
 	}
+	if req.Wait == 0 {
+		return nil, s.look(ctx, req.Capsule)
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(min(req.Wait, api.MaxWait))*time.Millisecond)
 	defer cancel()
 	for {
@@ -44,6 +47,29 @@ func (s *Server) result(ctx context.Context, req *api.ResultRequest) (*api.Outco
 			return out, err
 		}
 	}
+}
+
+// look tells a capsule that the zone knows, or this voter holds, from one of which there is no trace. It answers from a state
+// that has everything that anybody was told of, so that one voter that is behind denies nothing that happened.
+func (s *Server) look(ctx context.Context, id capsule.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	known := &api.Refusal{Code: api.CodeTimeout, Detail: "the capsule is known here; wait for its result", Retry: 1}
+	if s.held(id) {
+		return known
+	}
+	v, err := s.cfg.Zone.Read(ctx)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if _, err = v.Capsule(id); err == nil {
+		return known
+	}
+	if r := s.watch.refusal(id); r != nil {
+		return r
+	}
+	return err
 }
 
 // here waits for what this zone has to tell: gone is the capsule's row if it went on to another.

@@ -143,6 +143,20 @@ func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.R
 		}
 		return nil
 	}
+	row, err := s.row(c.ID())
+	if err != nil && !errors.Is(err, machine.ErrNotFound) {
+		return api.Refuse(stream, refusal(err))
+	}
+	ack, err := s.acknowledge(c, row.Status)
+	if err != nil {
+		return api.Refuse(stream, refusal(err))
+	}
+	accept := func() error {
+		return api.Accept(stream, &api.SubmitReply{V: api.Version, Ack: ack, Missing: []capsule.CID{}})
+	}
+	if row.Status.Ended() {
+		return accept() // nobody needs its content any more
+	}
 	m := c.Manifest()
 	var missing []capsule.CID
 	for _, id := range []capsule.CID{m.Code, m.Base, m.State} {
@@ -153,12 +167,8 @@ func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.R
 	if len(missing) > 0 {
 		return api.Accept(stream, &api.SubmitReply{V: api.Version, Missing: missing, Ack: []byte{}})
 	}
-	ack, err := s.acknowledge(c)
-	if err != nil {
-		return api.Refuse(stream, refusal(err))
-	}
 	s.admit(c)
-	return api.Accept(stream, &api.SubmitReply{V: api.Version, Ack: ack, Missing: []capsule.CID{}})
+	return accept()
 }
 
 // receive checks a submission and stores the content that came with it.
@@ -207,7 +217,7 @@ func (b *buffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (s *Server) acknowledge(c *capsule.Capsule) ([]byte, error) {
+func (s *Server) acknowledge(c *capsule.Capsule, status machine.Status) ([]byte, error) {
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
@@ -221,7 +231,7 @@ func (s *Server) acknowledge(c *capsule.Capsule) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return api.SignAck(s.cfg.Identity, api.Ack{Zone: s.id, Generation: set.Generation, Epoch: set.Epoch, Capsule: c.ID(), Time: head.Time})
+	return api.SignAck(s.cfg.Identity, api.Ack{Zone: s.id, Generation: set.Generation, Epoch: set.Epoch, Capsule: c.ID(), Time: head.Time, Status: status})
 }
 
 // admit holds a capsule until the zone has decided it, tells the other voters of it and proposes it.

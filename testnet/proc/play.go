@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,7 +29,8 @@ type PlayOptions struct {
 //	# TEXT                  a comment, shown as it is
 //	net ARGS                kwnode testnet up ARGS, until the script ends; what clients need is in the environment then
 //	kwnode ARGS             this program; ! before it wants it to fail
-//	until REGEXP kwnode …   the same again and again, until what it prints matches
+//	until REGEXP kwnode …   the same again and again, until what it prints matches; with ! before kwnode, until it fails
+//	                        with errors that match
 //	stdout REGEXP           what the last command printed matches; ! before it wants it not to
 //	stderr REGEXP           the same of its errors
 //
@@ -123,10 +125,14 @@ func (p *player) play(ctx context.Context, line string) error {
 		p.show()
 		return nil
 	case "until":
-		if not || len(args) < 3 || args[1] != "kwnode" {
-			return errors.New("want until REGEXP kwnode ARGS")
+		fails := len(args) > 1 && args[1] == "!"
+		if fails {
+			args = slices.Delete(args, 1, 2)
 		}
-		return p.until(ctx, args[0], args[2:])
+		if not || len(args) < 3 || args[1] != "kwnode" {
+			return errors.New("want until REGEXP kwnode ARGS, or until REGEXP ! kwnode ARGS")
+		}
+		return p.until(ctx, args[0], args[2:], fails)
 	case "stdout", "stderr":
 		text := p.stdout
 		if verb == "stderr" {
@@ -223,7 +229,7 @@ const (
 	untilTime  = time.Minute
 )
 
-func (p *player) until(ctx context.Context, pattern string, args []string) error {
+func (p *player) until(ctx context.Context, pattern string, args []string, fails bool) error {
 	re, err := regexp.Compile("(?m)" + pattern)
 	if err != nil {
 		return err
@@ -234,7 +240,7 @@ func (p *player) until(ctx context.Context, pattern string, args []string) error
 	defer t.Stop()
 	for {
 		err := p.kwnode(ctx, args)
-		if err == nil && re.MatchString(p.stdout) {
+		if fails && err != nil && re.MatchString(p.stderr) || !fails && err == nil && re.MatchString(p.stdout) {
 			p.show()
 			return nil
 		}

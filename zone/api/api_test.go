@@ -30,7 +30,7 @@ func messages() []any {
 		&SubmitRequest{V: 1, Envelope: b, Contents: []Content{{CID: cid, Encoding: Deflate, Size: 7}}},
 		&SubmitReply{V: 1, Ack: b, Missing: []capsule.CID{cid}},
 		&SignedAck{Payload: b, Sig: capsule.Sig{8}},
-		&Ack{V: 1, Zone: zone, Generation: 9, Epoch: 10, Capsule: id, Voter: capsule.Key{11}, Time: 12},
+		&Ack{V: 1, Zone: zone, Generation: 9, Epoch: 10, Capsule: id, Voter: capsule.Key{11}, Time: 12, Status: machine.StatusDone},
 		&ResultRequest{V: 1, Zone: zone, Capsule: id, Generation: 13, Epoch: 14, Wait: 15, Pauses: 32, Receipt: true},
 		&Outcome{V: 1, Certificate: b, Body: b, Output: b, Events: []Emitted{{Segment: 33, N: 34, Topic: "t", Data: b}}, Epochs: [][]byte{b}, Lineage: b},
 		&HandoverRequest{V: 1, Zone: zone, Source: zone, Kind: HandoverClosed, Body: b, Epochs: [][]byte{b}},

@@ -12,6 +12,8 @@ import (
 const MaxWait = 60_000 // ms
 
 // ResultRequest asks how a capsule ended. A node that has nothing to tell answers CodeTimeout after Wait.
+// Without a wait it asks whether the zone knows the capsule at all: CodeTimeout if it does, CodeUnknown if it does not, each
+// from a state that no voter is ahead of.
 type ResultRequest struct {
 	_                 struct{} `cbor:",toarray"`
 	V                 uint8

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 // Bounds of what may follow a submission.
@@ -60,7 +61,8 @@ const MaxSubmit = capsule.MaxEnvelope + 4096
 // KindAck is the kind of a voter's signature under an Ack.
 const KindAck capsule.Kind = "ack"
 
-// Ack is a voter's word that it holds a capsule and will propose it: held, not admitted.
+// Ack is a voter's word that it holds a capsule and will propose it: held, not admitted. Of one that was handed in before
+// it says how far that has come, so that whoever replays a capsule learns that nothing new will come of it.
 type Ack struct {
 	_                 struct{} `cbor:",toarray"`
 	V                 uint8
@@ -69,7 +71,12 @@ type Ack struct {
 	Capsule           capsule.ID
 	Voter             capsule.Key
 	Time              uint64 // zone milliseconds
+	// Status is how the zone has the capsule as far as this voter has seen; 0: it is not decided yet.
+	Status machine.Status
 }
+
+// Decided reports whether the capsule has come to its end before.
+func (a *Ack) Decided() bool { return a.Status.Ended() && a.Status != machine.StatusGone }
 
 // SignedAck is an Ack that its voter signed.
 type SignedAck struct {
