@@ -199,6 +199,15 @@ func newTestnetOrderCmd(order, use, short string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use, Short: short, Args: args,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if order == "down" {
+				switch gone, err := proc.Settle(dir); {
+				case err != nil && !errors.Is(err, os.ErrNotExist):
+					return err
+				case gone:
+					fmt.Fprintln(cmd.ErrOrStderr(), "the process that held the network was gone, and its nodes with it")
+					return nil
+				}
+			}
 			names, err := nodeNames(cmd.Context(), dir, args)
 			if err != nil {
 				return err
@@ -256,9 +265,16 @@ func newTestnetStatusCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the nodes, and who leads", Args: wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			abs, st, err := readTestnet(dir)
+			abs, _, err := readTestnet(dir)
 			if err != nil {
 				return err
+			}
+			st, gone, err := proc.Look(abs)
+			if err != nil {
+				return err
+			}
+			if gone {
+				fmt.Fprintf(cmd.ErrOrStderr(), "the process that held the network is gone, and its nodes with it; kwnode testnet up --dir %s continues\n", dir)
 			}
 			leaders := map[string]bool{}
 			if st.Control != "" {

@@ -63,6 +63,7 @@ type demo struct {
 	s      *screen
 	rep    Report
 	dir    string
+	remove func() error // of dir, unless it is kept
 	graph  *graph
 	code   *module
 	net    *proc.Net
@@ -119,8 +120,8 @@ func (d *demo) close() error {
 			err = d.net.Close()
 		}
 	}
-	if d.dir != "" && d.opt.Keep == "" {
-		err = errors.Join(err, os.RemoveAll(d.dir))
+	if d.remove != nil {
+		err = errors.Join(err, d.remove())
 	}
 	return err
 }
@@ -137,7 +138,7 @@ func (d *demo) check(what string, ok bool) {
 func (d *demo) run(ctx context.Context) error {
 	if d.dir = d.opt.Keep; d.dir == "" {
 		var err error
-		if d.dir, err = os.MkdirTemp("", "kwnode-demo-"); err != nil {
+		if d.dir, d.remove, err = proc.Scratch("kwnode-demo-"); err != nil {
 			return err
 		}
 	}

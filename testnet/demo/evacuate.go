@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -105,7 +104,7 @@ func Evacuate(ctx context.Context, o Options, capsules int) (err error) {
 
 func (e *evacuation) run(ctx context.Context) error {
 	var err error
-	if e.dir, err = os.MkdirTemp("", "kwnode-evacuate-"); err != nil {
+	if e.dir, e.remove, err = proc.Scratch("kwnode-evacuate-"); err != nil {
 		return err
 	}
 	if err := e.found(ctx); err != nil {

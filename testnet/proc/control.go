@@ -88,7 +88,7 @@ func (n *Net) Down() <-chan struct{} { return n.ctl.down }
 // Tell gives an order to the process that holds the network in a folder: start, stop, kill, restart, pause, resume a
 // node, partition nodes (with commas) from the others, heal, or down.
 func Tell(ctx context.Context, dir, order, node string) error {
-	st, err := ReadState(dir)
+	st, _, err := Look(dir)
 	if err != nil {
 		return fmt.Errorf("no network in %s: %w; start one with kwnode testnet up --dir %s", dir, err, dir)
 	}
@@ -116,9 +116,11 @@ func tell(ctx context.Context, st *State, order, node string) error {
 	return nil
 }
 
-// alive reports whether the process that wrote the state still runs.
-func alive(st *State) bool {
+// held reports whether the process that wrote the state may still run: it answers, or is too slow to. One that is gone
+// leaves a port on which nobody listens, or somebody who does not know the token.
+func held(st *State) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	return tell(ctx, st, "ping", "") == nil
+	err := tell(ctx, st, "ping", "")
+	return err == nil || ctx.Err() != nil
 }

@@ -181,14 +181,11 @@ func together[T any](all []T, fn func(T) error) error {
 func (n *Net) load() error {
 	st, err := ReadState(n.opt.Dir)
 	if err == nil {
-		if st.Control != "" && alive(st) {
+		if st.Control != "" && held(st) {
 			return fmt.Errorf("a network runs in %s already; end it with kwnode testnet down", n.opt.Dir)
 		}
 		n.state = *st
-		for i := range n.state.Nodes {
-			s := &n.state.Nodes[i]
-			s.PID, s.Status, s.Cut = 0, "stopped", false
-		}
+		n.state.settle()
 		return nil
 	}
 	if !errors.Is(err, os.ErrNotExist) {
@@ -210,13 +207,45 @@ func ReadState(dir string) (*State, error) {
 	return st, nil
 }
 
+// settle notes that nothing runs.
+func (st *State) settle() {
+	st.Control, st.Token = "", ""
+	for i := range st.Nodes {
+		s := &st.Nodes[i]
+		s.PID, s.Status, s.Cut = 0, "stopped", false
+	}
+}
+
+// Look is ReadState as things are: a process that was killed had no time to write that its network ended with it. gone says
+// that this is so.
+func Look(dir string) (st *State, gone bool, err error) {
+	if st, err = ReadState(dir); err != nil {
+		return nil, false, err
+	}
+	if gone = st.Control != "" && !held(st); gone {
+		st.settle()
+	}
+	return st, gone, nil
+}
+
+// Settle has the folder of a network whose process is gone say so, and reports whether it was.
+func Settle(dir string) (bool, error) {
+	st, gone, err := Look(dir)
+	if err != nil || !gone {
+		return false, err
+	}
+	return true, st.save(dir)
+}
+
 // save writes the state. n.mu is held.
-func (n *Net) save() error {
-	b, err := json.MarshalIndent(&n.state, "", "  ")
+func (n *Net) save() error { return n.state.save(n.opt.Dir) }
+
+func (st *State) save(dir string) error {
+	b, err := json.MarshalIndent(st, "", "  ")
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(n.opt.Dir, stateFile)
+	name := filepath.Join(dir, stateFile)
 	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
 		return err
 	}

@@ -38,12 +38,13 @@ type PlayOptions struct {
 // the last command printed. 'Quotes' keep words together and $ as it is.
 func Play(ctx context.Context, name string, text []byte, o PlayOptions) (err error) {
 	p := &player{opt: o, env: map[string]string{}}
-	if p.env["WORK"], err = os.MkdirTemp("", "kwnode-play-"); err != nil {
+	var remove func() error
+	if p.env["WORK"], remove, err = Scratch("kwnode-play-"); err != nil {
 		return err
 	}
 	defer func() {
 		p.end()
-		err = errors.Join(err, os.RemoveAll(p.env["WORK"]))
+		err = errors.Join(err, remove())
 	}()
 	lines, err := p.unpack(string(text))
 	if err != nil {
