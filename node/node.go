@@ -353,9 +353,11 @@ func (w workerNet) Open(ctx context.Context, k capsule.Key, proto string) (net.C
 	return s, nil
 }
 
-func (w workerNet) Put(codec capsule.Codec, b []byte) (capsule.CID, error) { return w.c.Put(codec, b) }
-func (w workerNet) Keep(id capsule.CID, owner string)                      { w.c.Keep(id, owner) }
-func (w workerNet) Release(id capsule.CID, owner string)                   { w.c.Release(id, owner) }
+func (w workerNet) Lend(codec capsule.Codec, b []byte) (capsule.CID, error) {
+	return w.c.Lend(codec, b)
+}
+func (w workerNet) Keep(id capsule.CID, owner string)    { w.c.Keep(id, owner) }
+func (w workerNet) Release(id capsule.CID, owner string) { w.c.Release(id, owner) }
 
 func (w workerNet) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
 	return w.x.Fetch(ctx, id, most, holders...)

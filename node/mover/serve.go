@@ -93,6 +93,7 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 	}
 	m.trace("offer comes in", key{o.Capsule, o.Hop})
 	build := machine.NewTombstone
+	entered := nothing
 	if kind == api.HandoverOffer {
 		build = machine.NewAccept
 		c, err := capsule.Decode(t.Envelope)
@@ -102,9 +103,9 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 		m.cfg.Voter.Reserve(c.Manifest())
 		defer m.cfg.Voter.Reconsider(c.Manifest())
 		var r *api.Refusal
-		if err := m.fetch(ctx, t, o); errors.As(err, &r) && r.Code == api.CodeUnfit {
+		if entered, err = m.fetch(ctx, t, o); errors.As(err, &r) && r.Code == api.CodeUnfit {
 			m.cfg.Logger.Warn("offer turned down: its state does not fit its code", "capsule", o.Capsule, "hop", o.Hop, "from", o.Source, "err", err)
-			build = machine.NewTombstone
+			build, entered = machine.NewTombstone, nothing
 		} else if err != nil {
 			return nil, err
 		}
@@ -115,30 +116,41 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 		return nil, err
 	}
 	reply, err := m.reply(ctx, cmd, o, capsule.Sum(t.Offer))
+	var missing *machine.Refusal
+	if errors.As(err, &missing) && missing.Code == machine.CodeBlob {
+		// The words about the state have mostly come into the log before the command.
+		if err = entered(); err == nil {
+			reply, err = m.reply(ctx, cmd, o, capsule.Sum(t.Offer))
+		}
+	}
 	m.trace("offer is answered", key{o.Capsule, o.Hop}, "err", err)
 	return reply, err
 }
 
-// fetch gets what the capsule needs from the source's voters, which must have released it.
-func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Offer) error {
+// nothing is to be waited for.
+func nothing() error { return nil }
+
+// fetch gets what the capsule needs from the source's voters, which must have released it. The function that it returns
+// waits until what voters say about it is in the log.
+func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Offer) (func() error, error) {
 	v, err := m.cfg.Zone.Query()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	p, err := v.Peer(o.Source)
 	v.Close()
 	if err != nil {
-		return &api.Refusal{Code: string(machine.CodePeer), Detail: fmt.Sprintf("zone %s is not pinned here", o.Source), Retry: 1000}
+		return nil, &api.Refusal{Code: string(machine.CodePeer), Detail: fmt.Sprintf("zone %s is not pinned here", o.Source), Retry: 1000}
 	}
 	tracker, err := cert.ParseTracker(p.Tracker)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if d := &t.Released.Decision; d.Zone != o.Source || d.Slot != handover.OutSlot(o.Capsule, o.Hop) || d.Body != capsule.Sum(t.Offer) {
-		return malformed(errors.New("the certificate is not of this offer's release"))
+		return nil, malformed(errors.New("the certificate is not of this offer's release"))
 	}
 	if err := tracker.Verify(&t.Released); err != nil {
-		return malformed(err)
+		return nil, malformed(err)
 	}
 	holders := m.cfg.Voters(o.Source)
 	for _, id := range []capsule.CID{o.Code, o.Base} {
@@ -146,36 +158,36 @@ func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Off
 			continue
 		}
 		if _, err := m.cfg.Contents.Fetch(ctx, id, maxContent, holders...); err != nil {
-			return fmt.Errorf("fetch %s: %w", id, err)
+			return nil, fmt.Errorf("fetch %s: %w", id, err)
 		}
 	}
 	if o.State.IsZero() {
-		return nil
+		return nothing, nil
 	}
 	if len(t.Inline) > 0 {
 		// What stands in the log needs nobody's word. One that is unfit would end at once, and better where it came from.
-		return m.cfg.Voter.Fits(ctx, t.Envelope, t.Inline, holders)
+		return nothing, m.cfg.Voter.Fits(ctx, t.Envelope, t.Inline, holders)
 	}
 	return m.vouch(ctx, t, o, holders)
 }
 
 // vouch has this zone's voters hold the state of an offer and check it against its code, unless they have done so.
-func (m *Mover) vouch(ctx context.Context, t *handover.Transfer, o *handover.Offer, holders []capsule.Key) error {
+func (m *Mover) vouch(ctx context.Context, t *handover.Transfer, o *handover.Offer, holders []capsule.Key) (func() error, error) {
 	v, err := m.cfg.Zone.Query()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	row, err := v.Blob(o.State)
 	v.Close()
 	if err != nil && !errors.Is(err, machine.ErrNotFound) {
-		return err
+		return nil, err
 	}
 	now := time.Now()
 	if err == nil && row.Fits == o.Code && row.Keep > uint64(now.Add(attest.Promise/2).UnixMilli()) {
-		return nil
+		return nothing, nil
 	}
 	if o.StateSize > api.MaxHeld {
-		return nil // the log refuses it
+		return nothing, nil // the log refuses it
 	}
 	fact := attest.Held(machine.Scope{}, 0, o.State, int(o.StateSize), now)
 	fact.Other = o.Code

@@ -191,17 +191,17 @@ func (s *Server) fitsCode(ctx context.Context, code capsule.CID, envelope, state
 	return s.Fits(ctx, envelope, state, holders)
 }
 
-// Vouch has this zone's voters attest to facts, and brings their words into the log. Content that is not here is
-// fetched from holders.
-func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) error {
+// Vouch has this zone's voters attest to facts, and sets out to bring their words into the log: the function that it
+// returns waits until they are there. Content that is not here is fetched from holders.
+func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) (func() error, error) {
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	set, err := v.Voters()
 	v.Close()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	call := attest.Call(s.cfg.Open)
 	self := s.cfg.Identity.Key()
@@ -220,18 +220,18 @@ func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []b
 	select {
 	case s.vouches <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	cmds, err := attest.Gather(ctx, &set, facts, api.HoldRequest{Envelope: envelope, Holders: holders}, ask, s.wg.Go)
 	<-s.vouches
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return s.enter(ctx, cmds)
+	return s.enter(ctx, cmds), nil
 }
 
-// enter puts commands into the log together.
-func (s *Server) enter(ctx context.Context, cmds [][]byte) error {
+// enter puts commands into the log together. The function that it returns waits for them; it may be called once.
+func (s *Server) enter(ctx context.Context, cmds [][]byte) func() error {
 	errs := make(chan error, len(cmds))
 	for _, cmd := range cmds {
 		s.wg.Go(func() {
@@ -242,11 +242,12 @@ func (s *Server) enter(ctx context.Context, cmds [][]byte) error {
 			errs <- err
 		})
 	}
-	var all error
-	for range cmds {
-		all = errors.Join(all, <-errs)
+	return func() (all error) {
+		for range cmds {
+			all = errors.Join(all, <-errs)
+		}
+		return all
 	}
-	return all
 }
 
 // admission is the command that admits a capsule. A small state stands in it; what else it needs and the zone has not
@@ -285,7 +286,11 @@ func (s *Server) admission(ctx context.Context, c *capsule.Capsule) ([]byte, err
 		}
 	}
 	if len(facts) > 0 {
-		if err := s.Vouch(ctx, facts, nil, nil); err != nil {
+		entered, err := s.Vouch(ctx, facts, nil, nil)
+		if err == nil {
+			err = entered()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("the zone's voters don't hold its content: %w", err)
 		}
 	}

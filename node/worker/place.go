@@ -14,6 +14,12 @@ import (
 // placeTime bounds how long a worker waits for the zone to take content.
 const placeTime = 30 * time.Second
 
+// content is what voters are to hold.
+type content struct {
+	id    capsule.CID // of bytes
+	bytes []byte
+}
+
 // placement is content that was offered to the zone and that an entry is about to name.
 type placement struct {
 	w     *Worker
@@ -49,7 +55,7 @@ func (p *placement) release() {
 // place makes content findable for the zone: its voters fetch it from here, and enough of them attest that they hold it.
 // Their words are on their way into the log when it returns: an entry that follows at once mostly comes behind them, and
 // otherwise is refused and sent again when they are in.
-func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byte) (*placement, error) {
+func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...content) (*placement, error) {
 	p := &placement{w: w, owner: fmt.Sprintf("segment %s/%d/%d", s.Capsule, s.Segment, s.Lease)}
 	if len(contents) == 0 {
 		return p, nil
@@ -65,14 +71,13 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...[]byt
 	w.mu.Unlock()
 	scope := machine.NewScope(w.zone, set.Generation)
 	var facts []machine.Attest
-	for _, b := range contents {
-		id := capsule.RawCID(b)
-		w.cfg.Net.Keep(id, p.owner)
-		p.ids = append(p.ids, id)
-		if _, err := w.cfg.Net.Put(id.Codec, b); err != nil {
+	for _, c := range contents {
+		w.cfg.Net.Keep(c.id, p.owner)
+		p.ids = append(p.ids, c.id)
+		if _, err := w.cfg.Net.Lend(c.id.Codec, c.bytes); err != nil {
 			return p, err
 		}
-		facts = append(facts, attest.Held(scope, set.Epoch, id, len(b), time.Now()))
+		facts = append(facts, attest.Held(scope, set.Epoch, c.id, len(c.bytes), time.Now()))
 	}
 	call := attest.Call(w.cfg.Net.Open)
 	ask := func(_ context.Context, k capsule.Key, req *api.HoldRequest) (*api.HoldReply, error) {

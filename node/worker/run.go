@@ -373,9 +373,9 @@ func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (machine.S
 	if err != nil {
 		return saved, &placement{}, fmt.Errorf("freeze: %w", err)
 	}
-	var large [][]byte
+	var large []content
 	if len(saved.Inline) == 0 {
-		large = append(large, state)
+		large = append(large, content{saved.State, state})
 	}
 	if middle {
 		journal, err := seg.eff.saved()
@@ -388,7 +388,7 @@ func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (machine.S
 		if len(journal) <= machine.MaxInline {
 			saved.Entries = journal
 		} else {
-			large = append(large, journal)
+			large = append(large, content{saved.Journal, journal})
 		}
 	}
 	placed, err := w.place(ctx, seg.warrant.Segment, large...)

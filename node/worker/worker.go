@@ -27,8 +27,9 @@ type Net interface {
 	Open(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)
 	// Fetch returns content, verified, from a cache or one of the holders.
 	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
-	// Put offers content to whoever asks for it. Keep protects it from eviction until Release.
-	Put(codec capsule.Codec, b []byte) (capsule.CID, error)
+	// Lend offers content to whoever asks for it, and waits for no disk: it is the voters that have to keep it. Keep
+	// protects it from eviction until Release.
+	Lend(codec capsule.Codec, b []byte) (capsule.CID, error)
 	Keep(id capsule.CID, owner string)
 	Release(id capsule.CID, owner string)
 }

@@ -214,6 +214,38 @@ func TestFetch(t *testing.T) {
 	})
 }
 
+// What is only lent can be fetched by others, and is flushed before anybody here is told that it is kept.
+func TestLentContentIsFlushedBeforeItCounts(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
+		a, b := newNode(t, nw, 1, Options{}), newNode(t, nw, 2, Options{})
+		join(t, a, b)
+		soft := func(n *node, id capsule.CID) bool { return n.c.blobs[id.Digest].soft }
+		want := content(11, 2*ChunkSize+9)
+		id, err := b.c.Lend(capsule.Raw, want)
+		if err != nil || !soft(b, id) {
+			t.Fatalf("lent: %v", err)
+		}
+		got, err := a.x.Fetch(t.Context(), id, 1<<22, b.h.Key())
+		if err != nil || !bytes.Equal(got, want) || soft(a, id) {
+			t.Fatalf("fetched from the lender: %d bytes, %v; flushed %v", len(got), err, !soft(a, id))
+		}
+		if !soft(b, id) {
+			t.Error("serving it flushed it")
+		}
+		if got, err := b.x.Fetch(t.Context(), id, 1<<22); err != nil || !bytes.Equal(got, want) || soft(b, id) {
+			t.Fatalf("fetched where it was lent: %d bytes, %v; flushed %v", len(got), err, !soft(b, id))
+		}
+		other, err := b.c.Lend(capsule.Raw, content(12, 5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if put(t, b.c, content(12, 5)) != other || soft(b, other) {
+			t.Error("put after it was lent: not flushed")
+		}
+	})
+}
+
 // liar answers any request with a stream that fn writes.
 func liar(t *testing.T, nw *sim.Net, i int, fn func(w io.Writer, req request)) *p2p.Host {
 	t.Helper()

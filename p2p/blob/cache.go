@@ -35,6 +35,7 @@ type Cache struct {
 type entry struct {
 	digest capsule.Hash
 	size   int64 // of the file
+	soft   bool  // may be gone after a power loss: nobody has flushed it yet
 	at     *list.Element
 }
 
@@ -193,6 +194,16 @@ func (c *Cache) room(size int64) error {
 
 // Put stores b and returns its address. When it returns, b survives a power loss.
 func (c *Cache) Put(codec capsule.Codec, b []byte) (capsule.CID, error) {
+	id, err := c.Lend(codec, b)
+	if err == nil {
+		err = c.flush(id.Digest)
+	}
+	return id, err
+}
+
+// Lend stores b for others to fetch. It waits for no disk: b may be gone after a power loss, until it is Put or an
+// Exchange returns it from its Fetch.
+func (c *Cache) Lend(codec capsule.Codec, b []byte) (capsule.CID, error) {
 	if len(b) > MaxSize {
 		return capsule.CID{}, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSize)
 	}
@@ -207,7 +218,7 @@ func (c *Cache) Put(codec capsule.Codec, b []byte) (capsule.CID, error) {
 	}
 	defer os.Remove(f.Name()) // fails once renamed
 	if err = writeWhole(f, st, b); err == nil {
-		err = c.commit(f, digest, int64(len(b)))
+		err = c.commit(f, digest, int64(len(b)), false)
 	}
 	f.Close()
 	if err != nil {
@@ -261,26 +272,64 @@ func (c *Cache) use(d capsule.Hash) bool {
 	return true
 }
 
-// commit makes the finished file f the copy of d: flushed, then renamed, then the directory flushed. It closes f,
-// which Windows wants before a rename.
-func (c *Cache) commit(f *os.File, d capsule.Hash, size int64) error {
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+// commit makes the finished file f the copy of d: if it is to last, flushed, then renamed, then the directory flushed.
+// It closes f, which Windows wants before a rename.
+func (c *Cache) commit(f *os.File, d capsule.Hash, size int64, lasting bool) error {
+	var err error
+	if lasting {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
 		return err
 	}
+	if err := c.enter(f.Name(), d, size, lasting); err != nil || !lasting {
+		return err
+	}
+	return syncDir(c.dir)
+}
+
+// enter gives the file its name.
+func (c *Cache) enter(file string, d capsule.Hash, size int64, lasting bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.blobs[d] != nil {
-		return os.Remove(f.Name()) // somebody else was faster
+	if old := c.blobs[d]; old != nil && (!old.soft || !lasting) {
+		return os.Remove(file) // somebody else was faster
+	} else if old != nil {
+		if err := c.drop(d); err != nil {
+			return err
+		}
 	}
 	if err := c.room(fileSize(size)); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), c.path(d)); err != nil {
+	if err := os.Rename(file, c.path(d)); err != nil {
 		return err
 	}
-	c.add(d, fileSize(size))
+	c.add(d, fileSize(size)).soft = !lasting
 	c.counts.Stored++
-	return syncDir(c.dir)
+	return nil
+}
+
+// flush makes the copy of d survive a power loss.
+func (c *Cache) flush(d capsule.Hash) error {
+	c.mu.Lock()
+	e := c.blobs[d]
+	soft := e != nil && e.soft
+	c.mu.Unlock()
+	if !soft {
+		return nil
+	}
+	f, err := os.OpenFile(c.path(d), os.O_RDWR, 0) // Windows flushes only what may be written
+	if err != nil {
+		return fmt.Errorf("blob: flush %s: %w", d, err)
+	}
+	if err := errors.Join(f.Sync(), f.Close(), syncDir(c.dir)); err != nil {
+		return fmt.Errorf("blob: flush %s: %w", d, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e.soft = false // of this copy, even if another has taken its place
+	return nil
 }
 
 // Get returns the content of id, verified against its digest. Without a copy the error is ErrNotFound; a damaged copy

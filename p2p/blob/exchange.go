@@ -173,6 +173,9 @@ func (x *Exchange) pace(ctx context.Context, peer capsule.Key, n int) error {
 func (x *Exchange) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
 	for fetched := false; ; {
 		b, err := x.c.Get(id)
+		if err == nil {
+			err = x.c.flush(id.Digest)
+		}
 		switch {
 		case err == nil && int64(len(b)) > most:
 			return nil, fmt.Errorf("%w: %s has %d bytes, at most %d", ErrTooLarge, id, len(b), most)
@@ -196,13 +199,16 @@ func (x *Exchange) Fetch(ctx context.Context, id capsule.CID, most int64, holder
 				return nil, ctx.Err()
 			}
 		}
-		err = x.transfer(ctx, id.Digest, min(most, MaxSize), holders)
+		b, err = x.transfer(ctx, id.Digest, min(most, MaxSize), holders)
 		x.mu.Lock()
 		delete(x.flights, id.Digest)
 		x.mu.Unlock()
 		close(flight)
 		if err != nil {
 			return nil, fmt.Errorf("blob: fetch %s: %w", id, err)
+		}
+		if b != nil {
+			return b, nil
 		}
 		fetched = true
 	}
@@ -211,12 +217,12 @@ func (x *Exchange) Fetch(ctx context.Context, id capsule.CID, most int64, holder
 // attempts is how often the list of holders is gone through.
 const attempts = 3
 
-// transfer gets d into the cache.
-func (x *Exchange) transfer(ctx context.Context, d capsule.Hash, most int64, holders []capsule.Key) error {
+// transfer gets d into the cache. It returns the content too if all of it arrived now and it is small.
+func (x *Exchange) transfer(ctx context.Context, d capsule.Hash, most int64, holders []capsule.Key) ([]byte, error) {
 	x.c.prunePartsBut(x.inFlight())
 	p, err := openPart(x.c.dir, d)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer p.f.Close()
 	// Connected holders first: a dial may cost its whole timeout.
@@ -228,14 +234,14 @@ func (x *Exchange) transfer(ctx context.Context, d capsule.Hash, most int64, hol
 	for n := 0; n < attempts && len(holders) > 0 && !p.done(); n++ {
 		if n > 0 {
 			if err := pause(ctx, time.Duration(n)*200*time.Millisecond); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		for i := 0; i < len(holders) && !p.done(); {
 			err := x.from(ctx, holders[i], p, most)
 			switch {
 			case ctx.Err() != nil:
-				return ctx.Err()
+				return nil, ctx.Err()
 			case err == nil:
 				i++ // the holder stopped early: the next one may be less busy
 			case errors.Is(err, ErrLie):
@@ -258,10 +264,13 @@ func (x *Exchange) transfer(ctx context.Context, d capsule.Hash, most int64, hol
 		}
 	}
 	if !p.done() {
-		return cause
+		return nil, cause
 	}
 	x.counts.fetched.Add(1)
-	return x.c.commit(p.f, d, p.size)
+	if err := x.c.commit(p.f, d, p.size, true); err != nil {
+		return nil, err
+	}
+	return p.whole(), nil
 }
 
 // inFlight returns the blobs being fetched.

@@ -75,6 +75,33 @@ type part struct {
 	size   int64 // -1 until the last chunk proved it
 	next   int64 // chunk wanted next; -1 when all are there
 	after  state // what chunk next must arrive at, unless it is the last
+	// mem has the content from the chunk after next on, if there is room for it: what was verified as it came needn't be
+	// read and hashed again.
+	mem []byte
+}
+
+// maxMem bounds the content that a part has in memory too.
+const maxMem = 4 << 20
+
+// remember keeps chunk i in memory if all after it are there too.
+func (p *part) remember(size, i int64, data []byte) {
+	if size > maxMem {
+		return
+	}
+	if i == chunks(size)-1 {
+		p.mem = make([]byte, size)
+	}
+	if p.mem != nil {
+		copy(p.mem[i*ChunkSize:], data)
+	}
+}
+
+// whole is the content, nil if it is not in memory.
+func (p *part) whole() []byte {
+	if !p.done() {
+		return nil
+	}
+	return p.mem
 }
 
 // openPart opens the part of d in dir. What an earlier attempt left is verified from its end, so that a torn or
@@ -124,6 +151,7 @@ func (p *part) put(size, i int64, before state, data []byte) error {
 		return err
 	}
 	p.size, p.next, p.after = size, i-1, before
+	p.remember(size, i, data)
 	return nil
 }
 
