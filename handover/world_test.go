@@ -56,6 +56,8 @@ type world struct {
 	sites  []*site
 	author *capsule.Identity
 	nonce  uint64
+	// granting changes what a site grants the author, and says who grants it; nil is to leave it to the site's root.
+	granting func(s *site, g *capsule.Grant) *capsule.Identity
 }
 
 func newWorld(t testing.TB, n int, policy func(*machine.Policy)) *world {
@@ -182,10 +184,15 @@ func (w *world) seal(home int, gas uint64, change ...func(*capsule.Manifest)) *c
 	for _, s := range w.sites {
 		m.Itinerary = append(m.Itinerary, capsule.Stop{Name: s.name, Zone: s.id})
 		m.Needs = append(m.Needs, capsule.Need{Zone: s.id, Resource: "kv/log/*", Ability: capsule.Read | capsule.Write})
-		chains = append(chains, must(s.root.Delegate(nil, capsule.Grant{
+		g := capsule.Grant{
 			Audience: w.author.Key(), Subject: s.id, Gas: 1 << 50, NotBefore: 1, Expires: epochMs * 2,
 			Caps: []capsule.Cap{{Resource: "kv/log/*", Ability: capsule.Read | capsule.Write}},
-		})))
+		}
+		by := s.root
+		if w.granting != nil {
+			by = w.granting(s, &g)
+		}
+		chains = append(chains, must(by.Delegate(nil, g)))
 	}
 	for _, f := range change {
 		f(m)
