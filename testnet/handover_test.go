@@ -141,6 +141,54 @@ func TestGotoRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("home !eu: 0", "eu")
+	p = machine.DefaultPolicy()
+	if err := nets[1].Admin(ctx, cert.OpPolicy, &p); err != nil {
+		t.Fatal(err)
+	}
+	run("home eu: 0", "eu")
+	// The other zone has no room: what it may be owed is used up.
+	for _, limit := range []uint64{1, 1 << 50} {
+		if err := nets[1].Admin(ctx, cert.OpPeer, &machine.Peer{Genesis: nets[0].Genesis, Cap: limit}); err != nil {
+			t.Fatal(err)
+		}
+		if limit == 1 {
+			run("home !eu: 0", "eu")
+		} else {
+			run("home eu: 0", "eu")
+		}
+	}
+	// It takes back the right to use its data.
+	s, err := sdk.Start(ctx, c, programs.Travel, programs.Itinerary{Name: "n", Stops: []string{}}, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+	r, err := s.Receipt(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := capsule.Decode(r.Envelope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	revoked := false
+	for _, chain := range sealed.Chains() {
+		cmd, err := machine.NewRevoke(nets[1].Root, &machine.RevokeGrant{Scope: machine.NewScope(nets[1].Zone, 0), Chain: chain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out, err := nets[1].Voter(0).Propose(ctx, cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		revoked = revoked || out.Result.Refusal == nil
+	}
+	if !revoked {
+		t.Fatal("no grant of the zone was found to revoke")
+	}
+	run("home !eu: 0", "eu")
 	if err := nets[0].Admin(ctx, cert.OpPeer, &machine.Peer{Genesis: nets[1].Genesis, Frozen: true}); err != nil {
 		t.Fatal(err)
 	}

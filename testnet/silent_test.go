@@ -1,0 +1,109 @@
+package testnet
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/node/admin"
+	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
+)
+
+// listed is what an operator of the zone sees of its capsules.
+func listed(t *testing.T, ctx context.Context, n *Net, c *admin.Client) map[capsule.ID]admin.CapsuleInfo {
+	t.Helper()
+	zones, err := c.Zones(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[capsule.ID]admin.CapsuleInfo{}
+	for i := range zones {
+		if zones[i].ID != n.Zone {
+			continue
+		}
+		var page admin.Capsules
+		if err := c.AskZone(ctx, &zones[i], &admin.Request{Op: admin.OpCapsules, Rows: admin.MaxRows}, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range page.Capsules {
+			out[x.ID] = x
+		}
+	}
+	return out
+}
+
+// The zone that a capsule goes to is gone. Its operator sees it in limbo; one is given up at its time, the other waits until
+// the zone is back, is told that it was not taken, and goes on.
+func TestGotoSilent(t *testing.T) {
+	ctx, nets, c := zonesWith(t, Options{Policy: func(p *machine.Policy) { p.Times.Ask, p.Times.Silence = 200, 200 }}, "home", "eu")
+	home, eu := nets[0], nets[1]
+	for i := range eu.Voters {
+		if err := eu.Stop(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := []sdk.Option{sdk.Home(home.Zone), sdk.Stop("home", home.Zone), sdk.Stop("eu", eu.Zone)}
+	for _, n := range nets {
+		options = append(options, sdk.KeysIn(n.Zone, "kv/count/*"), sdk.KeysIn(n.Zone, "kv/note/*"))
+	}
+	start := func(more ...sdk.Option) *sdk.Submission {
+		t.Helper()
+		s, err := sdk.Start(ctx, c, programs.Travel, programs.Itinerary{Name: "n", Stops: []string{"eu"}}, append(options, more...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	hold, abandon := start(), start(sdk.OnSilence(capsule.Abandon), sdk.Lifetime(15*time.Second))
+	if err := admin.Serve(admin.Config{Node: home.Voters[0], Zones: []capsule.ZoneID{home.Zone}, Operators: []capsule.Key{home.Root.Key()}}); err != nil {
+		t.Fatal(err)
+	}
+	operator, err := admin.Dial(ctx, home.Voters[0].Addrs()[0], home.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	for _, s := range []*sdk.Submission{hold, abandon} {
+		waitFor(t, ctx, "limbo", func() bool {
+			v, err := home.Voter(0).Query()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer v.Close()
+			row, err := v.Capsule(s.ID)
+			return err == nil && row.Status == machine.StatusLimbo
+		})
+		info := listed(t, ctx, home, operator)[s.ID]
+		now := uint64(time.Now().UnixMilli())
+		if info.Status != machine.StatusLimbo.String() || info.Offer == nil || info.Offer.Target != eu.Zone || info.Offer.Credits == 0 || info.Since == 0 || info.Since > now {
+			t.Fatalf("%s since %d ms, it is %d ms: %+v", info.Status, info.Since, now, info.Offer)
+		}
+		if given := info.Offer.GiveUp; (s == abandon) != (given != 0) || given != 0 && given != info.Expires {
+			t.Errorf("given up at %d ms, expires at %d ms", given, info.Expires)
+		}
+	}
+	var failed *sdk.Failed
+	if res, err := abandon.Await(ctx); !errors.As(err, &failed) || failed.Result.Verdict != cert.Abandoned {
+		t.Fatalf("given up: %+v, %v", res, err)
+	}
+	if s := listed(t, ctx, home, operator)[hold.ID].Status; s != machine.StatusLimbo.String() {
+		t.Fatalf("the one that is to wait is %s", s)
+	}
+	for i := range eu.Voters {
+		if err := eu.Move(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, err := hold.Await(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := sdk.Decode[string](res); err != nil || got != "home !eu: 0" {
+		t.Errorf("%q, want that it went on at home (%v)", got, err)
+	}
+}
