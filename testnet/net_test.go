@@ -166,20 +166,21 @@ func TestDeniedKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := ""
+	told, number := "", uint64(0)
 	for e, err := range s.Watch(ctx) {
 		if err != nil {
 			t.Fatal(err)
 		}
 		if e.Kind == api.EventDenied {
-			told = e.Text
+			told, number = e.Text, e.N
 		}
 	}
-	if !strings.Contains(told, "kv/count/hits") {
-		t.Errorf("the watcher was told %q", told)
+	if !strings.Contains(told, "kv/count/hits") || number != 2 {
+		t.Errorf("the watcher was told %q, error -%d", told, number)
 	}
+	// Inside it was an error like any other: the function returned it.
 	var failure *kit.Failure
-	if _, err := s.Await(ctx); !errors.As(err, &failure) {
+	if _, err := s.Await(ctx); !errors.As(err, &failure) || !strings.Contains(failure.Message, kit.ErrDenied.Error()) {
 		t.Errorf("got %v, want the capsule's own failure", err)
 	}
 }
