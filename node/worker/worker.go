@@ -60,6 +60,7 @@ type Worker struct {
 	voter    capsule.Key
 	leases   map[capsule.ID]*lease
 	drops    []*giving // leases to give back with the next renewal
+	known    bool      // the zone has heard that this worker began
 	alive    bool      // the zone is to hear from this worker, whatever it holds
 	drain    bool
 	done     uint64        // segments that were committed
@@ -257,19 +258,21 @@ func (w *Worker) register(ctx context.Context) error {
 	w.orders.Lock()
 	defer w.orders.Unlock()
 	w.mu.Lock()
-	drain := w.drain
+	drain, began := w.drain, !w.known
 	w.mu.Unlock()
 	cmd, err := machine.NewRegister(w.cfg.Identity, &machine.Register{
-		Scope: w.scope(), Sequence: w.next(), Slots: w.cfg.Slots, Pages: w.cfg.Pages, Drain: drain, Chain: w.cfg.Chain,
+		Scope: w.scope(), Sequence: w.next(), Slots: w.cfg.Slots, Pages: w.cfg.Pages, Drain: drain, Began: began, Chain: w.cfg.Chain,
 	})
 	if err != nil {
 		return err
 	}
-	_, err = w.command(ctx, cmd)
-	if err != nil {
-		err = fmt.Errorf("register with zone %s: %w", w.zone, err)
+	if _, err = w.command(ctx, cmd); err != nil {
+		return fmt.Errorf("register with zone %s: %w", w.zone, err)
 	}
-	return err
+	w.mu.Lock()
+	w.known = true
+	w.mu.Unlock()
+	return nil
 }
 
 // command hands a voter a command and waits for its outcome.

@@ -55,6 +55,7 @@ type Register struct {
 	Slots    uint32 // segments at a time
 	Pages    uint32 // memory for all of them, 64 KiB each
 	Drain    bool   // take no more work
+	Began    bool   // the worker has just begun, and knows nothing of leases that it held before
 	Chain    capsule.Chain
 }
 

@@ -296,6 +296,38 @@ func TestLeaseLost(t *testing.T) {
 	w.checkState()
 }
 
+// TestRestartedWorker: a worker that begins anew before its lease runs out has lost the attempt. It is itemised, nothing is
+// charged for it, and what was saved stays; a worker that only registers again keeps what it holds.
+func TestRestartedWorker(t *testing.T) {
+	w := founded(t, 1)
+	id := w.admit()
+	register := func(began bool) {
+		w.wseq++
+		w.ok(must(NewRegister(w.workers[0], &Register{Scope: w.scope(), Sequence: w.wseq, Slots: 1, Pages: 1 << 16, Began: began})))
+	}
+	register(false)
+	if c := w.status(id, StatusRunning); c.Lease.Number != 1 {
+		t.Fatalf("lease %+v after the worker registered again", c.Lease)
+	}
+	stale := w.commitCmd(id, EndDone)
+	w.ok(must(NewCheckpoint(w.workerOf(id), &Checkpoint{Scope: w.scope(), Segment: w.segment(id), Gas: 1000, Saved: saved("checkpoint")})))
+	register(true)
+	c := w.status(id, StatusRunning)
+	if c.Lease.Number != 2 || c.Lease.Worker != w.workers[0].Key() || c.Run.Meter != 1000 || c.Gas.Spent+c.Gas.Retry != 0 {
+		t.Fatalf("lease %+v, saved at %d units, charged %+v", c.Lease, c.Run.Meter, c.Gas)
+	}
+	w.refused(CodeLease, stale)
+	w.ok(w.commitCmd(id, EndDone, func(c *Commit) { c.Gas = 2000 }))
+	end := w.end(id)
+	if end.Retries.Count != 1 || end.Retries.Last[0].Cause != CauseRestarted || end.Retries.Last[0].Worker != w.workers[0].Key() || end.Retry != 0 {
+		t.Fatalf("retries %+v, %d units of them", end.Retries, end.Retry)
+	}
+	if end.Spent < 2000 || end.Spent > 12_000 {
+		t.Fatalf("%d units spent of one attempt with 2000", end.Spent)
+	}
+	w.checkState()
+}
+
 func TestSleep(t *testing.T) {
 	w := founded(t, 1)
 	id := w.admit()

@@ -107,7 +107,7 @@ func (p *player) rare(id capsule.ID) []byte {
 	case 1:
 		p.wseq++
 		i := p.r.IntN(len(p.workers))
-		return must(NewRegister(p.workers[i], &Register{Scope: p.scope(), Sequence: p.wseq, Slots: uint32(p.r.IntN(4)), Pages: 1 << 16, Drain: p.r.IntN(4) == 0}))
+		return must(NewRegister(p.workers[i], &Register{Scope: p.scope(), Sequence: p.wseq, Slots: uint32(p.r.IntN(4)), Pages: 1 << 16, Drain: p.r.IntN(4) == 0, Began: p.r.IntN(4) == 0}))
 	case 2:
 		return p.quorum(KindAttest, &Attest{Scope: p.scope(), Fact: FactHeld, Blob: capsule.RawCID([]byte{byte(p.r.IntN(3))}), Until: p.now + uint64(p.r.IntN(40_000))}, 3)
 	default:

@@ -290,11 +290,13 @@ const (
 	CauseDismissed                       // the worker lost its right to work
 	CauseRecovery                        // the zone's roots began a new generation
 	CauseStale                           // the checkpoint was too old to go on from
+	CauseRestarted                       // the worker's process ended, and another took its place before the lease ran out
 )
 
 var causeNames = [...]string{
 	CauseLost: "its worker fell silent", CauseReturned: "its worker gave it back", CauseConflict: "what it had read was changed meanwhile",
 	CauseDismissed: "its worker may not work any more", CauseRecovery: "the zone was recovered", CauseStale: "its checkpoint was too old to go on from",
+	CauseRestarted: "its worker began anew",
 }
 
 // String returns the cause in words.

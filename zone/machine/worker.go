@@ -90,7 +90,23 @@ func runRegister(a *apply, p *prepared) (Result, *Refusal) {
 	w.Suspect, w.Seen = false, a.time
 	a.moveWorkerTimer(p.signer, &w)
 	a.saveWorker(p.signer, w)
+	if r.Began {
+		a.restarted(p.signer)
+	}
 	return Result{N: r.Sequence}, nil
+}
+
+// restarted takes back what a worker held in an earlier life: the attempts came to nothing, and are itemised as such even if
+// the same worker goes on from their checkpoints.
+func (a *apply) restarted(k capsule.Key) {
+	for _, key := range a.keys(row(tabHeldBy, k[:]), nil, maxSlots) {
+		id := capsule.ID([]byte(key)[1+len(k):])
+		if c, ok := a.capsule(id); ok {
+			a.loseLease(id, &c, CauseRestarted)
+			a.requeue(id, &c)
+			a.saveCapsule(id, c)
+		}
+	}
 }
 
 func (a *apply) workerGrant(k capsule.Key, chain capsule.Chain) (*capsule.VerifiedChain, *Refusal) {
