@@ -52,17 +52,17 @@ func (c *rowCache) get(key string) (cachedRow, bool) {
 func (c *rowCache) put(key string, r cachedRow) {
 	if had, ok := c.young[key]; ok {
 		c.bytes -= had.size(key)
-		delete(c.young, key)
 	}
-	delete(c.old, key)
 	n := r.size(key)
 	if n > cacheRow {
+		delete(c.young, key)
+		delete(c.old, key)
 		return
 	}
 	if c.bytes += n; c.bytes > cacheBytes {
 		c.old, c.young, c.bytes = c.young, map[string]cachedRow{}, n
 	}
-	c.young[key] = r
+	c.young[key] = r // what old has under the key is not seen any more, and goes before this does
 }
 
 // wrote follows a row that an Apply has written or removed.
