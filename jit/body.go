@@ -13,8 +13,10 @@ import (
 // base is the address of the function's register code. A code.Func is
 // immutable and its module keeps it where it is.
 func (c *compiler) base() uint64 {
-	return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(c.f.Ins))))
+	return baseOf(c.f)
 }
+
+func baseOf(f *code.Func) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.SliceData(f.Ins)))) }
 
 func (c *compiler) address(pc uint32) uint64 { return c.base() + uint64(pc)*8 }
 
@@ -46,7 +48,7 @@ func (c *compiler) body() error {
 			// The next copy follows, for which the jump back has seen to the pins.
 			w := c.wants[i]
 			c.valid, c.dirty = w.valid, w.dirty
-			c.ahead -= b.cost
+			c.ahead -= b.cost - b.inlined
 			c.skip = 0
 		}
 	}
@@ -60,7 +62,7 @@ func (c *compiler) body() error {
 func (c *compiler) instructions(b *flow) error {
 	for pc := b.pc; pc < b.end; {
 		in := decode(c.f.Ins, pc)
-		if in.op != code.Charge && !c.dead && (pc != c.skip || pc == 0) {
+		if in.op != code.Charge && !c.dead && !c.elided[pc] && (pc != c.skip || pc == 0) {
 			if err := c.instruction(in); err != nil {
 				return err
 			}
@@ -129,6 +131,9 @@ func (c *compiler) control(in instruction) error {
 	case code.Return0, code.Return1, code.ReturnN:
 		c.ret(in)
 	case code.Call:
+		if t := c.sites[in.pc]; t != nil {
+			return c.inline(in, t)
+		}
 		c.call(in)
 	case code.CallIndir:
 		c.callIndirect(in)

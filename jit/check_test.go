@@ -25,7 +25,7 @@ func compiled(t *testing.T, module string) *output {
 		t.Fatal(err)
 	}
 	lay := vm.NativeLayout()
-	out, err := compile(&lay, m, f)
+	out, err := compile(&lay, m, f, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,7 @@ type output struct {
 	enter uint32 // where Go enters: loads every pin and jumps to the machine's target
 	// entries are the places where Go may go on, ascending by word.
 	entries []entry
+	inlined int // calls
 }
 
 // entry is a place in register code with its machine code.
@@ -109,13 +110,18 @@ type compiler struct {
 	wants    []want           // of each block
 	wantOf   []int32          // of the word that a block begins at, its place in wants
 
+	sites   map[uint32]*site  // calls that are inlined
+	passing map[uint32]uint32 // moves that only pass an argument to a call that may be inlined
+	elided  map[uint32]bool   // those of them that are left out
+	reach   uint32            // slots of the frame, with those of the calls that are inlined
+
 	wrong error // what checkJump found
 
 	// Offsets of the function's shared exits.
 	exitGas                      []gasExit
 	gasExitOf                    map[uint64]int // by the pins that differ, places in exitGas
 	exitCall, exitRare, exitStep patchList
-	trapAt                       [16]patchList
+	trapAt                       *[16]patchList
 }
 
 // patch is a 32-bit distance to fill in, to the code of a word.
@@ -155,17 +161,18 @@ type coldPath struct {
 	emit func()
 }
 
-// compile translates a function.
-func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
+// compile translates a function. lowered gives the register code of another one of the module, or nil.
+func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32) *code.Func) (*output, error) {
 	s, err := scan(m, f)
 	if err != nil {
 		return nil, err
 	}
-	c := &compiler{lay: lay, m: m, f: f, s: s, at: make([]int32, len(f.Ins)), b: make([]byte, 0, 1024+14*len(f.Ins))}
+	c := &compiler{lay: lay, m: m, f: f, s: s, trapAt: new([16]patchList), at: make([]int32, len(f.Ins)), b: make([]byte, 0, 1024+14*len(f.Ins))}
 	for i := range c.at {
 		c.at[i] = -1
 	}
 	c.freeG, c.freeX = slices.Clone(tempRegs), slices.Clone(tempXmm)
+	c.findSites(lowered)
 	c.choosePins()
 	c.findFlows()
 	c.findCredits()
@@ -175,7 +182,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func) (*output, error) {
 		}
 	}
 	c.guards = findGuards(f, s)
-	out := &output{}
+	out := &output{inlined: len(c.sites)}
 	c.prologue() // the first code: where compiled code calls
 	if err := c.body(); err != nil {
 		return nil, err
@@ -211,7 +218,7 @@ func (c *compiler) choosePins() {
 		c.pinOf[slot] = -1
 		// A pin is written home and read back around each call: it must be
 		// used more often than that.
-		if weight == 0 || weight < c.s.calls || c.s.half[slot] || c.isHeader(slot) {
+		if weight == 0 || weight < c.callWeight() || c.s.half[slot] || c.isHeader(slot) {
 			continue
 		}
 		if c.s.float[slot] != 0 || c.s.vector[slot] {
@@ -405,11 +412,7 @@ func (c *compiler) out(list *patchList, pc uint32) func() {
 func (c *compiler) prologue() {
 	f := c.f
 	header := Mem{Base: regFrame, Disp: int32(f.Header) * 8}
-	c.b = ALURM(c.b, CMP, 8, RSP, c.field(c.lay.Limit))
-	c.jcc(B, c.giveCallBack)
-	c.b = LEA(c.b, 8, RDX, Mem{Base: regFrame, Disp: int32(f.Frame) * 8})
-	c.b = ALURM(c.b, CMP, 8, RDX, c.field(c.lay.StackEnd))
-	c.jcc(A, c.giveCallBack)
+	c.roomFor(c.giveCallBack)
 	c.b = MOVMR(c.b, 8, header, RAX)
 	c.b = MOVRM(c.b, 4, RDX, c.field(c.lay.Cur+4)) // the instance
 	header.Disp += 8
@@ -505,6 +508,7 @@ func (c *compiler) exits() int {
 	shared(c.exitCall, 0, code.ExitCall, 0)
 	shared(c.exitRare, 0, code.ExitRare, 0)
 	shared(c.exitStep, 0, code.ExitStep, 0)
+	c.siteTraps()
 	for _, x := range c.exitGas {
 		shared(x.list, x.dirty, code.ExitGas, 0)
 	}
@@ -518,6 +522,10 @@ func (c *compiler) exits() int {
 	back := len(c.b)
 	c.returned()
 	c.patch(back-4, len(c.b))
+	if len(c.sites) > 0 {
+		// At any place, not only where it begins: the interpreter goes on, as if there was no gas for more than a block.
+		c.roomFor(func() { c.leave(code.ExitGas, 0) })
+	}
 	for i := range c.pins {
 		c.loadPin(i)
 	}

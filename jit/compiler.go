@@ -67,6 +67,7 @@ type Event struct {
 	Took        time.Duration
 	SourceBytes int   // of WebAssembly
 	CodeBytes   int   // of machine code
+	Inlined     int   // calls in whose place the callee's code stands
 	Err         error // why the function stays interpreted
 }
 
@@ -118,8 +119,8 @@ func (c *Compiler) Stats() Stats {
 }
 
 // Module prepares for a module's code.
-func (c *Compiler) Module(m *wasm.Module) vm.NativeModule {
-	n := &module{c: c, m: m, entries: make([]uintptr, len(m.FuncTypes)), funcs: make([]atomic.Pointer[function], len(m.FuncTypes))}
+func (c *Compiler) Module(m *wasm.Module, lowered func(fn uint32) *code.Func) vm.NativeModule {
+	n := &module{c: c, m: m, lowered: lowered, entries: make([]uintptr, len(m.FuncTypes)), funcs: make([]atomic.Pointer[function], len(m.FuncTypes))}
 	for i := range n.entries {
 		n.entries[i] = c.stub.Addr()
 	}
@@ -157,6 +158,8 @@ type module struct {
 	c     *Compiler
 	m     *wasm.Module
 	owned *codes
+	// lowered gives a function's register code if it has some.
+	lowered func(fn uint32) *code.Func
 	// entries is read by compiled code; its words change once, atomically.
 	entries []uintptr
 	funcs   []atomic.Pointer[function]
@@ -199,9 +202,9 @@ func (n *module) Compile(f *code.Func) error {
 
 func (n *module) compile(f *code.Func) (*function, error) {
 	start := time.Now()
-	out, err := safely(&n.c.lay, n.m, f)
+	out, err := safely(&n.c.lay, n.m, f, n.lowered)
 	if err != nil {
-		n.report(f, start, 0, err)
+		n.report(f, start, nil, err)
 		return nil, err
 	}
 	loaded, err := n.c.mem.Load(out.code)
@@ -209,24 +212,27 @@ func (n *module) compile(f *code.Func) (*function, error) {
 		return nil, err
 	}
 	n.owned.add(loaded)
-	n.report(f, start, len(out.code), nil)
+	n.report(f, start, out, nil)
 	return &function{addr: loaded.Addr(), enter: loaded.Addr() + uintptr(out.enter), entries: out.entries}, nil
 }
 
 // safely turns a panic of the compiler, which is a bug of ours, into a function
 // that stays interpreted: what a module contains must not end the process.
 // The tests fail if it ever happens.
-func safely(lay *code.Layout, m *wasm.Module, f *code.Func) (out *output, err error) {
+func safely(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32) *code.Func) (out *output, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("jit: function %d: compiler bug: %v", f.Index, p)
 		}
 	}()
-	return compile(lay, m, f)
+	return compile(lay, m, f, lowered)
 }
 
 // report counts a function.
-func (n *module) report(f *code.Func, start time.Time, size int, err error) {
+func (n *module) report(f *code.Func, start time.Time, out *output, err error) {
+	if out == nil {
+		out = &output{}
+	}
 	took := time.Since(start)
 	_, body := n.m.Func(f.Index)
 	if err == nil {
@@ -239,7 +245,7 @@ func (n *module) report(f *code.Func, start time.Time, size int, err error) {
 	}
 	n.c.seen.Lock()
 	defer n.c.seen.Unlock()
-	n.c.observe(Event{n.m.Hash(), f.Index, n.m.FuncName(f.Index), start.Sub(n.c.born), took, int(body.End - body.Off), size, err})
+	n.c.observe(Event{n.m.Hash(), f.Index, n.m.FuncName(f.Index), start.Sub(n.c.born), took, int(body.End - body.Off), len(out.code), out.inlined, err})
 }
 
 // Request has a function compiled in the background.

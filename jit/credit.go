@@ -108,7 +108,7 @@ func (a *ahead) findHeads() {
 // copy decides how often a block is repeated.
 func (a *ahead) copy(i int) {
 	b := &a.c.flows[i]
-	if !b.closed && b.hard == 1 && b.next[0] == b.pc && b.next[1] != b.pc && b.cost > 0 && b.end-b.pc <= maxCopied {
+	if !b.closed && b.hard == 1 && b.next[0] == b.pc && b.next[1] != b.pc && b.cost > 0 && b.words <= maxCopied {
 		a.c.credits[i].times = max(1, min(maxCopies, maxAhead/b.cost))
 	}
 }
@@ -223,7 +223,7 @@ func (a *ahead) settle() {
 func (c *compiler) pay(i int) {
 	b, k := &c.flows[i], &c.credits[i]
 	total := b.cost*k.times + k.ahead
-	c.ahead = total - b.cost
+	c.ahead = total - (b.cost - b.inlined)
 	charged := code.Plain(code.Op(c.f.Ins[b.pc])) == code.Charge
 	if !metered || k.arrive == 0 {
 		if charged {

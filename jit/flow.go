@@ -18,7 +18,9 @@ import (
 type flow struct {
 	pc, end uint32 // its first word, and the one behind it
 	last    uint32 // its last instruction
-	cost    int32  // its charge
+	cost    int32  // its charge, with those of the calls that are inlined
+	inlined int32  // those
+	words   uint32 // of code, with theirs
 	closed  bool   // in the middle of it somebody else may look at the gas that is left
 	header  bool   // something jumps back to it
 	hard    int    // how many of next, from the first on, are the jumps of a condition or a table
@@ -57,8 +59,14 @@ func (c *compiler) findFlows() {
 			}
 		}
 		b := &flows[len(flows)-1]
-		b.last, b.end = pc, pc+in.size
-		c.flowOf(b, in)
+		b.last, b.end, b.words = pc, pc+in.size, b.words+in.size
+		if t := c.sites[pc]; t != nil {
+			b.inlined += int32(t.callee.Charge)
+			b.cost += int32(t.callee.Charge)
+			b.words += uint32(len(t.ins))
+		} else {
+			c.flowOf(b, in)
+		}
 		falls = true
 		switch {
 		case in.op == code.Br:

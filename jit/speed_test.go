@@ -35,7 +35,7 @@ func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		made = 0
 		for _, f := range funcs {
-			out, err := compile(&lay, m, f)
+			out, err := compile(&lay, m, f, nil)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -11,8 +11,9 @@ import (
 // Compiler makes machine code out of register code. What it makes computes, charges, traps and stops exactly as the
 // interpreter does, so a program can't tell in which tier it runs. Package jit has one.
 type Compiler interface {
-	// Module prepares for the code of a module.
-	Module(m *wasm.Module) NativeModule
+	// Module prepares for the code of a module. lowered gives a function's register code if it has some; a compiler may
+	// put that in the place of calls.
+	Module(m *wasm.Module, lowered func(fn uint32) *code.Func) NativeModule
 	// Stack lends a stack to run compiled code on, and Return takes it back.
 	Stack() (NativeStack, error)
 	Return(NativeStack)
@@ -138,6 +139,7 @@ func (s *Store) enterNative() (enter, target uintptr, ok bool) {
 	switch {
 	case ok:
 	case s.tier == TierJIT:
+		s.lowerCallees(f)
 		if n.code.Compile(f) == nil {
 			return n.code.Lookup(f.Index, pc)
 		}
@@ -145,6 +147,20 @@ func (s *Store) enterNative() (enter, target uintptr, ok bool) {
 		s.heat(n.code, f)
 	}
 	return enter, target, ok
+}
+
+// lowerCallees makes the register code of the small functions that a function calls, as if they had been called before.
+func (s *Store) lowerCallees(f *code.Func) {
+	const small = 64 // bytes
+	for _, c := range f.Calls {
+		if code.Plain(code.Op(f.Ins[c.PC])) != code.Call {
+			continue
+		}
+		fn := uint32(f.Ins[c.PC+1])
+		if _, body := s.m.inst.mod.w.Func(fn); body.End-body.Off <= small {
+			_, _ = s.lower(s.m.inst, fn) // without it the call is made
+		}
+	}
 }
 
 // heat asks for a hot function, and for those around it.
@@ -181,7 +197,7 @@ func (m *Module) nativeOf(c Compiler) *nativeOf {
 	if n := m.native.Load(); n != nil && n.by == c {
 		return n
 	}
-	n := &nativeOf{by: c, code: c.Module(m.w), ticks: map[uint32]int{}}
+	n := &nativeOf{by: c, code: c.Module(m.w, m.lowered), ticks: map[uint32]int{}}
 	if !m.native.CompareAndSwap(nil, n) {
 		if won := m.native.Load(); won.by == c {
 			return won

@@ -21,7 +21,9 @@ func TestTiers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	inlined := 0
 	c.Observe(func(e jit.Event) {
+		inlined += e.Inlined
 		if e.Err != nil {
 			t.Errorf("function %d stays interpreted: %v", e.Function, e.Err)
 		}
@@ -66,5 +68,8 @@ func TestTiers(t *testing.T) {
 			traps[s.Trap]++
 		}
 	}
-	t.Logf("%d calls agree in all tiers, by trap: %v", steps, traps)
+	t.Logf("%d calls agree in all tiers, by trap: %v; %d were inlined", steps, traps, inlined)
+	if *countFlag >= 1000 && inlined == 0 {
+		t.Error("no call was inlined")
+	}
 }

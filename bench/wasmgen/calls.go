@@ -4,12 +4,9 @@ import "github.com/kitwork/kwnode/vm/wasm"
 
 func (f *body) call() {
 	if f.chance(60) {
-		fn := uint64(f.rng.IntN(f.bodies))
-		t := f.types[f.funcs[fn]]
-		f.operands(t.Params)
-		f.op(wasm.OpCall, fn)
-		f.pop(len(t.Params))
-		f.push(t.Results...)
+		if f.chance(50) || !f.callLeaf() {
+			f.direct(f.rng.IntN(f.bodies))
+		}
 		return
 	}
 	slot := f.rng.IntN(len(f.slots))
@@ -25,6 +22,15 @@ func (f *body) call() {
 		f.small(minElems)
 	}
 	f.op(wasm.OpCallIndirect, uint64(index), 0)
+	f.pop(len(t.Params))
+	f.push(t.Results...)
+}
+
+// direct writes a call of function fn.
+func (f *body) direct(fn int) {
+	t := f.types[f.funcs[fn]]
+	f.operands(t.Params)
+	f.op(wasm.OpCall, uint64(fn))
 	f.pop(len(t.Params))
 	f.push(t.Results...)
 }

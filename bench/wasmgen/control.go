@@ -135,7 +135,7 @@ func (f *body) block() {
 	f.labels = f.labels[:len(f.labels)-1]
 }
 
-// tight writes a loop without anything in it that branches or calls, which runs some times, and may be passed by.
+// tight writes a loop without anything in it that branches or calls, but for small functions, which runs some times, and may be passed by.
 func (f *body) tight() {
 	counter := uint64(len(f.typ.Params) + len(scratchTypes) - 1)
 	optional := f.chance(60)
@@ -152,6 +152,9 @@ func (f *body) tight() {
 	f.b = append(f.b, 0x40)
 	f.labels = append(f.labels, label{base: len(f.stack), loop: true})
 	for n := 1 + f.rng.IntN(3); n > 0; n-- {
+		if f.chance(30) && f.callLeaf() {
+			continue
+		}
 		if f.chance(40) {
 			f.apply(pick(f.gen, opsGiving[0]))
 		} else {

@@ -8,6 +8,7 @@ package wasmgen
 import (
 	"encoding/binary"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/kitwork/kwnode/vm/wasm"
 )
@@ -43,6 +44,7 @@ type gen struct {
 	types   []wasm.FuncType
 	funcs   []uint32 // type index of each function
 	bodies  int      // the functions made at random come first, the exported ones after them
+	leaves  []int    // those of them that are small
 	globals []wasm.ValType
 	tables  []wasm.ValType
 	pages   int // of memory at the start, mostly 1
@@ -74,8 +76,13 @@ func Generate(seed uint64) *Module {
 	}
 	g.types = append(g.types, wasm.FuncType{})
 	g.bodies = 2 + g.rng.IntN(8)
-	for range g.bodies {
-		g.funcs = append(g.funcs, uint32(g.rng.IntN(len(g.types))))
+	for i := range g.bodies {
+		if g.chance(30) {
+			g.leaves = append(g.leaves, i)
+			g.funcs = append(g.funcs, g.leafType())
+		} else {
+			g.funcs = append(g.funcs, uint32(g.rng.IntN(len(g.types))))
+		}
 	}
 	for range minElems {
 		g.slots = append(g.slots, uint32(g.rng.IntN(g.bodies)))
@@ -126,7 +133,11 @@ func (g *gen) module() *Module {
 	out := &Module{}
 	var bodies, exports []byte
 	for i := range g.bodies {
-		bodies = appendSized(bodies, g.randomBody(uint32(i)))
+		if slices.Contains(g.leaves, i) {
+			bodies = appendSized(bodies, g.leafBody(g.types[g.funcs[i]]))
+		} else {
+			bodies = appendSized(bodies, g.randomBody(uint32(i)))
+		}
 	}
 	export := func(name string, t wasm.FuncType, body []byte) {
 		exports = append(appendSized(exports, []byte(name)), byte(wasm.ExternFunc))
