@@ -43,21 +43,23 @@ func compileAll(o *options, p *programs.Program) error {
 		if err != nil {
 			return err
 		}
-		n := c.Module(m)
-		var lowered, compiled time.Duration
+		funcs := make([]*code.Func, len(m.FuncTypes))
+		n := c.Module(m, func(fn uint32) *code.Func { return funcs[fn] })
+		from := cpuTime()
 		for i := range m.Code {
-			from := cpuTime()
-			f, err := code.Lower(m, m.NumImportedFuncs+uint32(i), func(t uint32) uint64 { return uint64(t) })
-			if err != nil {
+			fn := m.NumImportedFuncs + uint32(i)
+			if funcs[fn], err = code.Lower(m, fn, func(t uint32) uint64 { return uint64(t) }); err != nil {
 				return err
 			}
-			lowered += cpuTime() - from
-			from = cpuTime()
+		}
+		lowered := cpuTime() - from
+		from = cpuTime()
+		for _, f := range funcs[m.NumImportedFuncs:] {
 			if err := n.Compile(f); err != nil {
 				return err
 			}
-			compiled += cpuTime() - from
 		}
+		compiled := cpuTime() - from
 		stats = c.Stats()
 		if compiling == 0 || compiled < compiling {
 			lowering, compiling = lowered, compiled
