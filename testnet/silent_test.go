@@ -3,6 +3,9 @@ package testnet
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -105,5 +108,74 @@ func TestGotoSilent(t *testing.T) {
 	}
 	if got, err := sdk.Decode[string](res); err != nil || got != "home !eu: 0" {
 		t.Errorf("%q, want that it went on at home (%v)", got, err)
+	}
+}
+
+// A zone takes a capsule over, and whoever fetched the code for it dies with every copy that the zone has. The others get it
+// from where the capsule came from, and it ends there.
+func TestCodeOutlivesItsHolder(t *testing.T) {
+	ctx, nets, c := zonesWith(t, Options{}, "home", "eu")
+	home, eu := nets[0], nets[1]
+	if err := eu.Workers[0].Close(); err != nil { // nobody there runs it yet
+		t.Fatal(err)
+	}
+	eu.Workers = nil
+	options := []sdk.Option{sdk.Home(home.Zone), sdk.Stop("home", home.Zone), sdk.Stop("eu", eu.Zone)}
+	for _, n := range nets {
+		options = append(options, sdk.KeysIn(n.Zone, "kv/count/*"), sdk.KeysIn(n.Zone, "kv/note/*"))
+	}
+	s, err := sdk.Start(ctx, c, programs.Travel, programs.Itinerary{Name: "n", Stops: []string{"eu"}}, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code capsule.CID
+	leader := -1
+	waitFor(t, ctx, "the other zone to take it", func() bool {
+		v, err := eu.Voter(0).Query()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		b, err := v.Envelope(s.ID)
+		if err != nil {
+			return false
+		}
+		x, err := capsule.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code = x.Manifest().Code
+		for i := range eu.Voters {
+			if st := eu.Voter(i).Status(); st.Leader == st.Self {
+				leader = i
+			}
+		}
+		return leader >= 0
+	})
+	for i := range eu.Voters {
+		if err := eu.Stop(i); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Remove(filepath.Join(eu.dir, fmt.Sprintf("voter-%d", i), "blobs", code.Digest.String())); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	for i := range eu.Voters {
+		if i == leader {
+			continue
+		}
+		if err := eu.Move(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := eu.AddWorker(ctx, "worker-late"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := s.Await(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := sdk.Decode[string](res); err != nil || got != "home eu: 0" || res.Zone != eu.Zone {
+		t.Errorf("%q in zone %s, want that it ended in %s (%v)", got, res.Zone, eu.Zone, err)
 	}
 }
