@@ -11,6 +11,7 @@ import (
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
 	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
@@ -100,6 +101,42 @@ func TestTrap(t *testing.T) {
 	defer v.Close()
 	if row, err := v.Get([]byte("count/crash"), 0); !errors.Is(err, machine.ErrNotFound) {
 		t.Errorf("the write of a trapped segment stands: %+v, %v", row, err)
+	}
+}
+
+// Who cancels need not wait until a lease runs out, here an hour: the worker stops and says what it had used.
+func TestCancelWhileItRuns(t *testing.T) {
+	ctx, n, c := up(t, Options{Interp: true})
+	p := machine.DefaultPolicy()
+	p.Times.Lease = 3_600_000
+	if err := n.Admin(ctx, cert.OpPolicy, &p); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sdk.Start(ctx, c, programs.Primes, 100_000_000, sdk.Gas(1<<40))
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved := uint64(0)
+	waitFor(t, ctx, "a checkpoint", func() bool {
+		v, err := n.Voter(0).Query()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		row, err := v.Capsule(s.ID)
+		saved = row.Run.Meter
+		return err == nil && saved > 0
+	})
+	if err := s.Cancel(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Await(ctx)
+	failed, ok := errors.AsType[*sdk.Failed](err)
+	if !ok || failed.Result.Verdict != cert.Cancelled {
+		t.Fatalf("got %v", err)
+	}
+	if r := failed.Result; r.Bill.Spent < saved || r.Retries.Count != 0 {
+		t.Errorf("%d units spent after %d were saved, retries %+v", r.Bill.Spent, saved, r.Retries)
 	}
 }
 

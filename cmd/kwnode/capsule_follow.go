@@ -401,7 +401,7 @@ func eventText(e *api.WatchEvent) string {
 func newCapsuleCancelCmd() *cobra.Command {
 	var t client
 	cmd := &cobra.Command{
-		Use: "cancel ID", Short: "End a capsule of yours at its next boundary", Args: wantArgs("ID"),
+		Use: "cancel ID", Short: "End a capsule of yours where it stands", Args: wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.follow(cmd, args[0], func(ctx context.Context, s *sdk.Submission) error { return s.Cancel(ctx) })
 		},

@@ -44,22 +44,32 @@ func (s *Server) Work(ctx context.Context, worker capsule.Key, req *api.WorkRequ
 // over tells a worker which of the leases that it thinks it holds have ended.
 func (s *Server) over(worker capsule.Key, req *api.WorkRequest, w io.Writer) error {
 	for _, ref := range req.Holds {
-		c, err := s.row(ref.Capsule)
-		if err == nil && c.Status == machine.StatusRunning && c.Lease.Worker == worker && c.Lease.Number == ref.Number {
-			continue
+		m := &api.Work{V: api.Version, Lease: ref, Grant: []byte{}}
+		if m.Cancel = s.cancelled(worker, ref); !m.Cancel {
+			c, err := s.row(ref.Capsule)
+			m.Stop = err != nil || c.Status != machine.StatusRunning || c.Lease.Worker != worker || c.Lease.Number != ref.Number
 		}
-		if err := api.Accept(w, &api.Work{V: api.Version, Lease: ref, Stop: true, Grant: []byte{}}); err != nil {
-			return err
+		if m.Stop || m.Cancel {
+			if err := api.Accept(w, m); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// cancelled reports whether a worker still holds a lease of a capsule that its author has cancelled.
+func (s *Server) cancelled(worker capsule.Key, ref api.LeaseRef) bool {
+	c, err := s.row(ref.Capsule)
+	return err == nil && c.CancelAsked && c.Status == machine.StatusRunning && c.Lease.Worker == worker && c.Lease.Number == ref.Number
 }
 
 func (s *Server) tell(ctx context.Context, e machine.Effect, w io.Writer) error {
 	m := &api.Work{V: api.Version, Lease: api.LeaseRef{Capsule: e.Capsule, Number: e.Lease}, Grant: []byte{}}
 	switch e.Kind {
 	case machine.EffectStop:
-		m.Stop = true
+		m.Cancel = s.cancelled(e.Worker, m.Lease)
+		m.Stop = !m.Cancel
 		return api.Accept(w, m)
 	case machine.EffectYield:
 		m.Yield = true

@@ -103,6 +103,9 @@ func (w *Worker) take(m *api.Work) error {
 	w.wg.Go(func() {
 		defer cancel(nil)
 		err := w.run(ctx, g, l)
+		if err != nil && errors.Is(context.Cause(ctx), errCancelled) {
+			err = w.commitEnd(w.ctx, g, outcome{end: machine.EndCancel}, l.used)
+		}
 		if errors.Is(err, errYield) {
 			w.giveBack(ctx, machine.LeaseRef{Capsule: id, Number: l.number})
 		}
@@ -152,7 +155,10 @@ func (w *Worker) run(ctx context.Context, g *grant, l *lease) error {
 	} else if err != nil {
 		return err
 	}
-	defer seg.close()
+	defer func() {
+		l.used = min(seg.used(), g.warrant.Units)
+		seg.close()
+	}()
 	seg.eff.resume(p.journal)
 	seg.turn = t
 	last, pause := time.Duration(0), checkpointEvery

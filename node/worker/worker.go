@@ -83,6 +83,7 @@ type lease struct {
 	number uint64
 	cancel context.CancelCauseFunc
 	yield  atomic.Bool // it is wanted back
+	used   uint64      // units, once the attempt is over
 }
 
 // giving is a lease that goes back to the zone.
@@ -229,8 +230,8 @@ func (w *Worker) line(k capsule.Key) error {
 		if err != nil {
 			return err
 		}
-		if m.Stop || m.Yield {
-			w.stop(m.Lease, m.Yield)
+		if m.Stop || m.Yield || m.Cancel {
+			w.stop(m)
 			continue
 		}
 		if err := w.take(m); err != nil {
@@ -388,14 +389,19 @@ func (w *Worker) giveBack(ctx context.Context, ref machine.LeaseRef) {
 	}
 }
 
-// stop ends a lease: at once, because it is lost, or at the next slice's end with its progress saved.
-func (w *Worker) stop(ref api.LeaseRef, yield bool) {
+// errCancelled: the capsule's author wants no more of it.
+var errCancelled = errors.New("its author cancelled it")
+
+// stop ends a lease: at once, because it is lost or the capsule cancelled, or at the next slice's end with its progress saved.
+func (w *Worker) stop(m *api.Work) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	l := w.leases[ref.Capsule]
+	l := w.leases[m.Lease.Capsule]
 	switch {
-	case l == nil || l.number > ref.Number:
-	case yield:
+	case l == nil || l.number > m.Lease.Number:
+	case m.Cancel:
+		l.cancel(errCancelled)
+	case m.Yield:
 		l.yield.Store(true)
 	default:
 		l.cancel(errLost)

@@ -46,7 +46,7 @@ func messages() []any {
 		&ZoneRequest{V: 1, Zone: zone, Generation: 23, Epoch: 24},
 		&Zones{V: 1, Zones: []ZoneInfo{{V: 1, Zone: zone, Genesis: b, Epochs: [][]byte{b}, Descriptor: b, Voters: []Peer{peer}, Gateways: []Peer{peer}}}},
 		&WorkRequest{V: 1, Zone: zone, Holds: []LeaseRef{ref}},
-		&Work{V: 1, Lease: ref, Stop: true, Grant: b},
+		&Work{V: 1, Lease: ref, Stop: true, Cancel: true, Grant: b},
 		&LeaseGrant{V: 1, Zone: zone, Segment: b, Admission: b, Warrant: b, Body: b, Epochs: [][]byte{b}, Holders: []Peer{peer}, Now: 28},
 		&ReadRequest{V: 1, Zone: zone, Lease: ref, Index: 29, Key: b, Scan: true, After: b, Rows: 30},
 		&PendingRequest{V: 1, Zone: zone, Have: []capsule.ID{id}},

@@ -25,12 +25,13 @@ type LeaseRef struct {
 
 // Work is one message down the line: a grant, or the end of a lease.
 type Work struct {
-	_     struct{} `cbor:",toarray"`
-	V     uint8
-	Lease LeaseRef
-	Stop  bool   // the lease is over: what was not committed is void
-	Yield bool   // the lease is wanted back: save the segment and drop it
-	Grant []byte // encoding of a LeaseGrant, empty with Stop and Yield
+	_      struct{} `cbor:",toarray"`
+	V      uint8
+	Lease  LeaseRef
+	Stop   bool   // the lease is over: what was not committed is void
+	Yield  bool   // the lease is wanted back: save the segment and drop it
+	Cancel bool   // the author wants no more of it: stop, and end the capsule with what was used
+	Grant  []byte // encoding of a LeaseGrant, empty with the others
 }
 
 // MaxWork bounds a Work: an envelope, an inline continuation and two certificates.
