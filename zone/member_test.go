@@ -2,6 +2,10 @@ package zone
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -9,6 +13,7 @@ import (
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/store"
 )
 
 // A fourth voter joins under load, leadership goes round, a dead voter is removed, and a client that knows only the genesis
@@ -196,6 +201,75 @@ func TestRecovery(t *testing.T) {
 				t.Errorf("voter %d: %v", i, err)
 			}
 			v.Close()
+		}
+	})
+}
+
+// A voter that knows of a certified entry which it doesn't have is no ground for a recovery, whatever the roots have signed.
+// One whose log has the entry gets to it by itself first.
+func TestRecoveryNotBehindCertified(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		c.converge(5 * time.Second)
+		var late int // a voter that does not lead
+		for c.zones[late] == z {
+			late++
+		}
+		c.stop(late)
+		out := c.ok(c.leader(), c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("v")}))
+		q := must(c.leader().certs.wait(t.Context(), out.Index))
+		row := store.LocalRow{Key: indexKey(localQuorum, out.Index), Val: must(capsule.Marshal(q))}
+		for i := range c.zones {
+			c.stop(i)
+		}
+		recover := func(i int) (*Position, error) {
+			cfg := c.config(i)
+			pos := must(Look(cfg))
+			voters := append(keysOf([]*capsule.Identity{ident(301), ident(302)}), c.voters[i].Key())
+			sortKeys(voters)
+			act := c.act(cert.OpRecover, 0, &cert.Epoch{V: cert.Version, Number: 1, Voters: voters, RetainedIndex: pos.Index, RetainedChain: pos.Chain})
+			c.seq--
+			return pos, Recover(cfg, act)
+		}
+		cfg := c.config(late)
+		put := func(rows ...store.LocalRow) {
+			db := must(store.Open(cfg.FS.PathJoin(cfg.Dir, "state"), store.Options{FS: cfg.FS}))
+			defer db.Close()
+			if err := errors.Join(db.SetLocal(rows...), db.Sync()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(row)
+		pos, err := recover(late)
+		if !errors.Is(err, ErrBehind) || pos.Beyond != out.Index || pos.Index >= out.Index {
+			t.Fatalf("at entry %d, behind %d: %v", pos.Index, pos.Beyond, err)
+		}
+		// A quorum that too few have signed counts for nothing.
+		few := *q
+		few.Sigs = few.Sigs[:1]
+		put(store.LocalRow{Key: row.Key, Val: must(capsule.Marshal(&few))})
+		if pos := must(Look(cfg)); pos.Beyond != 0 {
+			t.Errorf("one signature is taken for a quorum of entry %d", pos.Beyond)
+		}
+		// The log has the entry: then it is no matter that the state has not.
+		put(row)
+		e := must(os.ReadFile(filepath.Join(c.dir, fmt.Sprint((late+1)%3), "log")))
+		if err := os.WriteFile(filepath.Join(cfg.Dir, "log"), e, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		log := must(store.OpenLog(filepath.Join(cfg.Dir, "log"), store.LogOptions{SnapshotIndex: pos.Index, NoSync: true}))
+		at, other := store.Applied{Index: pos.Index, Chain: pos.Chain}, q.Statement
+		other.Chain[0] ^= 1
+		if !leadsTo(log, at, &q.Statement) || leadsTo(log, at, &other) {
+			t.Error("a log is not compared with the certified chain")
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if pos, err = recover(late); err != nil || pos.Beyond != 0 || pos.Index < out.Index {
+			t.Fatalf("at entry %d, behind %d: %v", pos.Index, pos.Beyond, err)
 		}
 	})
 }

@@ -18,9 +18,12 @@ import (
 // localRecovery is the key of the local row that holds a recovery which is not in the log yet.
 var localRecovery = []byte{'V'}
 
+// ErrBehind refuses a recovery that would undo what a quorum has certified, as this voter knows.
+var ErrBehind = errors.New("the recovery would go behind what is certified")
+
 // Recover makes a stopped voter begin a new generation of a zone that lost its quorum for good. It is an operator's act,
 // signed by enough roots, that names the voters to come and the entry and chain that are retained: those of this voter,
-// see Status. Uncommitted entries beyond are dropped. Voters with the same position are recovered in the same way; others
+// see Look. Uncommitted entries beyond are dropped; if this voter knows of a certified one it returns ErrBehind. Voters with the same position are recovered in the same way; others
 // start anew with this one among their Contacts, and take its state on the roots' word.
 func Recover(cfg Config, act *cert.SignedAdmin) error {
 	z, err := prepareStopped(cfg)
@@ -36,6 +39,14 @@ func Recover(cfg Config, act *cert.SignedAdmin) error {
 	if e.RetainedIndex != a.Index || e.RetainedChain != capsule.Hash(a.Chain) {
 		return fmt.Errorf("the recovery retains entry %d with chain %s; this voter stands at %d with %s: name that, or let it join anew",
 			e.RetainedIndex, e.RetainedChain, a.Index, capsule.Hash(a.Chain))
+	}
+	q, err := z.certifiedAbove(a.Index)
+	if err != nil {
+		return err
+	}
+	if q != nil {
+		return fmt.Errorf("%w: the voters have certified entry %d with chain %s, and this one stands at %d: recover from a voter that has entry %[2]d, or start this one beside one that has it",
+			ErrBehind, q.Statement.Index, q.Statement.Chain, a.Index)
 	}
 	b, err := capsule.Marshal(act)
 	if err != nil {
@@ -58,7 +69,7 @@ func prepareStopped(cfg Config) (*Zone, error) {
 	}
 	err = z.openStores()
 	if err == nil {
-		err = z.replaySigned()
+		err = z.replayCommitted()
 	}
 	if err != nil {
 		z.Close()
@@ -67,24 +78,32 @@ func prepareStopped(cfg Config) (*Zone, error) {
 	return z, nil
 }
 
-// replaySigned applies what this voter had signed, so that it was committed, and lost from its state when it was killed:
-// the log has it.
-func (z *Zone) replaySigned() error {
+// replayCommitted applies what the log has and the state lost, or never reached, when this voter was killed: up to the last
+// entry that it has signed, or that a quorum has certified as the log has it. Both were committed.
+func (z *Zone) replayCommitted() error {
 	if err := z.openSigner(); err != nil {
 		return err
 	}
 	rec, a := z.signer.Record(), z.db.Applied()
-	if rec.Index <= a.Index || rec.Generation != z.sets.newest().Generation {
-		return nil
+	last := a.Index
+	if rec.Generation == z.sets.newest().Generation {
+		last = max(last, rec.Index)
+	}
+	q, err := z.certifiedAbove(last)
+	if err != nil || q == nil && last == a.Index {
+		return err
 	}
 	log, err := store.OpenLog(filepath.Join(z.cfg.Dir, "log"), store.LogOptions{SnapshotIndex: a.Index, NoSync: z.cfg.NoSync})
 	if err != nil {
 		return err
 	}
 	defer log.Close()
+	if q != nil && leadsTo(log, a, &q.Statement) {
+		last = q.Statement.Index
+	}
 	z.replica.after = func(*applied) {}
 	var e hraft.Log
-	for i := a.Index + 1; i <= rec.Index; i++ {
+	for i := a.Index + 1; i <= last; i++ {
 		if err := log.GetLog(i, &e); err != nil {
 			return fmt.Errorf("entry %d, which this voter has signed: %w", i, err)
 		}
@@ -96,6 +115,39 @@ func (z *Zone) replaySigned() error {
 		}
 	}
 	return z.db.Sync()
+}
+
+// leadsTo reports whether the log's entries behind a state are those of a certified history. The chain shows it before
+// anything is applied: what the log has beyond the last signed entry may have been replaced elsewhere.
+func leadsTo(log *store.Log, from store.Applied, to *cert.Statement) bool {
+	var e hraft.Log
+	chain := capsule.Hash(from.Chain)
+	for i := from.Index + 1; i <= to.Index; i++ {
+		if log.GetLog(i, &e) != nil {
+			return false
+		}
+		if e.Type == hraft.LogCommand && len(e.Data) > 0 {
+			chain = machine.NextChain(chain, i, e.Data)
+		}
+	}
+	return chain == to.Chain
+}
+
+// certifiedAbove returns the newest quorum of this generation that this voter has under an entry above index, nil if there
+// is none. Quorums come from others, so that one may be here before its entry is.
+func (z *Zone) certifiedAbove(index uint64) (newest *cert.Quorate, err error) {
+	generation := z.sets.newest().Generation
+	err = z.db.ScanLocal([]byte{localQuorum}, indexKey(localQuorum, index), func(_, b []byte) bool {
+		q, err := cert.ParseQuorate(b)
+		if err != nil || q.Statement.Generation != generation {
+			return true
+		}
+		if set := z.sets.set(generation, q.Statement.Epoch); set != nil && q.Verify(set) == nil {
+			newest = q
+		}
+		return true
+	})
+	return newest, err
 }
 
 // checkRecovery verifies that the act follows what this replica knows.
@@ -228,9 +280,10 @@ type Position struct {
 	Index      uint64         `json:"index"`
 	Chain      capsule.Hash   `json:"chain"`
 	StateHash  capsule.Hash   `json:"state_hash"`
-	Certified  bool           `json:"certified"`      // a quorum's certificate of the entry is here
-	Signed     bool           `json:"signed"`         // by this voter: the entry was committed
-	Sequence   uint64         `json:"admin_sequence"` // of the last act
+	Certified  bool           `json:"certified"`        // a quorum's certificate of the entry is here
+	Signed     bool           `json:"signed"`           // by this voter: the entry was committed
+	Beyond     uint64         `json:"certified_beyond"` // the newest entry above Index that a quorum has certified and this voter lacks, or 0
+	Sequence   uint64         `json:"admin_sequence"`   // of the last act
 }
 
 // Look returns a stopped voter's position.
@@ -251,6 +304,12 @@ func Look(cfg Config) (*Position, error) {
 		return nil, err
 	}
 	p.Certified = q != nil
+	if q, err = z.certifiedAbove(a.Index); err != nil {
+		return nil, err
+	}
+	if q != nil {
+		p.Beyond = q.Statement.Index
+	}
 	rec := z.signer.Record()
 	p.Signed = rec.Generation == set.Generation && rec.Index >= a.Index
 	v, err := z.db.View()

@@ -116,6 +116,9 @@ func (r *recovery) look(cmd *cobra.Command, pos *zone.Position) error {
 		how = "signed by this voter"
 	}
 	fmt.Fprintf(tw, "zone\t%s\nvoter\t%s\nepoch\t%d.%d\nentry\t%d, %s\nchain\t%s\n", pos.Zone, pos.Self, pos.Generation, pos.Epoch, pos.Index, how, pos.Chain)
+	if pos.Beyond > 0 {
+		fmt.Fprintf(tw, "behind\tentry %d is certified and not here: recover from a voter that has it\n", pos.Beyond)
+	}
 	for _, k := range pos.Voters {
 		fmt.Fprintf(tw, "its voters\t%s\n", k)
 	}
@@ -138,6 +141,8 @@ func (r *recovery) begin(g *cert.Genesis, pos *zone.Position) error {
 	switch {
 	case len(keys) < least:
 		return withStatus(statusRefused, fmt.Errorf("%d voters to come, at least %d: with fewer the zone would be lost with the next crash", len(keys), least))
+	case pos.Beyond > 0:
+		return withStatus(statusRefused, fmt.Errorf("%w: entry %d is certified and this voter stands at %d: recover from a voter that has it", zone.ErrBehind, pos.Beyond, pos.Index))
 	case !slices.Contains(keys, pos.Self):
 		return withStatus(statusRefused, fmt.Errorf("the voters to come must include this one, %s: it has what the others are to get", pos.Self))
 	}
@@ -235,7 +240,11 @@ func (r *recovery) apply(cmd *cobra.Command, cfg zone.Config, g *cert.Genesis, p
 	}
 	enough := len(s.Roots) >= g.Threshold(cert.OpRecover)
 	if enough {
-		if err := zone.Recover(cfg, s); err != nil {
+		err := zone.Recover(cfg, s)
+		if errors.Is(err, zone.ErrBehind) {
+			return withStatus(statusRefused, err)
+		}
+		if err != nil {
 			return err
 		}
 	}

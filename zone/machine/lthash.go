@@ -30,22 +30,22 @@ type ltHash struct {
 // low15 clears the top bit of every lane, so that the sums below carry into it and no further.
 const low15 = 0x7fff7fff7fff7fff
 
-// zeros are what the key stream is laid over.
-var zeros [ltBytes]byte
-
 // row expands one row. A length before the key keeps different splits of the same bytes apart.
 func (h *ltHash) row(key, val []byte) {
-	// Nearly all rows fit: one call over bytes on the stack costs less than a digest that is fed by parts.
-	var short [512]byte
-	msg := binary.BigEndian.AppendUint64(short[:0], uint64(len(key)))
-	msg = append(append(msg, key...), val...)
-	seed := sha256.Sum256(msg)
-	block, err := aes.NewCipher(seed[:])
+	d := sha256.New()
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(key)))
+	d.Write(n[:])
+	d.Write(key)
+	d.Write(val)
+	var seed [32]byte
+	block, err := aes.NewCipher(d.Sum(seed[:0]))
 	if err != nil {
 		panic(err) // 32 bytes are a key
 	}
 	var iv [aes.BlockSize]byte
-	cipher.NewCTR(block, iv[:]).XORKeyStream(h.buf[:], zeros[:])
+	clear(h.buf[:])
+	cipher.NewCTR(block, iv[:]).XORKeyStream(h.buf[:], h.buf[:])
 }
 
 func (h *ltHash) add(key, val []byte) {
