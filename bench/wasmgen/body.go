@@ -39,8 +39,8 @@ func (g *gen) newBody(t wasm.FuncType) *body {
 	return f
 }
 
-// The last of them is the counter of tight loops.
-var scratchTypes = []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64, wasm.V128, wasm.FuncRef, wasm.ExternRef, wasm.I32}
+// The last two of them are the cursor of loops that go through memory, and the counter of tight loops.
+var scratchTypes = []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64, wasm.V128, wasm.FuncRef, wasm.ExternRef, wasm.I32, wasm.I32}
 
 // scratch is a local of type t that no random instruction uses.
 func (f *body) scratch(t wasm.ValType) uint64 {

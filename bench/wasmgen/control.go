@@ -47,7 +47,11 @@ func (f *body) statement() (left bool) {
 	case n < 63:
 		f.block()
 	case n < 66:
-		f.tight()
+		if f.chance(50) {
+			f.tight()
+		} else {
+			f.strided()
+		}
 	case n < 72:
 		f.branchIf()
 	case n < 76:
