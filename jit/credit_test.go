@@ -43,6 +43,8 @@ var sweeps = []struct {
 	{"passes by zero", loopOf(asm{}.get(0).i32(16).op(wasm.OpI32Add).get(1).op(wasm.OpI32Store, 2, 0).get(0).i32(20).op(wasm.OpI32Add).op(wasm.OpI32Load, 2, 0).add().step(0, 4)), []int32{-16, -12, -20, -4, 65536 - 40}},
 	{"wide", loopOf(asm{}.get(0).op(wasm.OpI32Load, 2, 0).add().step(0, 2000)), []int32{0, 65536 - 4, 65536 - 2004, 65536 - 4004, 65536 - 6004, 65536 - 10004}},
 	{"base and index", loopOf(asm{}.get(3).i32(2).op(wasm.OpI32Shl).get(0).op(wasm.OpI32Add).get(1).op(wasm.OpI32Store, 2, 0).get(3).i32(2).op(wasm.OpI32Shl).get(0).op(wasm.OpI32Add).op(wasm.OpI32Load, 2, 4).add().step(3, 1)), []int32{0, 65536 - 8, 65536 - 12, 65536 - 20, 65536 - 28, -8}},
+	{"base and index go on", loopOf(asm{}.get(0).get(3).op(wasm.OpI32Add).op(wasm.OpI32Load, 2, 0).add().step(3, 4).step(0, 8)), []int32{0, 65536 - 4, 65536 - 8, 65536 - 16, 65536 - 20, 65536 - 40, -4}},
+	{"another base", loopOf(asm{}.get(0).get(3).op(wasm.OpI32Add).op(wasm.OpI32Load, 2, 0).add().get(1).i32(2).op(wasm.OpI32And).i32(8).op(wasm.OpI32Mul).set(3)), []int32{0, 65536 - 4, 65536 - 16, 65536 - 20}},
 	{"base changes", loopOf(asm{}.get(0).op(wasm.OpI32Load, 2, 0).add().get(0).i32(3).op(wasm.OpI32Mul).i32(1).op(wasm.OpI32Add).set(0)), []int32{1, 65536 - 4, 21845, 7281, 2427, 809}},
 	{"grows", loopOf(asm{}.get(1).i32(4).op(wasm.OpI32Eq).op(wasm.OpMemoryGrow, 0).op(wasm.OpDrop).get(0).op(wasm.OpI32Load, 2, 0).add().step(0, 4)), []int32{0, 65536 - 4, 65536 - 8, 65536 - 12}},
 	{"divide", loopOf(asm{}.i32(1000).get(0).op(wasm.OpI32DivS).add().step(0, 1)), []int32{1, 0, -1, -2, -3, -4, -5}},

@@ -9,6 +9,7 @@ type stride struct {
 	step, add    int32  // how far the cursor goes each time, and what is added to it
 	shift        int32  // of the cursor
 	indexed      bool   // base is added as well
+	first        bool   // and is the first operand
 }
 
 // strided writes a loop of one block whose addresses differ by a constant from one round to the next.
@@ -61,6 +62,7 @@ func (f *body) strided() {
 		f.i32(0)
 		f.op(wasm.OpLocalSet, s.cursor)
 	}
+	s.first = f.chance(50)
 	f.i32(rounds)
 	f.op(wasm.OpLocalSet, counter)
 	f.op(wasm.OpLoop)
@@ -69,6 +71,9 @@ func (f *body) strided() {
 		s.access()
 	}
 	s.advance()
+	if f.chance(30) {
+		s.move(counter)
+	}
 	if f.chance(30) {
 		s.access()
 	}
@@ -95,7 +100,25 @@ func (s stride) advance() {
 	s.op(wasm.OpLocalSet, s.cursor)
 }
 
+// move changes the base, by a constant or by what nobody can tell.
+func (s stride) move(by uint64) {
+	s.op(wasm.OpLocalGet, s.base)
+	if s.chance(50) {
+		s.i32(pick(s.gen, []int32{-8, -4, 4, 8}))
+		s.op(wasm.OpI32Add)
+	} else {
+		s.op(wasm.OpLocalGet, by)
+		s.i32(24)
+		s.op(wasm.OpI32And)
+		s.op(wasm.OpI32Xor)
+	}
+	s.op(wasm.OpLocalSet, s.base)
+}
+
 func (s stride) address() {
+	if s.indexed && s.first {
+		s.op(wasm.OpLocalGet, s.base)
+	}
 	s.op(wasm.OpLocalGet, s.cursor)
 	if s.add != 0 {
 		s.i32(s.add)
@@ -106,7 +129,9 @@ func (s stride) address() {
 		s.op(wasm.OpI32Shl)
 	}
 	if s.indexed {
-		s.op(wasm.OpLocalGet, s.base)
+		if !s.first {
+			s.op(wasm.OpLocalGet, s.base)
+		}
 		s.op(wasm.OpI32Add)
 	}
 }
