@@ -12,10 +12,6 @@ import (
 // differ by constants alone form a group: the first one checks for all. If that
 // check fails, the interpreter executes the rest of the block and finds the
 // access that traps; every other access needs no check of its own.
-//
-// The copies of a loop's block are such a straight line as well, so that the first one may check for all of them. That
-// may fail for an address that the loop would never have come to: then the interpreter finds nothing that traps, and
-// the next round is tried again.
 
 // symbol is an i32 as an unknown value plus a constant, modulo 2^32.
 type symbol struct {
@@ -30,67 +26,51 @@ type guard struct {
 	span    uint32 // from there to the end of the group's farthest access; 0: only its own
 }
 
-// round is an instruction in one of the copies of its block.
-type round uint64
-
-func roundOf(pc uint32, copy int32) round { return round(copy)<<32 | round(pc) }
-
 // group is accesses with one base.
 type group struct {
 	base      uint32
-	first     round // the first access
-	at        int64 // its address, from the base
-	low, high int64 // the lowest and the highest address, from the base
-	end       int64 // behind the farthest access
-	others    []round
+	first     uint32 // word of the first access
+	at        int64  // its address, from the base
+	low, high int64  // the lowest and the highest address, from the base
+	end       int64  // behind the farthest access
+	others    []uint32
 }
 
 const (
 	maxSpread = 1 << 16 // between the addresses of a group
-	maxAcross = 1 << 12 // the same if it has accesses of several copies, which may look too far
 	maxGroups = 16      // open at once; the oldest is closed first
 )
 
-// formula is how a value follows from others but for the constant.
-type formula struct {
-	op   wasm.Op
-	x, y uint32 // bases; y of a shift or a multiplication is its constant
-}
-
 // guards finds the groups of a function.
 type guards struct {
-	at     map[round]guard
+	at     map[uint32]guard
 	value  []symbol // of each slot,
 	stamp  []uint32 // if it is this region's
-	known  map[formula]uint32
 	region uint32
 	bases  uint32
-	copy   int32
 	open   []group
 }
 
 // constBase is the base of constants.
 const constBase = 0
 
-// findGuards goes through the blocks, those that are repeated as often as they will be.
-func (c *compiler) findGuards() {
-	g := &guards{at: map[round]guard{}, value: make([]symbol, c.f.Frame+1), stamp: make([]uint32, c.f.Frame+1), known: map[formula]uint32{}}
-	for i := range c.flows {
-		b := &c.flows[i]
-		g.begin()
-		for g.copy = c.credits[i].times - 1; g.copy >= 0; g.copy-- {
-			for pc := b.pc; pc < b.end; {
-				in := decode(c.f.Ins, pc)
-				g.instruction(c.f, in)
-				if leavesRegisters(in.op) {
-					g.begin()
-				}
-				pc += in.size
-			}
+func findGuards(f *code.Func, s *shape) map[uint32]guard {
+	g := &guards{at: map[uint32]guard{}, value: make([]symbol, f.Frame+1), stamp: make([]uint32, f.Frame+1)}
+	n := uint32(len(f.Ins)) - 1
+	g.begin()
+	for pc := uint32(0); pc < n; {
+		in := decode(f.Ins, pc)
+		if in.op == code.Charge || s.target[pc] {
+			g.begin()
 		}
+		g.instruction(f, in)
+		if leavesRegisters(in.op) {
+			g.begin()
+		}
+		pc += in.size
 	}
 	g.begin()
-	c.guards = g.at
+	return g.at
 }
 
 // begin starts a region.
@@ -101,9 +81,6 @@ func (g *guards) begin() {
 	g.open = g.open[:0]
 	g.region++
 	g.bases = constBase
-	if len(g.known) > 0 {
-		clear(g.known)
-	}
 }
 
 func (g *guards) close(o *group) {
@@ -146,56 +123,20 @@ func (g *guards) instruction(f *code.Func, in instruction) {
 		g.set(in.a, x)
 		g.set(in.a+1, y)
 	case code.Const:
-		g.set(in.a, symbol{base: constBase}.plus(int64(in.imm())))
-	case code.Op(wasm.OpI32Add):
-		g.set(in.a, g.sum(g.of(in.b), g.of(in.c)))
-	case code.Op(wasm.OpI32Add) | code.KBit:
-		g.set(in.a, g.of(in.b).plus(int64(f.Ins[in.pc+1])))
-	case code.Op(wasm.OpI32Sub) | code.KBit:
-		g.set(in.a, g.of(in.b).plus(-int64(f.Ins[in.pc+1])))
-	case code.Op(wasm.OpI32Shl) | code.KBit:
-		g.set(in.a, g.times(g.of(in.b), 1<<(uint32(f.Ins[in.pc+1])&31)))
-	case code.Op(wasm.OpI32Mul) | code.KBit:
-		g.set(in.a, g.times(g.of(in.b), uint32(f.Ins[in.pc+1])))
+		g.set(in.a, symbol{constBase, int64(in.imm())})
+	case code.Op(wasm.OpI32Add) | code.KBit, code.Op(wasm.OpI32Sub) | code.KBit:
+		s, k := g.of(in.b), int64(int32(uint32(f.Ins[in.pc+1])))
+		if in.op == code.Op(wasm.OpI32Sub)|code.KBit {
+			k = -k
+		}
+		s.off += k
+		g.set(in.a, s)
 	default:
 		for _, slot := range written(in) {
 			g.bases++
 			g.set(slot, symbol{base: g.bases})
 		}
 	}
-}
-
-// plus is a symbol and a constant.
-func (s symbol) plus(k int64) symbol { return symbol{s.base, int64(int32(uint32(s.off + k)))} }
-
-func (g *guards) sum(x, y symbol) symbol {
-	switch {
-	case x.base == constBase:
-		return y.plus(x.off)
-	case y.base == constBase:
-		return x.plus(y.off)
-	}
-	s := symbol{base: g.number(formula{wasm.OpI32Add, min(x.base, y.base), max(x.base, y.base)})}
-	return s.plus(x.off).plus(y.off)
-}
-
-func (g *guards) times(x symbol, k uint32) symbol {
-	s := symbol{base: constBase}
-	if x.base != constBase {
-		s.base = g.number(formula{wasm.OpI32Mul, x.base, k})
-	}
-	return s.plus(int64(uint32(x.off) * k))
-}
-
-// number is the base of a value that is computed so.
-func (g *guards) number(how formula) uint32 {
-	base, ok := g.known[how]
-	if !ok {
-		g.bases++
-		base = g.bases
-		g.known[how] = base
-	}
-	return base
 }
 
 // accessOf describes a load or store of memory.
@@ -232,7 +173,6 @@ func (g *guards) access(pc uint32, s symbol, off uint64, size int64) {
 	if s.base == constBase || off > 1<<30 {
 		return // a constant address is checked at once
 	}
-	at := roundOf(pc, g.copy)
 	end := s.off + int64(off) + size
 	for i := range g.open {
 		o := &g.open[i]
@@ -240,22 +180,18 @@ func (g *guards) access(pc uint32, s symbol, off uint64, size int64) {
 			continue
 		}
 		low, high := min(o.low, s.off), max(o.high, s.off)
-		spread := int64(maxSpread)
-		if o.first>>32 != at>>32 {
-			spread = maxAcross
-		}
-		if max(o.end, end)-low < 1<<30 && high-low < spread {
+		if max(o.end, end)-low < 1<<30 && high-low < maxSpread {
 			o.low, o.high, o.end = low, high, max(o.end, end)
-			o.others = append(o.others, at)
+			o.others = append(o.others, pc)
 			return
 		}
 		g.close(o)
-		*o = group{s.base, at, s.off, s.off, s.off, end, nil}
+		*o = group{s.base, pc, s.off, s.off, s.off, end, nil}
 		return
 	}
 	if len(g.open) == maxGroups {
 		g.close(&g.open[0])
 		g.open = append(g.open[:0], g.open[1:]...)
 	}
-	g.open = append(g.open, group{s.base, at, s.off, s.off, s.off, end, nil})
+	g.open = append(g.open, group{s.base, pc, s.off, s.off, s.off, end, nil})
 }

@@ -99,16 +99,16 @@ type compiler struct {
 	freeX    []Xmm
 	heldG    []Reg // given back when the instruction is done
 	heldX    []Xmm
-	kept     []temp          // operands as they were when the instruction consumed them
-	guards   map[round]guard // of memory accesses that are in a group
-	skip     uint32          // the word of an instruction that was done with the one before it; never 0
-	dead     bool            // nothing falls into the next instruction
-	flows    []flow          // the blocks, in order
-	credits  []credit        // of each block
-	ahead    int32           // gas that is paid and that the current block doesn't cost
-	copies   int32           // how many copies of the current block are still to come
-	wants    []want          // of each block
-	wantOf   []int32         // of the word that a block begins at, its place in wants
+	kept     []temp           // operands as they were when the instruction consumed them
+	guards   map[uint32]guard // of memory accesses that are in a group
+	skip     uint32           // the word of an instruction that was done with the one before it; never 0
+	dead     bool             // nothing falls into the next instruction
+	flows    []flow           // the blocks, in order
+	credits  []credit         // of each block
+	ahead    int32            // gas that is paid and that the current block doesn't cost
+	copies   int32            // how many copies of the current block are still to come
+	wants    []want           // of each block
+	wantOf   []int32          // of the word that a block begins at, its place in wants
 
 	sites   map[uint32]*site  // calls that are inlined
 	passing map[uint32]uint32 // moves that only pass an argument to a call that may be inlined
@@ -181,7 +181,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32
 			return nil, err
 		}
 	}
-	c.findGuards()
+	c.guards = findGuards(f, s)
 	out := &output{inlined: len(c.sites)}
 	c.prologue() // the first code: where compiled code calls
 	if err := c.body(); err != nil {

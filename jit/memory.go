@@ -59,7 +59,7 @@ func (c *compiler) effective(slot uint16, off uint64, size Width, pc uint32) Mem
 		c.trap(B, code.NativeTrapMemory, pc)
 		return Mem{Base: regMem, Disp: int32(at)}
 	}
-	g, grouped := c.guards[roundOf(pc, c.copies)]
+	g, grouped := c.guards[pc]
 	c.keep(slot)
 	r := c.intReg(slot, 4)
 	at := Mem{Base: regMem, Index: r, Scale: 1, Disp: int32(off)}
