@@ -269,11 +269,21 @@ func (h *hub) publish(o *machine.Outcome) {
 				h.sendLocked(s, e)
 			}
 		case machine.EffectEnded:
-			if w := h.ended[e.Capsule]; w != nil {
-				close(w.c)
-				delete(h.ended, e.Capsule)
-			}
+			h.moveLocked(e.Capsule)
 		}
+	}
+	for i := range o.Decisions {
+		if s := &o.Decisions[i].Slot; s.Phase == cert.PhasePause {
+			h.moveLocked(s.Capsule)
+		}
+	}
+}
+
+// moveLocked wakes whoever waits for the capsule.
+func (h *hub) moveLocked(id capsule.ID) {
+	if w := h.ended[id]; w != nil {
+		close(w.c)
+		delete(h.ended, id)
 	}
 }
 
@@ -306,7 +316,7 @@ func (z *Zone) Await(ctx context.Context, id capsule.ID) (*Result, error) {
 // awaitEnd looks for the end, waits for the next one to be applied if there is none, and returns errRunning then.
 func (z *Zone) awaitEnd(ctx context.Context, id capsule.ID) (*Result, error) {
 	// An end between the look and the wait must not be missed.
-	ended, leave := z.hub.awaitEnd(id)
+	ended, leave := z.Moved(id)
 	defer leave()
 	out, slot, err := z.end(id)
 	if err == nil {
@@ -335,9 +345,12 @@ type ending struct {
 	waiters int
 }
 
-// awaitEnd returns a channel that is closed when the capsule's end is applied, and a function to call when it is no longer
-// waited for: anybody may ask for any ID, so nothing is kept of those who have gone.
-func (h *hub) awaitEnd(id capsule.ID) (<-chan struct{}, func()) {
+// Moved returns a channel that is closed when the next end or suspension of the capsule is applied, and a function to call
+// when it is no longer waited for.
+func (z *Zone) Moved(id capsule.ID) (<-chan struct{}, func()) { return z.hub.moved(id) }
+
+// moved keeps nothing of those who have gone: anybody may ask for any ID.
+func (h *hub) moved(id capsule.ID) (<-chan struct{}, func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := h.ended[id]

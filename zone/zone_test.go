@@ -219,3 +219,51 @@ func TestPrunedOutcomeIsRestated(t *testing.T) {
 		}
 	})
 }
+
+// Who waits for a capsule hears of a suspension when it is applied, on every voter.
+func TestMoved(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		z := c.furnish()
+		c.register(z, 1)
+		sub, err := z.Subscribe(c.worker.Key())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		cap := c.seal(now())
+		c.ok(z, must(machine.NewAdmit(cap.Bytes())))
+		e := <-sub.C
+		for e.Capsule != cap.ID() {
+			e = <-sub.C
+		}
+		w, _, err := z.Warrant(t.Context(), cap.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var waits []<-chan struct{}
+		for _, at := range c.zones {
+			moved, leave := at.Moved(cap.ID())
+			defer leave()
+			select {
+			case <-moved:
+				t.Fatal("moved before anything happened")
+			default:
+			}
+			waits = append(waits, moved)
+		}
+		c.ok(z, must(machine.NewCommit(c.worker, &machine.Commit{
+			Scope: machine.NewScope(c.id, 0), Segment: w.Segment, Gas: w.Units, End: machine.EndDry,
+			Saved: machine.Saved{State: capsule.RawCID([]byte("s")), Inline: []byte("s"), Size: 1},
+		})))
+		c.converge(5 * time.Second)
+		for i, moved := range waits {
+			select {
+			case <-moved:
+			default:
+				t.Errorf("voter %d told nobody of the suspension", i)
+			}
+		}
+	})
+}

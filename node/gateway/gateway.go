@@ -67,8 +67,9 @@ type Gateway struct {
 	filter *Filter
 	counts struct{ forwarded, refused, limited, relayed atomic.Uint64 }
 
-	mu      sync.Mutex // guards serving
+	mu      sync.Mutex // guards what follows
 	serving bool
+	pool    *api.Pool // of streams to voters while it serves
 }
 
 // Filter is what a gateway checks of a submission: from cheap to dear, and nothing that a voter doesn't repeat.
@@ -108,6 +109,13 @@ func (g *Gateway) Serve() error {
 		return nil
 	}
 	g.serving = true
+	g.pool = &api.Pool{Open: func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error) {
+		s, err := g.cfg.Host.Dial(ctx, k, proto)
+		if err != nil {
+			return nil, unreached{err}
+		}
+		return s, nil
+	}}
 	for proto, serve := range map[string]p2p.Handler{
 		api.ProtoSubmit: g.submit, api.ProtoResult: g.result, api.ProtoWatch: g.watch, api.ProtoZone: g.zone,
 	} {
@@ -142,6 +150,7 @@ func (g *Gateway) Serving() bool {
 // rest stops serving. g.mu is held.
 func (g *Gateway) rest() {
 	g.serving = false
+	g.pool.Close()
 	for _, proto := range []string{api.ProtoSubmit, api.ProtoResult, api.ProtoWatch, api.ProtoZone, api.ProtoSeek} {
 		g.cfg.Host.Unhandle(proto)
 	}
@@ -172,6 +181,8 @@ func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 		if c != nil && g.cfg.Publish != nil {
 			g.cfg.Publish(c)
 		}
+		ctx, cancel := context.WithTimeout(ctx, submitTimeout)
+		defer cancel()
 		return g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
 	})
 }
@@ -233,6 +244,8 @@ func (g *Gateway) result(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 		if v := g.cfg.Voter(req.Zone); v != nil {
 			return v.Result(ctx, req, s)
 		}
+		ctx, cancel := context.WithTimeout(ctx, api.MaxWait*time.Millisecond+api.IdleTime)
+		defer cancel()
 		return g.relay(ctx, req.Zone, api.ProtoResult, req, s, 0)
 	})
 }
@@ -302,6 +315,11 @@ func (g *Gateway) seek(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 	})
 }
 
+// unreached: the request was not sent.
+type unreached struct{ error }
+
+func (e unreached) Unwrap() error { return e.error }
+
 // relay hands a request to a voter elsewhere and its answer back. content is how many bytes follow the request; −1 means
 // that the answer has no end.
 func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req any, s net.Conn, content int64) error {
@@ -310,14 +328,17 @@ func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req
 		if k == g.cfg.Host.Key() {
 			continue
 		}
-		up, err := g.cfg.Host.Dial(ctx, k, proto)
-		if err != nil {
+		var err error
+		if content == 0 {
+			err = g.exchange(ctx, k, proto, req, s)
+		} else {
+			err = g.stream(ctx, k, proto, req, s, content)
+		}
+		var not unreached
+		if errors.As(err, &not) {
 			last = err
 			continue
 		}
-		g.counts.relayed.Add(1)
-		err = g.pipe(req, s, up, content)
-		up.Close()
 		return err
 	}
 	detail := fmt.Sprintf("this node knows nobody who serves zone %s", z)
@@ -327,6 +348,34 @@ func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req
 	r := &api.Refusal{Code: api.CodeUnknownZone, Detail: detail, Retry: 2000}
 	_ = api.Refuse(s, r)
 	return r // unread content may follow
+}
+
+// exchange relays one request and its answer on a stream that is kept: voters limit how many one peer may open, whoever its
+// clients are.
+func (g *Gateway) exchange(ctx context.Context, k capsule.Key, proto string, req any, s net.Conn) error {
+	g.mu.Lock()
+	pool := g.pool
+	g.mu.Unlock()
+	answer, err := pool.Relay(ctx, k, proto, req, api.MaxOutcome+64<<10)
+	var not unreached
+	if !errors.As(err, &not) {
+		g.counts.relayed.Add(1)
+	}
+	if err != nil {
+		return err
+	}
+	return api.WriteFrame(s, answer)
+}
+
+// stream relays a request with what follows it, or with answers without end.
+func (g *Gateway) stream(ctx context.Context, k capsule.Key, proto string, req any, s net.Conn, content int64) error {
+	up, err := g.cfg.Host.Dial(ctx, k, proto)
+	if err != nil {
+		return unreached{err}
+	}
+	defer up.Close()
+	g.counts.relayed.Add(1)
+	return g.pipe(req, s, up, content)
 }
 
 func (g *Gateway) pipe(req any, s, up net.Conn, content int64) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
 )
 
 // Result serves one api.ResultRequest.
@@ -20,8 +21,13 @@ func (s *Server) Result(ctx context.Context, req *api.ResultRequest, w io.Writer
 	return reply(w, out, err)
 }
 
-// pauseEvery is how often a waiting request looks whether the capsule was suspended meanwhile.
-const pauseEvery = 100 * time.Millisecond
+const (
+	// lookEvery is how often a waiting request looks whether the zone knows the capsule by now.
+	lookEvery = 100 * time.Millisecond
+	// lookRarely is how often it looks again at one that the zone knows. Ends and suspensions are told as they are applied,
+	// but not by a copy of the state that a voter takes over because it was far behind.
+	lookRarely = 2 * time.Second
+)
 
 // unknownAfter is how long a capsule that was handed in elsewhere may take to be heard of here. Whoever waits for one that
 // no voter has, because the one that did died with it, hands it in again.
@@ -74,51 +80,73 @@ func (s *Server) look(ctx context.Context, id capsule.ID) error {
 
 // here waits for what this zone has to tell: gone is the capsule's row if it went on to another.
 func (s *Server) here(ctx context.Context, req *api.ResultRequest) (out *api.Outcome, gone *machine.CapsuleRow, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan result, 1)
-	s.wg.Go(func() {
-		r, err := s.cfg.Zone.Await(ctx, req.Capsule)
-		ended <- result{r, err}
-	})
 	admitted, began := false, time.Now()
-	t := time.NewTicker(pauseEvery)
+	t := time.NewTicker(lookEvery)
 	defer t.Stop()
+	// What happens between a look and the next wait must not be missed.
+	moved, leave := s.cfg.Zone.Moved(req.Capsule)
+	defer func() { leave() }()
 	for {
-		select {
-		case r := <-ended:
-			if row, err := s.row(req.Capsule); err == nil && row.Status == machine.StatusGone {
-				return nil, &row, nil
-			}
-			if r.err != nil && ctx.Err() != nil {
-				return nil, nil, s.still(req, admitted)
-			}
-			if r.err != nil {
-				return nil, nil, r.err
-			}
-			out, err := s.outcome(req, r.end)
-			return out, nil, err
-		case <-t.C:
+		// What is held is not decided, and being decided ends that.
+		if admitted || !s.held(req.Capsule) {
 			row, err := s.row(req.Capsule)
+			if err == nil && !admitted {
+				admitted = true
+				t.Reset(lookRarely)
+			} else if err != nil {
+				err = s.absent(req, err, time.Since(began))
+			}
 			if err != nil {
-				if r := s.watch.refusal(req.Capsule); r != nil {
-					return nil, nil, r
-				}
-				if !admitted && time.Since(began) >= unknownAfter && errors.Is(err, machine.ErrNotFound) && !s.held(req.Capsule) {
-					return nil, nil, s.still(req, false)
-				}
-				continue
+				return nil, nil, err
 			}
-			admitted = true
-			if row.Status == machine.StatusGone {
+			switch {
+			case !admitted:
+			case row.Status == machine.StatusGone:
 				return nil, &row, nil
-			}
-			if row.Status == machine.StatusSuspended && req.Pauses != api.NoPauses && row.Run.Pauses > req.Pauses {
-				out, err := s.pause(req, row.Run.Pauses-1)
+			case row.Status.Ended():
+				out, err = s.end(ctx, req)
+				return out, nil, err
+			case row.Status == machine.StatusSuspended && req.Pauses != api.NoPauses && row.Run.Pauses > req.Pauses:
+				out, err = s.pause(req, row.Run.Pauses-1)
 				return out, nil, err
 			}
 		}
+		select {
+		case <-ctx.Done():
+			return nil, nil, s.still(req, admitted)
+		case <-s.ctx.Done():
+			return nil, nil, raft.ErrStopped
+		case <-moved:
+			leave()
+			moved, leave = s.cfg.Zone.Moved(req.Capsule)
+		case <-t.C:
+		}
 	}
+}
+
+// absent judges that a capsule's row was not read: nil if it may still come.
+func (s *Server) absent(req *api.ResultRequest, err error, waited time.Duration) error {
+	if r := s.watch.refusal(req.Capsule); r != nil {
+		return r
+	}
+	if !errors.Is(err, machine.ErrNotFound) {
+		return err
+	}
+	if waited >= unknownAfter {
+		return s.still(req, false)
+	}
+	return nil
+}
+
+// end is the outcome of a capsule that has ended, as soon as it is certified.
+func (s *Server) end(ctx context.Context, req *api.ResultRequest) (*api.Outcome, error) {
+	r, err := s.cfg.Zone.Await(ctx, req.Capsule)
+	if err != nil && ctx.Err() != nil {
+		return nil, s.still(req, true)
+	} else if err != nil {
+		return nil, err
+	}
+	return s.outcome(req, r)
 }
 
 // forwardWait bounds how long another zone is asked to wait, in ms. A capsule that goes to and fro would otherwise leave a
@@ -170,11 +198,6 @@ func (s *Server) lineage(id capsule.ID) ([]byte, error) {
 		return nil, err
 	}
 	return capsule.Marshal(&l)
-}
-
-type result struct {
-	end *zone.Result
-	err error
 }
 
 // still is the answer when nothing happened in time.

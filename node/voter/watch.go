@@ -128,7 +128,7 @@ func (s *Server) Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) 
 		return api.Refuse(w, refusal(err))
 	}
 	at := req.After
-	t := time.NewTicker(pauseEvery)
+	t := time.NewTicker(lookEvery)
 	defer t.Stop()
 	for {
 		events, more := s.watch.after(req.Capsule, at)

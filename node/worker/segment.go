@@ -169,20 +169,20 @@ const sliceGas = 20_000_000
 
 // run executes to the next boundary. between is called between slices; its error ends the attempt.
 func (s *segment) run(ctx context.Context, between func() error) (outcome, error) {
-	if err := s.turn.begin(ctx); err != nil {
-		return outcome{}, err
-	}
 	defer s.turn.end()
-	if err := s.answerPending(); errors.Is(err, errAgain) {
-		return s.waiting()
-	} else if err != nil {
-		return outcome{}, s.cause(err)
-	}
-	for {
+	for answered := false; ; {
 		if !s.turn.held {
 			if err := s.turn.begin(ctx); err != nil {
 				return outcome{}, err
 			}
+		}
+		if !answered {
+			if err := s.answerPending(); errors.Is(err, errAgain) {
+				return s.waiting()
+			} else if err != nil {
+				return outcome{}, s.cause(err)
+			}
+			answered = true
 		}
 		left := s.warrant.Units - min(s.used(), s.warrant.Units)
 		stop, err := s.store.Run(ctx, min(left, sliceGas))

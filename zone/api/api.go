@@ -93,10 +93,11 @@ func Write(w io.Writer, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %T: %w", v, err)
 	}
-	return writeFrame(w, b)
+	return WriteFrame(w, b)
 }
 
-func writeFrame(w io.Writer, b []byte) error {
+// WriteFrame is Write of what is encoded already.
+func WriteFrame(w io.Writer, b []byte) error {
 	frame := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(b)), uint32(len(b))), b...)
 	_, err := w.Write(frame)
 	return err

@@ -32,40 +32,64 @@ const maxIdle = 64
 // AskPool makes one request of at most most bytes of answer. It may come twice, for a node ends streams that are idle for
 // long, which is noticed when the next request has been sent.
 func AskPool[T any](ctx context.Context, p *Pool, k capsule.Key, proto string, request any, most int) (*T, error) {
+	var reply *T
+	err := p.use(ctx, k, proto, func(s net.Conn) (err error) {
+		reply, err = Ask[T](s, request, most)
+		return err
+	})
+	return reply, err
+}
+
+// Relay is AskPool for who passes the answer on: it returns the encoding of a [Response], of which nothing was checked but
+// its length.
+func (p *Pool) Relay(ctx context.Context, k capsule.Key, proto string, request any, most int) ([]byte, error) {
+	var frame []byte
+	err := p.use(ctx, k, proto, func(s net.Conn) (err error) {
+		if err = Write(s, request); err == nil {
+			frame, err = readFrame(s, most+responseOverhead)
+		}
+		return err
+	})
+	return frame, err
+}
+
+// use makes an exchange on a stream, a new one if those that were kept are dead. The stream is good for another one if the
+// answer, or a refusal, came.
+func (p *Pool) use(ctx context.Context, k capsule.Key, proto string, exchange func(net.Conn) error) error {
 	at := route{k, proto}
 	for s := p.take(at); ; s = nil {
 		kept := s != nil
 		if !kept {
 			var err error
 			if s, err = p.Open(ctx, k, proto); err != nil {
-				return nil, err
+				return err
 			}
 		}
-		reply, err := exchange[T](ctx, s, request, most)
+		err := bounded(ctx, s, exchange)
 		var refused *Refusal
 		if err == nil || errors.As(err, &refused) {
 			p.keep(at, s)
-			return reply, err
+			return err
 		}
 		s.Close()
 		if !kept || ctx.Err() != nil {
-			return nil, err
+			return err
 		}
 	}
 }
 
-// exchange makes a request on a stream. The stream is good for another one if the answer, or a refusal, came.
-func exchange[T any](ctx context.Context, s net.Conn, request any, most int) (*T, error) {
+// bounded makes an exchange that ends with ctx.
+func bounded(ctx context.Context, s net.Conn, exchange func(net.Conn) error) error {
 	deadline, _ := ctx.Deadline()
 	if err := s.SetDeadline(deadline); err != nil {
-		return nil, err
+		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
-	reply, err := Ask[T](s, request, most)
+	err := exchange(s)
 	if !stop() {
-		return nil, context.Cause(ctx) // the deadline is in the past, or is about to be
+		return context.Cause(ctx) // the deadline is in the past, or is about to be
 	}
-	return reply, err
+	return err
 }
 
 // take returns a stream that was kept, or nil.
