@@ -257,11 +257,10 @@ func TestMoved(t *testing.T) {
 			Scope: machine.NewScope(c.id, 0), Segment: w.Segment, Gas: w.Units, End: machine.EndDry,
 			Saved: machine.Saved{State: capsule.RawCID([]byte("s")), Inline: []byte("s"), Size: 1},
 		})))
-		c.converge(5 * time.Second)
 		for i, moved := range waits {
 			select {
 			case <-moved:
-			default:
+			case <-time.After(5 * time.Second):
 				t.Errorf("voter %d told nobody of the suspension", i)
 			}
 		}
