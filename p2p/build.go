@@ -34,6 +34,12 @@ type Reach struct {
 // DefaultReach is what a node on an unknown network wants: everything but relaying for others.
 func DefaultReach() Reach { return Reach{PortMap: true, AutoNAT: true, HolePunch: true, Relay: true} }
 
+const (
+	relayEvery = 10 * time.Second // between two looks for relays among the connected peers
+	// relayBoot is how long to look for four relays to choose from; libp2p's own 3 minutes are long in a mesh that has one.
+	relayBoot = 10 * time.Second
+)
+
 // gracePeriod spares new connections from trimming while they show what they are for.
 const gracePeriod = 20 * time.Second
 
@@ -112,7 +118,7 @@ func reachOptions(r Reach, candidates autorelay.PeerSource) ([]libp2p.Option, er
 		}
 		add(r.Relay, libp2p.EnableAutoRelayWithStaticRelays(static))
 	} else {
-		add(r.Relay, libp2p.EnableAutoRelayWithPeerSource(candidates, autorelay.WithMinInterval(30*time.Second)))
+		add(r.Relay, libp2p.EnableAutoRelayWithPeerSource(candidates, autorelay.WithMinInterval(relayEvery), autorelay.WithBootDelay(relayBoot)))
 	}
 	return opts, nil
 }

@@ -141,14 +141,14 @@ func New(cfg Config) (*Host, error) {
 		return nil, fmt.Errorf("p2p: start host: %w", err)
 	}
 	h.token = raw.Wrap(h.inner)
-	if err := h.start(cfg.Listen); err != nil {
+	if err := h.start(cfg.Listen, cfg.Reach); err != nil {
 		h.inner.Close()
 		return nil, err
 	}
 	return h, nil
 }
 
-func (h *Host) start(listen []string) error {
+func (h *Host) start(listen []string, reach Reach) error {
 	for _, s := range listen {
 		m, err := multiaddr.NewMultiaddr(s)
 		if err != nil {
@@ -178,6 +178,9 @@ func (h *Host) start(listen []string) error {
 	h.running.Go(h.watch)
 	h.running.Go(func() { h.every(saveEvery, life.Done(), h.saveBook) })
 	h.running.Go(func() { h.shedding(life.Done()) })
+	if reach.AutoNAT && !reach.Public && !reach.Private {
+		return h.judgeReach(life.Done())
+	}
 	return nil
 }
 

@@ -99,6 +99,12 @@ func TestSegmentFromWarrantToResult(t *testing.T) {
 	})
 }
 
+func waitedFor(z *Zone) int {
+	z.hub.mu.Lock()
+	defer z.hub.mu.Unlock()
+	return len(z.hub.ended)
+}
+
 // Anybody may ask for the end of any capsule as often as they like: nothing is left of those who have gone, or were answered.
 func TestAwaitLeavesNothing(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
@@ -116,7 +122,7 @@ func TestAwaitLeavesNothing(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if n := len(z.hub.ended); n != 5 {
+		if n := waitedFor(z); n != 5 {
 			t.Errorf("%d capsules are waited for, want 5", n)
 		}
 		wg.Wait()
@@ -128,7 +134,7 @@ func TestAwaitLeavesNothing(t *testing.T) {
 				t.Fatalf("the end: %+v %v", r, err)
 			}
 		}
-		if n := len(z.hub.ended); n != 0 {
+		if n := waitedFor(z); n != 0 {
 			t.Errorf("%d capsules are waited for by nobody", n)
 		}
 	})

@@ -19,20 +19,23 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 )
 
-// natWorld is three network namespaces: nodes that anybody reaches, a router that hides what is behind it, and a home
-// behind the router that nobody outside has a route to.
+// natWorld is network namespaces: nodes that anybody reaches, and homes, each behind a router that hides it: nobody outside
+// has a route to a home.
 type natWorld struct {
-	public, router, home string
-	dir                  string
+	public         string
+	routers, homes []string
+	dir            string
 }
 
-const (
-	publicIP = "10.77.0.1"
-	routerIP = "10.77.0.254"
-)
+// The addresses count as public ones, for AutoNAT and hole punching leave private ones alone. They are the namespaces' own.
+const publicIP = "11.77.0.1"
+
+func routerIP(i int) string { return fmt.Sprintf("11.77.0.%d", 250+i) }
+
+func homeIP(i int) string { return fmt.Sprintf("192.168.%d.2", 77+i) }
 
 // newNATWorld builds the namespaces, or skips the test and says why.
-func newNATWorld(t *testing.T) *natWorld {
+func newNATWorld(t *testing.T, homes int) *natWorld {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("network namespaces need root")
@@ -41,8 +44,31 @@ func newNATWorld(t *testing.T) *natWorld {
 		t.Skip("network namespaces need the command ip (iproute2), which this machine lacks")
 	}
 	tag := fmt.Sprintf("kw%d", os.Getpid())
-	w := &natWorld{public: tag + "-public", router: tag + "-router", home: tag + "-home", dir: t.TempDir()}
-	for _, ns := range []string{w.public, w.router, w.home} {
+	w := &natWorld{public: tag + "-public", dir: t.TempDir()}
+	all := []string{w.public}
+	lines := []string{
+		"-n PUBLIC link add lan type bridge", "-n PUBLIC addr add " + publicIP + "/24 dev lan", "-n PUBLIC link set lan up",
+		"-n PUBLIC link set lo up",
+	}
+	for i := range homes {
+		router, home, port := fmt.Sprintf("%s-router%d", tag, i), fmt.Sprintf("%s-home%d", tag, i), fmt.Sprintf("port%d", i)
+		w.routers, w.homes = append(w.routers, router), append(w.homes, home)
+		all = append(all, router, home)
+		for _, line := range []string{
+			"link add outside netns ROUTER type veth peer name PORT netns PUBLIC",
+			"-n PUBLIC link set PORT master lan", "-n PUBLIC link set PORT up",
+			"link add inside netns ROUTER type veth peer name eth0 netns HOME",
+			"-n ROUTER addr add " + routerIP(i) + "/24 dev outside", "-n ROUTER link set outside up",
+			"-n ROUTER addr add GATE/24 dev inside", "-n ROUTER link set inside up",
+			"-n HOME addr add " + homeIP(i) + "/24 dev eth0", "-n HOME link set eth0 up", "-n HOME link set lo up",
+			"-n HOME route add default via GATE",
+			"netns exec ROUTER sh -c echo\x001\x00>/proc/sys/net/ipv4/ip_forward",
+		} {
+			lines = append(lines, strings.NewReplacer("ROUTER", router, "HOME", home, "PORT", port,
+				"GATE", strings.TrimSuffix(homeIP(i), "2")+"1").Replace(line))
+		}
+	}
+	for _, ns := range all {
 		if out, err := exec.Command("ip", "netns", "add", ns).CombinedOutput(); err != nil {
 			t.Skipf("this machine makes no network namespaces: %v: %s", err, out)
 		}
@@ -52,37 +78,30 @@ func newNATWorld(t *testing.T) *natWorld {
 			}
 		})
 	}
-	for _, line := range []string{
-		"link add outside netns ROUTER type veth peer name eth0 netns PUBLIC",
-		"link add inside netns ROUTER type veth peer name eth0 netns HOME",
-		"-n PUBLIC addr add " + publicIP + "/24 dev eth0", "-n PUBLIC link set eth0 up", "-n PUBLIC link set lo up",
-		"-n ROUTER addr add " + routerIP + "/24 dev outside", "-n ROUTER link set outside up",
-		"-n ROUTER addr add 192.168.77.1/24 dev inside", "-n ROUTER link set inside up",
-		"-n HOME addr add 192.168.77.2/24 dev eth0", "-n HOME link set eth0 up", "-n HOME link set lo up",
-		"-n HOME route add default via 192.168.77.1",
-		"netns exec ROUTER sh -c echo\x001\x00>/proc/sys/net/ipv4/ip_forward",
-	} {
-		line = strings.NewReplacer("PUBLIC", w.public, "ROUTER", w.router, "HOME", w.home).Replace(line)
-		args := strings.Fields(line)
+	for _, line := range lines {
+		args := strings.Fields(strings.ReplaceAll(line, "PUBLIC", w.public))
 		args[len(args)-1] = strings.ReplaceAll(args[len(args)-1], "\x00", " ")
 		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
 			t.Skipf("this machine connects no namespaces: ip %s: %v: %s", line, err, out)
 		}
 	}
-	if err := w.masquerade(); err != nil {
-		t.Skipf("this machine translates no addresses: %v", err)
+	for _, router := range w.routers {
+		if err := masquerade(router); err != nil {
+			t.Skipf("this machine translates no addresses: %v", err)
+		}
 	}
 	return w
 }
 
-// masquerade has the router's kernel put its own address on what leaves it, as home routers do: nft add table ip nat; nft
-// add chain ip nat post { type nat hook postrouting priority 100; }; nft add rule ip nat post masquerade.
-func (w *natWorld) masquerade() error {
+// masquerade has a router's kernel put its own address on what leaves it, and drop what is addressed to itself, as home
+// routers do: nft add table ip nat; nft add chain ip nat post { type nat hook postrouting priority 100; }; nft add rule ip nat
+// post masquerade; nft add chain ip nat in { type filter hook input priority 0; policy drop; }.
+func masquerade(router string) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends in the other namespace
 		done <- func() error {
-			ns, err := os.Open("/var/run/netns/" + w.router)
+			ns, err := os.Open("/var/run/netns/" + router)
 			if err != nil {
 				return err
 			}
@@ -141,6 +160,10 @@ func nftMasquerade() error {
 	add(nft<<8|unix.NFT_MSG_NEWRULE, create|unix.NLM_F_APPEND, 0, unix.AF_INET,
 		attr(unix.NFTA_RULE_TABLE, text("nat")), attr(unix.NFTA_RULE_CHAIN, text("post")),
 		nested(unix.NFTA_RULE_EXPRESSIONS, nested(unix.NFTA_LIST_ELEM, attr(unix.NFTA_EXPR_NAME, text("masq")), nested(unix.NFTA_EXPR_DATA))))
+	add(nft<<8|unix.NFT_MSG_NEWCHAIN, create, 0, unix.AF_INET,
+		attr(unix.NFTA_CHAIN_TABLE, text("nat")), attr(unix.NFTA_CHAIN_NAME, text("in")),
+		nested(unix.NFTA_CHAIN_HOOK, attr(unix.NFTA_HOOK_HOOKNUM, be32(1)), attr(unix.NFTA_HOOK_PRIORITY, be32(0))), // input
+		attr(unix.NFTA_CHAIN_POLICY, be32(0)), attr(unix.NFTA_CHAIN_TYPE, text("filter"))) // drop
 	add(unix.NFNL_MSG_BATCH_END, 0, nft, 0)
 	if err := unix.Sendto(fd, batch, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
@@ -149,7 +172,7 @@ func nftMasquerade() error {
 		return err
 	}
 	buf := make([]byte, 1<<16)
-	for acks := 0; acks < 3; {
+	for acks := 0; acks < 4; {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
 		if err != nil {
 			return fmt.Errorf("wait for the kernel's answer: %w", err)
@@ -231,7 +254,7 @@ func TestBehindANAT(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts processes")
 	}
-	w := newNATWorld(t)
+	w := newNATWorld(t, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	root, err := filepath.Abs("../..")
@@ -257,11 +280,11 @@ func TestBehindANAT(t *testing.T) {
 	w.run(ctx, t, w.public, admin, "zone", "trust", "home", "zone.genesis")
 
 	// Behind the router: a worker's node that listens nowhere, and a client. Both know the gateway, which is no part of the zone.
-	w.start(ctx, t, w.home, false, "--identity", "node.key", "--dir", "worker", "--genesis", "zone.genesis",
+	w.start(ctx, t, w.homes[0], false, "--identity", "node.key", "--dir", "worker", "--genesis", "zone.genesis",
 		"--worker-key", "worker.key", "--worker-grant", "worker.grants", "--peer", gateway)
 	home := []string{"KITWORK_NODE=" + gateway, admin[1], admin[2]}
 	for i := 1; i <= 2; i++ {
-		cmd := w.command(ctx, t, w.home, home, "capsule", "run", "./examples/counter", "Count", "--input", `{"Name":"visits","By":1}`, "--keys", "kv/counter/*", "--quiet")
+		cmd := w.command(ctx, t, w.homes[0], home, "capsule", "run", "./examples/counter", "Count", "--input", `{"Name":"visits","By":1}`, "--keys", "kv/counter/*", "--quiet")
 		cmd.Dir = root
 		said := new(bytes.Buffer)
 		cmd.Stderr = said
@@ -271,7 +294,49 @@ func TestBehindANAT(t *testing.T) {
 		}
 	}
 	peers := w.run(ctx, t, w.public, []string{"KITWORK_NODE=" + voter}, "inspect", "peers", "--identity", "me.key")
-	if !strings.Contains(peers, "/ip4/"+routerIP+"/") || strings.Contains(peers, "192.168.77.2/") {
+	if !strings.Contains(peers, "/ip4/"+routerIP(0)+"/") || strings.Contains(peers, homeIP(0)+"/") {
 		t.Fatalf("the voter does not see the worker behind the router's address:\n%s", peers)
+	}
+}
+
+// TestHolePunch: two nodes, each behind its own router, meet at a relay and then talk to each other directly. Neither router
+// lets anything in that its home has not sent for.
+func TestHolePunch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	w := newNATWorld(t, 2)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a relayed connection that was not replaced ends after two
+	defer cancel()
+	for _, k := range []string{"relay", "a", "b", "me"} {
+		w.run(ctx, t, w.public, nil, "keygen", k+".key")
+	}
+	me, err := capsule.LoadIdentity(filepath.Join(w.dir, "me.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := capsule.LoadIdentity(filepath.Join(w.dir, "a.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	operator := me.Key().String()
+	relay := w.start(ctx, t, w.public, true, "--identity", "relay.key", "--dir", "relay", "--relay", "--listen", "/ip4/"+publicIP+"/udp/7400/quic-v1")
+	// The second node asks for the first one until the relay knows it.
+	second := w.start(ctx, t, w.homes[1], true, "--identity", "b.key", "--dir", "b", "--listen", "/ip4/"+homeIP(1)+"/udp/7400/quic-v1",
+		"--operator", operator, "--peer", relay, "--peer", relay+"/p2p-circuit/p2p/"+a.Key().PeerID())
+	w.start(ctx, t, w.homes[0], true, "--identity", "a.key", "--dir", "a", "--listen", "/ip4/"+homeIP(0)+"/udp/7400/quic-v1", "--peer", relay)
+	var peers string
+	direct := func() bool {
+		peers = w.run(ctx, t, w.homes[1], []string{"KITWORK_NODE=" + second}, "inspect", "peers", "--identity", "me.key")
+		return strings.Contains(peers, "/ip4/"+routerIP(0)+"/udp/")
+	}
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for !direct() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("no direct connection to %s behind %s:\n%s", a.Key(), routerIP(0), peers)
+		}
 	}
 }

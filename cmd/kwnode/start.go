@@ -298,7 +298,8 @@ func meshConfig(c *proc.Config, cfg *node.Config) error {
 	if len(cfg.Listen) == 0 || slices.ContainsFunc(cfg.Listen, func(a string) bool { return !loopback(a) }) {
 		cfg.Reach = p2p.DefaultReach()
 	}
-	cfg.Reach.Serve = c.Relay
+	// Who offers to relay is reached: AutoNAT finds that out from peers that are reached themselves, and a first relay has none.
+	cfg.Reach.Serve, cfg.Reach.Public = c.Relay, c.Relay
 	return nil
 }
 

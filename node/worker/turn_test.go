@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,17 +13,22 @@ import (
 func TestTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := make(chan struct{}, 2)
+		var mu sync.Mutex // guards running and most
 		running, most := 0, 0
+		count := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			running += n
+			most = max(most, running)
+		}
 		run := func(s *turn) {
 			if err := s.begin(t.Context()); err != nil {
 				t.Error(err)
 				return
 			}
-			if running++; running > most {
-				most = running
-			}
+			count(1)
 			time.Sleep(time.Second)
-			running--
+			count(-1)
 			s.end()
 		}
 		segments := make([]*turn, 5)
