@@ -173,30 +173,35 @@ func (b *bench) throughput(ctx context.Context) error {
 	return nil
 }
 
+// soakLooks is how often a soak looks at the nodes' memory.
+const soakLooks = 20
+
 func (b *bench) soaked(ctx context.Context) error {
-	first := map[string]int64{}
-	all, took, err := b.pressed(ctx, b.soak, b.soak/10, func(done uint64) {
+	var seen []map[string]memory
+	all, took, err := b.pressed(ctx, b.soak, b.soak/soakLooks, func(done uint64) {
 		now := b.resident()
+		seen = append(seen, now)
 		var text []string
 		for _, name := range names(now) {
-			if _, ok := first[name]; !ok {
-				first[name] = now[name]
-			}
-			text = append(text, fmt.Sprintf("%d", now[name]>>10))
+			text = append(text, now[name].String())
 		}
-		fmt.Fprintf(os.Stderr, "%8d capsules  MB %s\n", done, strings.Join(text, " "))
+		fmt.Fprintf(os.Stderr, "%8d capsules, anonymous+files MB  %s\n", done, strings.Join(text, " "))
 	})
 	if err != nil {
 		return err
 	}
-	last := b.resident()
-	for _, name := range names(last) {
-		b.row(fmt.Sprintf("resident over %s and %d capsules: %s", took.Round(time.Second), len(all), name), "flat", "%d to %d MB", first[name]>>10, last[name]>>10)
+	if len(seen) < soakLooks/2 {
+		return fmt.Errorf("the soak of %s was too short to look %d times; want some seconds", b.soak, soakLooks)
+	}
+	for _, name := range names(seen[0]) {
+		first, middle, last := seen[0][name], seen[len(seen)/2][name], seen[len(seen)-1][name]
+		b.row(fmt.Sprintf("anonymous memory after 1/%d, half and all of %s and %d capsules: %s", soakLooks, took.Round(time.Second), len(all), name),
+			"flat", "%d, %d, %d MB; pages of files %d, %d, %d MB", first.anon>>10, middle.anon>>10, last.anon>>10, first.file>>10, middle.file>>10, last.file>>10)
 	}
 	return nil
 }
 
-func names(m map[string]int64) []string {
+func names[V any](m map[string]V) []string {
 	var out []string
 	for n := range m {
 		out = append(out, n)
@@ -205,19 +210,33 @@ func names(m map[string]int64) []string {
 	return out
 }
 
-// resident is each node's memory in KiB, where the system tells.
-func (b *bench) resident() map[string]int64 {
-	out := map[string]int64{}
+// memory is what a process has resident, in KiB. Pages of files go when the system needs the room.
+type memory struct{ anon, file int64 }
+
+func (m memory) String() string { return fmt.Sprintf("%d+%d", m.anon>>10, m.file>>10) }
+
+// resident is each node's memory, where the system tells.
+func (b *bench) resident() map[string]memory {
+	out := map[string]memory{}
 	for _, s := range b.net.State().Nodes {
 		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
 		if err != nil {
 			continue
 		}
+		var m memory
 		for l := range strings.Lines(string(text)) {
-			if f := strings.Fields(l); len(f) > 1 && f[0] == "VmRSS:" {
-				out[s.Name], _ = strconv.ParseInt(f[1], 10, 64)
+			f := strings.Fields(l)
+			if len(f) < 2 {
+				continue
+			}
+			switch n, _ := strconv.ParseInt(f[1], 10, 64); f[0] {
+			case "RssAnon:":
+				m.anon = n
+			case "RssFile:":
+				m.file = n
 			}
 		}
+		out[s.Name] = m
 	}
 	return out
 }

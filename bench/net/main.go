@@ -178,8 +178,9 @@ func (b *bench) idle(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	for name, kib := range b.resident() {
-		b.row("idle, resident: "+name, "≤ 60 MB", "%d MB", kib>>10)
+	now := b.resident()
+	for _, name := range names(now) {
+		b.row("idle, resident: "+name, "≤ 60 MB", "%d MB", (now[name].anon+now[name].file)>>10)
 	}
 	return nil
 }
