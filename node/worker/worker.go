@@ -396,6 +396,11 @@ var errCancelled = errors.New("its author cancelled it")
 func (w *Worker) stop(m *api.Work) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if m.Stop {
+		// The zone may take this worker for silent: a lease can run out before it gets here. It gives no other until it hears
+		// from the worker, which would have nothing to say.
+		w.alive = true
+	}
 	l := w.leases[m.Lease.Capsule]
 	switch {
 	case l == nil || l.number > m.Lease.Number:
