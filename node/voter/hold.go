@@ -155,7 +155,7 @@ func (s *Server) leased(worker capsule.Key, ref api.LeaseRef) (machine.CapsuleRo
 		if err != nil && !errors.Is(err, machine.ErrNotFound) {
 			return row, err
 		}
-		if err == nil && row.Status == machine.StatusRunning && row.Lease.Worker == worker && row.Lease.Number == ref.Number {
+		if err == nil && row.LeasedTo(worker, ref.Number) {
 			return row, nil
 		}
 		if err == nil && row.Lease.Number >= ref.Number || time.Now().After(deadline) {

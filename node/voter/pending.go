@@ -154,13 +154,7 @@ func (s *Server) Holds(id capsule.ID) bool {
 	if x == nil {
 		return false
 	}
-	m := x.c.Manifest()
-	for _, c := range []capsule.CID{m.Code, m.Base, m.State} {
-		if !c.IsZero() && !s.cfg.Contents.Has(c) {
-			return false
-		}
-	}
-	return true
+	return len(s.missing(x.c.Manifest())) == 0
 }
 
 // Expect judges a gossiped capsule by what the zone knows: nobody passes on what nobody can pay. It is asked for every
@@ -221,11 +215,7 @@ func (s *Server) Gossiped(from capsule.Key, c *capsule.Capsule) {
 func (s *Server) fetch(x *holding) error {
 	ctx, cancel := context.WithTimeout(s.ctx, pullTime)
 	defer cancel()
-	m := x.c.Manifest()
-	for _, id := range []capsule.CID{m.Code, m.Base, m.State} {
-		if id.IsZero() || s.cfg.Contents.Has(id) {
-			continue
-		}
+	for _, id := range s.missing(x.c.Manifest()) {
 		holders := append([]capsule.Key{}, x.from...)
 		for _, k := range s.others() {
 			if len(x.from) == 0 || k != x.from[0] {

@@ -308,7 +308,7 @@ func (s *Server) read(worker capsule.Key, req *api.ReadRequest) (*api.ReadReply,
 	if err != nil {
 		return nil, err
 	}
-	if c.Status != machine.StatusRunning || c.Lease.Worker != worker || c.Lease.Number != req.Lease.Number {
+	if !c.LeasedTo(worker, req.Lease.Number) {
 		return nil, &api.Refusal{Code: string(machine.CodeLease), Detail: "the lease has ended, or is another worker's"}
 	}
 	rights, err := v.Rights(req.Lease.Capsule)

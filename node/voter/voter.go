@@ -147,28 +147,28 @@ func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.R
 	if err != nil && !errors.Is(err, machine.ErrNotFound) {
 		return api.Refuse(stream, refusal(err))
 	}
+	ended := row.Status.Ended() // then nobody needs its content any more
+	if missing := s.missing(c.Manifest()); len(missing) > 0 && !ended {
+		return api.Accept(stream, &api.SubmitReply{V: api.Version, Missing: missing, Ack: []byte{}})
+	}
 	ack, err := s.acknowledge(c, row.Status)
 	if err != nil {
 		return api.Refuse(stream, refusal(err))
 	}
-	accept := func() error {
-		return api.Accept(stream, &api.SubmitReply{V: api.Version, Ack: ack, Missing: []capsule.CID{}})
+	if !ended {
+		s.admit(c)
 	}
-	if row.Status.Ended() {
-		return accept() // nobody needs its content any more
-	}
-	m := c.Manifest()
-	var missing []capsule.CID
+	return api.Accept(stream, &api.SubmitReply{V: api.Version, Ack: ack, Missing: []capsule.CID{}})
+}
+
+// missing is what a capsule consists of and this node does not have.
+func (s *Server) missing(m *capsule.Manifest) (ids []capsule.CID) {
 	for _, id := range []capsule.CID{m.Code, m.Base, m.State} {
 		if !id.IsZero() && !s.cfg.Contents.Has(id) {
-			missing = append(missing, id)
+			ids = append(ids, id)
 		}
 	}
-	if len(missing) > 0 {
-		return api.Accept(stream, &api.SubmitReply{V: api.Version, Missing: missing, Ack: []byte{}})
-	}
-	s.admit(c)
-	return accept()
+	return ids
 }
 
 // receive checks a submission and stores the content that came with it.

@@ -45,10 +45,9 @@ func (s *Server) Work(ctx context.Context, worker capsule.Key, req *api.WorkRequ
 func (s *Server) over(worker capsule.Key, req *api.WorkRequest, w io.Writer) error {
 	for _, ref := range req.Holds {
 		m := &api.Work{V: api.Version, Lease: ref, Grant: []byte{}}
-		if m.Cancel = s.cancelled(worker, ref); !m.Cancel {
-			c, err := s.row(ref.Capsule)
-			m.Stop = err != nil || c.Status != machine.StatusRunning || c.Lease.Worker != worker || c.Lease.Number != ref.Number
-		}
+		c, err := s.row(ref.Capsule)
+		m.Stop = err != nil || !c.LeasedTo(worker, ref.Number)
+		m.Cancel = !m.Stop && c.CancelAsked
 		if m.Stop || m.Cancel {
 			if err := api.Accept(w, m); err != nil {
 				return err
@@ -58,17 +57,12 @@ func (s *Server) over(worker capsule.Key, req *api.WorkRequest, w io.Writer) err
 	return nil
 }
 
-// cancelled reports whether a worker still holds a lease of a capsule that its author has cancelled.
-func (s *Server) cancelled(worker capsule.Key, ref api.LeaseRef) bool {
-	c, err := s.row(ref.Capsule)
-	return err == nil && c.CancelAsked && c.Status == machine.StatusRunning && c.Lease.Worker == worker && c.Lease.Number == ref.Number
-}
-
 func (s *Server) tell(ctx context.Context, e machine.Effect, w io.Writer) error {
 	m := &api.Work{V: api.Version, Lease: api.LeaseRef{Capsule: e.Capsule, Number: e.Lease}, Grant: []byte{}}
 	switch e.Kind {
 	case machine.EffectStop:
-		m.Cancel = s.cancelled(e.Worker, m.Lease)
+		c, err := s.row(e.Capsule)
+		m.Cancel = err == nil && c.CancelAsked && c.LeasedTo(e.Worker, e.Lease)
 		m.Stop = !m.Cancel
 		return api.Accept(w, m)
 	case machine.EffectYield:

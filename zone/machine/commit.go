@@ -79,7 +79,7 @@ func (a *apply) fenced(k capsule.Key, s *Segment) (CapsuleRow, *Refusal) {
 	switch {
 	case !ok:
 		return c, refuse(CodeUnknown, "no capsule %s here", s.Capsule)
-	case c.Status != StatusRunning || c.Lease.Worker != k || c.Lease.Number != s.Lease:
+	case !c.LeasedTo(k, s.Lease):
 		return c, refuse(CodeLease, "lease %d of %s has ended; drop the attempt", s.Lease, s.Capsule)
 	case c.Hop != s.Hop || c.Segment != s.Segment:
 		return c, refuse(CodeLease, "segment %d/%d of %s, it is at %d/%d", s.Hop, s.Segment, s.Capsule, c.Hop, c.Segment)

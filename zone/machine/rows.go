@@ -194,6 +194,11 @@ type CapsuleRow struct {
 	Lease         Lease
 }
 
+// LeasedTo reports whether the capsule runs under a worker's lease of that number.
+func (c *CapsuleRow) LeasedTo(worker capsule.Key, number uint64) bool {
+	return c.Status == StatusRunning && c.Lease.Worker == worker && c.Lease.Number == number
+}
+
 // RunState is where the execution stands.
 type RunState struct {
 	_         struct{} `cbor:",toarray"`

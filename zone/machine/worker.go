@@ -248,7 +248,7 @@ func runRenew(a *apply, p *prepared) (Result, *Refusal) {
 // held returns the capsule if worker k holds exactly this lease of it.
 func (a *apply) held(k capsule.Key, ref LeaseRef) (CapsuleRow, bool) {
 	c, ok := a.capsule(ref.Capsule)
-	return c, ok && c.Status == StatusRunning && c.Lease.Worker == k && c.Lease.Number == ref.Number
+	return c, ok && c.LeasedTo(k, ref.Number)
 }
 
 // suspect stops giving work to a worker until it is heard of again.
