@@ -194,22 +194,25 @@ func (c *Cache) room(size int64) error {
 
 // Put stores b and returns its address. When it returns, b survives a power loss.
 func (c *Cache) Put(codec capsule.Codec, b []byte) (capsule.CID, error) {
-	id, err := c.Lend(codec, b)
-	if err == nil {
-		err = c.flush(id.Digest)
-	}
-	return id, err
+	return c.store(codec, b, true)
 }
 
 // Lend stores b for others to fetch. It waits for no disk: b may be gone after a power loss, until it is Put or an
 // Exchange returns it from its Fetch.
 func (c *Cache) Lend(codec capsule.Codec, b []byte) (capsule.CID, error) {
+	return c.store(codec, b, false)
+}
+
+func (c *Cache) store(codec capsule.Codec, b []byte, lasting bool) (capsule.CID, error) {
 	if len(b) > MaxSize {
 		return capsule.CID{}, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), MaxSize)
 	}
 	st, digest := states(b)
 	id := capsule.CID{Codec: codec, Digest: digest}
 	if c.use(digest) {
+		if lasting {
+			return id, c.flush(digest)
+		}
 		return id, nil
 	}
 	f, err := os.CreateTemp(c.dir, putPrefix+"*")
@@ -218,7 +221,7 @@ func (c *Cache) Lend(codec capsule.Codec, b []byte) (capsule.CID, error) {
 	}
 	defer os.Remove(f.Name()) // fails once renamed
 	if err = writeWhole(f, st, b); err == nil {
-		err = c.commit(f, digest, int64(len(b)), false)
+		err = c.commit(f, digest, int64(len(b)), lasting)
 	}
 	f.Close()
 	if err != nil {
