@@ -174,13 +174,15 @@ func (h *Host) start(listen []string, reach Reach) error {
 		}
 		return context.WithCancel(life)
 	}
+	if reach.AutoNAT && !reach.Public && !reach.Private {
+		if err := h.judgeReach(life.Done()); err != nil {
+			return err
+		}
+	}
 	h.waste.onEmpty(h.wasted)
 	h.running.Go(h.watch)
 	h.running.Go(func() { h.every(saveEvery, life.Done(), h.saveBook) })
 	h.running.Go(func() { h.shedding(life.Done()) })
-	if reach.AutoNAT && !reach.Public && !reach.Private {
-		return h.judgeReach(life.Done())
-	}
 	return nil
 }
 

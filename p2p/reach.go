@@ -37,8 +37,8 @@ func (h *Host) judgeReach(done <-chan struct{}) error {
 	return nil
 }
 
-// reachability is public if a peer got through to an address, and private if none got through to any, or there is no public address
-// to try, though there are peers. The rest is unknown.
+// reachability is public if a peer got through to an address. It is private if none got through to any, or there is no public
+// address to try, though there are peers. The rest is unknown.
 func (h *Host) reachability() network.Reachability {
 	tested, ok := h.inner.(interface {
 		ConfirmedAddrs() (reachable, unreachable, unknown []multiaddr.Multiaddr)
