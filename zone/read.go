@@ -154,11 +154,11 @@ func (z *Zone) restate(ctx context.Context, s cert.Slot) (*Outcome, error) {
 type hub struct {
 	mu      sync.Mutex // guards what follows
 	workers map[capsule.Key]map[*Subscription]bool
-	ended   map[capsule.ID]*ending
+	moves   map[capsule.ID]*move
 }
 
 func newHub() *hub {
-	return &hub{workers: map[capsule.Key]map[*Subscription]bool{}, ended: map[capsule.ID]*ending{}}
+	return &hub{workers: map[capsule.Key]map[*Subscription]bool{}, moves: map[capsule.ID]*move{}}
 }
 
 // Subscription is a worker's stream of duties.
@@ -281,9 +281,9 @@ func (h *hub) publish(o *machine.Outcome) {
 
 // moveLocked wakes whoever waits for the capsule.
 func (h *hub) moveLocked(id capsule.ID) {
-	if w := h.ended[id]; w != nil {
+	if w := h.moves[id]; w != nil {
 		close(w.c)
-		delete(h.ended, id)
+		delete(h.moves, id)
 	}
 }
 
@@ -313,10 +313,10 @@ func (z *Zone) Await(ctx context.Context, id capsule.ID) (*Result, error) {
 	}
 }
 
-// awaitEnd looks for the end, waits for the next one to be applied if there is none, and returns errRunning then.
+// awaitEnd looks for the end. If there is none it returns errRunning once something has happened that may be it.
 func (z *Zone) awaitEnd(ctx context.Context, id capsule.ID) (*Result, error) {
 	// An end between the look and the wait must not be missed.
-	ended, leave := z.Moved(id)
+	moved, leave := z.Moved(id)
 	defer leave()
 	out, slot, err := z.end(id)
 	if err == nil {
@@ -330,7 +330,7 @@ func (z *Zone) awaitEnd(ctx context.Context, id capsule.ID) (*Result, error) {
 		return nil, err
 	}
 	select {
-	case <-ended:
+	case <-moved:
 		return nil, errRunning
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -339,8 +339,8 @@ func (z *Zone) awaitEnd(ctx context.Context, id capsule.ID) (*Result, error) {
 	}
 }
 
-// ending is what everybody who waits for one capsule's end shares.
-type ending struct {
+// move is what everybody who waits for one capsule's next end or suspension shares.
+type move struct {
 	c       chan struct{}
 	waiters int
 }
@@ -353,17 +353,17 @@ func (z *Zone) Moved(id capsule.ID) (<-chan struct{}, func()) { return z.hub.mov
 func (h *hub) moved(id capsule.ID) (<-chan struct{}, func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	w := h.ended[id]
+	w := h.moves[id]
 	if w == nil {
-		w = &ending{c: make(chan struct{})}
-		h.ended[id] = w
+		w = &move{c: make(chan struct{})}
+		h.moves[id] = w
 	}
 	w.waiters++
 	return w.c, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		if w.waiters--; w.waiters == 0 && h.ended[id] == w {
-			delete(h.ended, id)
+		if w.waiters--; w.waiters == 0 && h.moves[id] == w {
+			delete(h.moves, id)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func TestSegmentFromWarrantToResult(t *testing.T) {
 func waitedFor(z *Zone) int {
 	z.hub.mu.Lock()
 	defer z.hub.mu.Unlock()
-	return len(z.hub.ended)
+	return len(z.hub.moves)
 }
 
 // Anybody may ask for the end of any capsule as often as they like: nothing is left of those who have gone, or were answered.
