@@ -149,8 +149,8 @@ func isArg(op code.Op) bool {
 
 // elide leaves out the moves that only pass arguments, of the sites that came to be.
 func (c *compiler) elide() {
-	for pc := range c.passing {
-		if c.sites[c.passing[pc]] != nil {
+	for pc, call := range c.passing {
+		if c.sites[call] != nil {
 			c.elided[pc] = true
 		}
 	}
@@ -246,13 +246,13 @@ func (t *site) rename(to func(uint16) uint16) {
 // inline translates the callee's code where the call stands.
 func (c *compiler) inline(in instruction, t *site) error {
 	// What lies below the arguments is at home, as it would be in the interpreter, for those who come in behind the call.
-	c.temps = slices.DeleteFunc(c.temps, func(x temp) bool { return x.slot < t.base && x.kind == isConst && c.sendHome(&x) })
 	for i := range c.temps {
 		if x := &c.temps[i]; x.slot < t.base {
-			c.sendHome(x)
+			c.storeTemp(x)
 			x.clean = true
 		}
 	}
+	c.temps = slices.DeleteFunc(c.temps, func(x temp) bool { return x.slot < t.base && x.kind == isConst })
 	c.ahead -= int32(t.callee.Charge)
 	f, s, guards, traps := c.f, c.s, c.guards, c.trapAt
 	c.f = &code.Func{Ins: t.ins, Index: t.callee.Index}
@@ -266,16 +266,10 @@ func (c *compiler) inline(in instruction, t *site) error {
 	return nil
 }
 
-func (c *compiler) sendHome(t *temp) bool {
-	c.storeTemp(t)
-	return true
-}
-
 // leaf translates a site's instructions. At its end the only operand that is left of them is the result, in a register.
 func (c *compiler) leaf(t *site) error {
-	known := map[uint16]uint64{}
-	for slot, v := range t.consts {
-		known[slot] = v
+	known := maps.Clone(t.consts)
+	for slot := range known {
 		c.drop(slot) // what nobody consumed there
 	}
 	c.done()
@@ -300,12 +294,12 @@ func (c *compiler) leaf(t *site) error {
 					c.constant(slot, v)
 				}
 				if !slices.Contains(list[w:w+i], slot) && slices.Contains(list[w+i+1:n], slot) {
-					c.sendHome(c.find(slot)) // the instruction takes it twice
+					c.storeTemp(c.find(slot)) // the instruction takes it twice
 				}
 				continue
 			}
 			if x := c.find(slot); x != nil && (slices.Contains(list[w+i+1:n], slot) || t.reads(pc+in.size, slot)) {
-				c.sendHome(x) // taking an operand out of its register is the end of it there
+				c.storeTemp(x) // taking an operand out of its register is the end of it there
 			}
 		}
 		if err := c.instruction(in); err != nil {
@@ -326,19 +320,19 @@ func (c *compiler) leaf(t *site) error {
 
 // reads reports whether a slot is read from a word on, before it is written.
 func (t *site) reads(pc uint32, slot uint16) bool {
-	for ; pc < uint32(len(t.ins))-1; pc += sizeAt(t.ins, pc) {
-		list, n, w := slots(t.ins, decode(t.ins, pc))
+	for pc < uint32(len(t.ins))-1 {
+		in := decode(t.ins, pc)
+		list, n, w := slots(t.ins, in)
 		if slices.Contains(list[w:n], slot) {
 			return true
 		}
 		if slices.Contains(list[:w], slot) {
 			return false
 		}
+		pc += in.size
 	}
 	return false
 }
-
-func sizeAt(ins []uint64, pc uint32) uint32 { return decode(ins, pc).size }
 
 // leafResult moves the result to where the caller expects it and drops the callee's other operands.
 func (c *compiler) leafResult(in instruction, t *site) {
