@@ -252,7 +252,7 @@ func (w *natWorld) start(ctx context.Context, t *testing.T, ns string, ready boo
 // is ever reached from outside: there is no route.
 func TestBehindANAT(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts processes")
+		t.Skip("starts processes in namespaces; run without -short")
 	}
 	w := newNATWorld(t, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -303,7 +303,7 @@ func TestBehindANAT(t *testing.T) {
 // lets anything in that its home has not sent for.
 func TestHolePunch(t *testing.T) {
 	if testing.Short() {
-		t.Skip("starts processes")
+		t.Skip("starts processes in namespaces; run without -short")
 	}
 	w := newNATWorld(t, 2)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // a relayed connection that was not replaced ends after two
