@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"testing"
@@ -17,7 +18,8 @@ import (
 type oneVoter struct {
 	Net      // what content needs is not asked for
 	send     *api.Work
-	commands chan machine.Kind
+	lost     int // the answers to the first so many commands don't arrive
+	commands chan []byte
 }
 
 func (v *oneVoter) Open(_ context.Context, _ capsule.Key, proto string) (net.Conn, error) {
@@ -28,10 +30,13 @@ func (v *oneVoter) Open(_ context.Context, _ capsule.Key, proto string) (net.Con
 			switch proto {
 			case api.ProtoCommand:
 				var req api.CommandRequest
-				if api.Read(there, &req, api.MaxMessage) != nil || api.Accept(there, &api.CommandReply{V: api.Version}) != nil {
+				if api.Read(there, &req, api.MaxMessage) != nil {
 					return
 				}
-				v.commands <- machine.KindOf(req.Command)
+				v.commands <- req.Command
+				if v.lost--; v.lost >= 0 || api.Accept(there, &api.CommandReply{V: api.Version}) != nil {
+					return
+				}
 			case api.ProtoWork:
 				var req api.WorkRequest
 				if api.Read(there, &req, api.MaxMessage) != nil || api.Accept(there, v.send) != nil {
@@ -45,35 +50,71 @@ func (v *oneVoter) Open(_ context.Context, _ capsule.Key, proto string) (net.Con
 	return here, nil
 }
 
+// started is a worker of the zone.
+func (v *oneVoter) started(t *testing.T) *Worker {
+	t.Helper()
+	id := func(n byte) *capsule.Identity { return capsule.IdentityFromSeed([32]byte{n}) }
+	genesis, err := (&cert.Genesis{
+		V: cert.Version, Dev: true, Roots: []capsule.Key{id(1).Key()}, Voters: []capsule.Key{id(2).Key()}, MeterVersion: 1,
+		Thresholds: cert.Thresholds{Policy: 1, Mint: 1, Membership: 1, Recover: 1},
+	}).Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tracker, err := cert.NewTracker(genesis)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.commands = make(chan []byte, 16)
+	return Start(Config{Identity: id(3), Tracker: tracker, Slots: 1, Pages: 16, Net: v, Voters: func() []capsule.Key { return []capsule.Key{id(2).Key()} }})
+}
+
+// next is the worker's next command.
+func (v *oneVoter) next(t *testing.T) []byte {
+	t.Helper()
+	select {
+	case c := <-v.commands:
+		return c
+	case <-time.After(time.Minute):
+		t.Fatal("the worker says nothing for a minute")
+		return nil
+	}
+}
+
 // A zone whose lease ran out before it reached the worker takes the worker for silent, and gives it nothing until it hears
 // from it: one that holds nothing has to say something all the same.
 func TestStoppedWorkerIsHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		id := func(n byte) *capsule.Identity { return capsule.IdentityFromSeed([32]byte{n}) }
-		genesis, err := (&cert.Genesis{
-			V: cert.Version, Dev: true, Roots: []capsule.Key{id(1).Key()}, Voters: []capsule.Key{id(2).Key()}, MeterVersion: 1,
-			Thresholds: cert.Thresholds{Policy: 1, Mint: 1, Membership: 1, Recover: 1},
-		}).Bytes()
-		if err != nil {
-			t.Fatal(err)
-		}
-		tracker, err := cert.NewTracker(genesis)
-		if err != nil {
-			t.Fatal(err)
-		}
-		zone := &oneVoter{commands: make(chan machine.Kind, 16),
-			send: &api.Work{V: api.Version, Lease: api.LeaseRef{Capsule: capsule.ID{7}, Number: 1}, Stop: true, Grant: []byte{}}}
-		w := Start(Config{Identity: id(3), Tracker: tracker, Slots: 1, Pages: 16, Net: zone, Voters: func() []capsule.Key { return []capsule.Key{id(2).Key()} }})
-		defer w.Close()
+		zone := &oneVoter{send: &api.Work{V: api.Version, Lease: api.LeaseRef{Capsule: capsule.ID{7}, Number: 1}, Stop: true, Grant: []byte{}}}
+		defer zone.started(t).Close()
 		for _, want := range []machine.Kind{machine.KindRegister, machine.KindRenew} {
-			select {
-			case got := <-zone.commands:
-				if got != want {
-					t.Fatalf("the worker says %v, want %v", got, want)
-				}
-			case <-time.After(time.Minute):
-				t.Fatalf("the worker says nothing for a minute, want %v", want)
+			if got := machine.KindOf(zone.next(t)); got != want {
+				t.Fatalf("the worker says %v, want %v", got, want)
 			}
+		}
+	})
+}
+
+// A worker that doesn't hear that the zone has heard of its beginning says the same again, byte for byte, however long that
+// takes: the zone has given it leases by then, which another beginning would take from it.
+func TestBeginningIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const lost = 7
+		zone := &oneVoter{send: &api.Work{V: api.Version, Lease: api.LeaseRef{Capsule: capsule.ID{7}, Number: 1}, Yield: true, Grant: []byte{}}, lost: lost}
+		w := zone.started(t)
+		defer w.Close()
+		first := zone.next(t)
+		for range lost {
+			if again := zone.next(t); !bytes.Equal(again, first) {
+				t.Fatalf("after %x the worker says %x", first, again)
+			}
+		}
+		// Whoever drains says something new.
+		if err := w.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c := zone.next(t); machine.KindOf(c) != machine.KindRegister || bytes.Equal(c, first) {
+			t.Fatalf("a worker that drains says %x", c)
 		}
 	})
 }

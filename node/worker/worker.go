@@ -60,7 +60,8 @@ type Worker struct {
 	voter    capsule.Key
 	leases   map[capsule.ID]*lease
 	drops    []*giving // leases to give back with the next renewal
-	known    bool      // the zone has heard that this worker began
+	began    uint64    // sequence of the first registration; orders guards it
+	known    bool      // the zone has answered it
 	alive    bool      // the zone is to hear from this worker, whatever it holds
 	drain    bool
 	done     uint64        // segments that were committed
@@ -254,15 +255,35 @@ func (w *Worker) scope() machine.Scope {
 	return machine.NewScope(w.zone, w.cfg.Tracker.Newest().Generation)
 }
 
-// register tells the zone what the worker offers.
+// register tells the zone what the worker offers. Until the zone answers that it has begun, that is one command however
+// often it is sent: a second beginning would cost the worker the leases that it was given meanwhile.
 func (w *Worker) register(ctx context.Context) error {
 	w.orders.Lock()
 	defer w.orders.Unlock()
 	w.mu.Lock()
-	drain, began := w.drain, !w.known
+	drain, known := w.drain, w.known
 	w.mu.Unlock()
+	if !known {
+		if w.began == 0 {
+			w.began = w.next()
+		}
+		if err := w.offer(ctx, w.began, false, true); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.known = true
+		w.mu.Unlock()
+		if !drain {
+			return nil
+		}
+	}
+	return w.offer(ctx, w.next(), drain, false)
+}
+
+// offer is one registration. The caller holds orders.
+func (w *Worker) offer(ctx context.Context, sequence uint64, drain, began bool) error {
 	cmd, err := machine.NewRegister(w.cfg.Identity, &machine.Register{
-		Scope: w.scope(), Sequence: w.next(), Slots: w.cfg.Slots, Pages: w.cfg.Pages, Drain: drain, Began: began, Chain: w.cfg.Chain,
+		Scope: w.scope(), Sequence: sequence, Slots: w.cfg.Slots, Pages: w.cfg.Pages, Drain: drain, Began: began, Chain: w.cfg.Chain,
 	})
 	if err != nil {
 		return err
@@ -270,9 +291,6 @@ func (w *Worker) register(ctx context.Context) error {
 	if _, err = w.command(ctx, cmd); err != nil {
 		return fmt.Errorf("register with zone %s: %w", w.zone, err)
 	}
-	w.mu.Lock()
-	w.known = true
-	w.mu.Unlock()
 	return nil
 }
 

@@ -301,9 +301,11 @@ func TestLeaseLost(t *testing.T) {
 func TestRestartedWorker(t *testing.T) {
 	w := founded(t, 1)
 	id := w.admit()
-	register := func(began bool) {
+	register := func(began bool) []byte {
 		w.wseq++
-		w.ok(must(NewRegister(w.workers[0], &Register{Scope: w.scope(), Sequence: w.wseq, Slots: 1, Pages: 1 << 16, Began: began})))
+		cmd := must(NewRegister(w.workers[0], &Register{Scope: w.scope(), Sequence: w.wseq, Slots: 1, Pages: 1 << 16, Began: began}))
+		w.ok(cmd)
+		return cmd
 	}
 	register(false)
 	if c := w.status(id, StatusRunning); c.Lease.Number != 1 {
@@ -311,7 +313,11 @@ func TestRestartedWorker(t *testing.T) {
 	}
 	stale := w.commitCmd(id, EndDone)
 	w.ok(must(NewCheckpoint(w.workerOf(id), &Checkpoint{Scope: w.scope(), Segment: w.segment(id), Gas: 1000, Saved: saved("checkpoint")})))
-	register(true)
+	begun := register(true)
+	// Its answer was lost, and it is told again: the leases that it has got since are not of another life.
+	if r := w.ok(begun); !r.Repeated {
+		t.Fatalf("told twice: %+v", r)
+	}
 	c := w.status(id, StatusRunning)
 	if c.Lease.Number != 2 || c.Lease.Worker != w.workers[0].Key() || c.Run.Meter != 1000 || c.Gas.Spent+c.Gas.Retry != 0 {
 		t.Fatalf("lease %+v, saved at %d units, charged %+v", c.Lease, c.Run.Meter, c.Gas)
