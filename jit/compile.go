@@ -70,7 +70,7 @@ type output struct {
 	enter uint32 // where Go enters: loads every pin and jumps to the machine's target
 	// entries are the places where Go may go on, ascending by word.
 	entries []entry
-	inlined int // calls
+	inlined []uint32 // the callee of each call that is inlined
 }
 
 // entry is a place in register code with its machine code.
@@ -182,7 +182,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32
 		}
 	}
 	c.guards = findGuards(f, s)
-	out := &output{inlined: len(c.sites)}
+	out := &output{inlined: c.inlined()}
 	c.prologue() // the first code: where compiled code calls
 	if err := c.body(); err != nil {
 		return nil, err

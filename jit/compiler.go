@@ -50,8 +50,9 @@ type Compiler struct {
 
 // request is a function to compile in the background.
 type request struct {
-	n *module
-	f *code.Func
+	n   *module
+	f   *code.Func
+	hot uint32
 }
 
 // maxQueue bounds what waits to be compiled. What doesn't fit is asked for
@@ -63,12 +64,19 @@ type Event struct {
 	Module      [32]byte
 	Function    uint32
 	Name        string
+	Hot         uint32        // the function that was found hot: this one, or one beside it
 	At          time.Duration // since New
 	Took        time.Duration
-	SourceBytes int   // of WebAssembly
-	CodeBytes   int   // of machine code
-	Inlined     int   // calls in whose place the callee's code stands
-	Err         error // why the function stays interpreted
+	SourceBytes int    // of WebAssembly
+	CodeBytes   int    // of machine code
+	Inlined     []Call // those in whose place the callee's code stands
+	Err         error  // why the function stays interpreted
+}
+
+// Call is a call by what it calls.
+type Call struct {
+	Function uint32
+	Name     string
 }
 
 // Observe has fn called for each function, one at a time. It is set before the
@@ -176,14 +184,16 @@ type function struct {
 
 // Compile gives a function machine code. Doing it again costs nothing. A
 // function that can't be compiled stays interpreted.
-func (n *module) Compile(f *code.Func) error {
+func (n *module) Compile(f *code.Func) error { return n.give(f, f.Index) }
+
+func (n *module) give(f *code.Func, hot uint32) error {
 	if done := n.funcs[f.Index].Load(); done != nil {
 		return done.err
 	}
 	if n.c.full.Load() {
 		return native.ErrNoMemory
 	}
-	fn, err := n.compile(f)
+	fn, err := n.compile(f, hot)
 	if err != nil {
 		if errors.Is(err, native.ErrNoMemory) {
 			n.c.full.Store(true)
@@ -200,11 +210,11 @@ func (n *module) Compile(f *code.Func) error {
 	return err
 }
 
-func (n *module) compile(f *code.Func) (*function, error) {
+func (n *module) compile(f *code.Func, hot uint32) (*function, error) {
 	start := time.Now()
 	out, err := safely(&n.c.lay, n.m, f, n.lowered)
 	if err != nil {
-		n.report(f, start, nil, err)
+		n.report(f, hot, start, nil, err)
 		return nil, err
 	}
 	loaded, err := n.c.mem.Load(out.code)
@@ -212,7 +222,7 @@ func (n *module) compile(f *code.Func) (*function, error) {
 		return nil, err
 	}
 	n.owned.add(loaded)
-	n.report(f, start, out, nil)
+	n.report(f, hot, start, out, nil)
 	return &function{addr: loaded.Addr(), enter: loaded.Addr() + uintptr(out.enter), entries: out.entries}, nil
 }
 
@@ -229,7 +239,7 @@ func safely(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32)
 }
 
 // report counts a function.
-func (n *module) report(f *code.Func, start time.Time, out *output, err error) {
+func (n *module) report(f *code.Func, hot uint32, start time.Time, out *output, err error) {
 	if out == nil {
 		out = &output{}
 	}
@@ -245,11 +255,18 @@ func (n *module) report(f *code.Func, start time.Time, out *output, err error) {
 	}
 	n.c.seen.Lock()
 	defer n.c.seen.Unlock()
-	n.c.observe(Event{n.m.Hash(), f.Index, n.m.FuncName(f.Index), start.Sub(n.c.born), took, int(body.End - body.Off), len(out.code), out.inlined, err})
+	e := Event{
+		Module: n.m.Hash(), Function: f.Index, Name: n.m.FuncName(f.Index), Hot: hot, At: start.Sub(n.c.born), Took: took,
+		SourceBytes: int(body.End - body.Off), CodeBytes: len(out.code), Err: err,
+	}
+	for _, fn := range out.inlined {
+		e.Inlined = append(e.Inlined, Call{fn, n.m.FuncName(fn)})
+	}
+	n.c.observe(e)
 }
 
 // Request has a function compiled in the background.
-func (n *module) Request(f *code.Func) {
+func (n *module) Request(f *code.Func, hot uint32) {
 	if n.funcs[f.Index].Load() != nil || n.c.full.Load() {
 		return
 	}
@@ -263,7 +280,7 @@ func (n *module) Request(f *code.Func) {
 		n.waiting.Delete(f.Index)
 		return
 	}
-	c.queue = append(c.queue, request{n, f})
+	c.queue = append(c.queue, request{n, f, hot})
 	if !c.working {
 		c.working = true
 		go c.work()
@@ -279,7 +296,7 @@ func (c *Compiler) work() {
 		r := c.queue[0]
 		c.queue = c.queue[1:]
 		c.mu.Unlock()
-		_ = r.n.Compile(r.f) // it is reported, and the function stays interpreted
+		_ = r.n.give(r.f, r.hot) // it is reported, and the function stays interpreted
 		r.n.waiting.Delete(r.f.Index)
 		c.mu.Lock()
 	}

@@ -134,6 +134,14 @@ func (c *compiler) findSites(lowered func(uint32) *code.Func) {
 	}
 }
 
+// inlined is the callee of each call that is inlined, in the order of the calls.
+func (c *compiler) inlined() (fns []uint32) {
+	for _, pc := range slices.Sorted(maps.Keys(c.sites)) {
+		fns = append(fns, c.sites[pc].callee.Index)
+	}
+	return fns
+}
+
 // callWeight is the weight of the instructions over which registers are lost.
 func (c *compiler) callWeight() uint64 {
 	w := c.s.calls

@@ -67,7 +67,7 @@ func TestInlinedIsAsCalled(t *testing.T) {
 	c := newCompiler(t)
 	inlined, stops := 0, 0
 	c.Observe(func(e jit.Event) {
-		inlined += e.Inlined
+		inlined += len(e.Inlined)
 		if e.Err != nil {
 			t.Errorf("function %d stays interpreted: %v", e.Function, e.Err)
 		}

@@ -23,8 +23,9 @@ type Compiler interface {
 type NativeModule interface {
 	// Compile gives a function machine code, once.
 	Compile(f *code.Func) error
-	// Request has it compiled soon, and returns at once. It may be forgotten.
-	Request(f *code.Func)
+	// Request has it compiled soon, since hot is, which is itself or a function beside it, and returns at once. It may be
+	// forgotten.
+	Request(f *code.Func, hot uint32)
 	// Entries points to one code address for each function, for calls from compiled code.
 	Entries() unsafe.Pointer
 	// Lookup finds the code to enter for a word of a function's register code: a block's Charge, or behind a call.
@@ -165,11 +166,11 @@ func (s *Store) lowerCallees(f *code.Func) {
 
 // heat asks for a hot function, and for those around it.
 func (s *Store) heat(nm NativeModule, f *code.Func) {
-	s.request(nm, f, hotCallees)
+	s.request(nm, f, f.Index, hotCallees)
 	left := hotCallers
 	s.walk(func(fr frame) bool {
 		if fr.ref>>32 == s.m.cur>>32 {
-			nm.Request(fr.fn)
+			nm.Request(fr.fn, f.Index)
 		}
 		left--
 		return left >= 0
@@ -177,8 +178,8 @@ func (s *Store) heat(nm NativeModule, f *code.Func) {
 }
 
 // request asks for a function and those that it calls and that were called before.
-func (s *Store) request(nm NativeModule, f *code.Func, depth int) {
-	nm.Request(f)
+func (s *Store) request(nm NativeModule, f *code.Func, hot uint32, depth int) {
+	nm.Request(f, hot)
 	if depth == 0 {
 		return
 	}
@@ -187,7 +188,7 @@ func (s *Store) request(nm NativeModule, f *code.Func, depth int) {
 			continue
 		}
 		if callee := s.m.inst.mod.lowered(uint32(f.Ins[c.PC+1])); callee != nil && callee != f {
-			s.request(nm, callee, depth-1)
+			s.request(nm, callee, hot, depth-1)
 		}
 	}
 }

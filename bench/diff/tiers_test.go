@@ -23,7 +23,7 @@ func TestTiers(t *testing.T) {
 	}
 	inlined := 0
 	c.Observe(func(e jit.Event) {
-		inlined += e.Inlined
+		inlined += len(e.Inlined)
 		if e.Err != nil {
 			t.Errorf("function %d stays interpreted: %v", e.Function, e.Err)
 		}

@@ -52,6 +52,7 @@ Exit status: 0 done, 1 invalid module, missing import or wrong command line, 2 t
 program exited with another status than 0.`,
 		Example: `  kwnode exec fib.wasm --invoke 'fib(20)'
   kwnode exec tool.wasm --gas 5000000 -- input output
+  kwnode exec tool.wasm --stats -- input
   kwnode exec tool.wasm --freeze-every 100000 --json`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if n := cmd.ArgsLenAtDash(); len(args) == 0 || n == 0 || n < 0 && len(args) != 1 || n > 1 {
@@ -72,7 +73,7 @@ program exited with another status than 0.`,
 	f.Uint32Var(&o.memoryMax, "memory-max", capsule.MaxMemoryPages, "most `PAGES` of 64 KiB that a memory may grow to")
 	f.Uint64Var(&o.seed, "seed", 0, "seed of every random number")
 	f.StringVar(&o.time, "time", "0", "time at the start: nanoseconds since 1970, or as 2006-01-02T15:04:05Z")
-	f.BoolVar(&o.stats, "stats", false, "print on standard error what was compiled, when, and how large it is")
+	f.BoolVar(&o.stats, "stats", false, "print what was compiled, when, why, how large it is and what it inlines, on standard error or in the JSON")
 	addJSON(cmd, &o.asJSON)
 	return cmd
 }
@@ -124,7 +125,9 @@ func execModule(cmd *cobra.Command, o *execOptions, path string, args []string) 
 		return refuse(err)
 	}
 	if o.stats {
-		tiers.print(cmd.ErrOrStderr())
+		if r.res.Compiled = tiers.report(); !o.asJSON {
+			r.res.Compiled.print(cmd.ErrOrStderr())
+		}
 	}
 	return r.print(cmd)
 }

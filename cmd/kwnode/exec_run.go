@@ -47,21 +47,22 @@ type execCall struct {
 
 // execResult is what --json prints; docs/EXEC.md says what the fields mean.
 type execResult struct {
-	Status         string     `json:"status"`
-	Calls          []execCall `json:"calls"`
-	Gas            uint64     `json:"gas"`
-	InstantiateGas uint64     `json:"instantiate_gas"`
-	Meter          int        `json:"meter"`
-	Freezes        uint64     `json:"freezes"`
-	StateBytes     int        `json:"state_bytes"`
-	DecodeNS       int64      `json:"decode_ns"`
-	InstantiateNS  int64      `json:"instantiate_ns"`
-	StateHash      string     `json:"state_hash"`
-	ExitCode       uint32     `json:"exit_code"`
-	Stdout         *capture   `json:"stdout"`
-	Stderr         *capture   `json:"stderr"`
-	Output         *string    `json:"output"` // base64
-	Error          *string    `json:"error"`
+	Status         string        `json:"status"`
+	Calls          []execCall    `json:"calls"`
+	Gas            uint64        `json:"gas"`
+	InstantiateGas uint64        `json:"instantiate_gas"`
+	Meter          int           `json:"meter"`
+	Freezes        uint64        `json:"freezes"`
+	StateBytes     int           `json:"state_bytes"`
+	DecodeNS       int64         `json:"decode_ns"`
+	InstantiateNS  int64         `json:"instantiate_ns"`
+	StateHash      string        `json:"state_hash"`
+	ExitCode       uint32        `json:"exit_code"`
+	Stdout         *capture      `json:"stdout"`
+	Stderr         *capture      `json:"stderr"`
+	Output         *string       `json:"output"` // base64
+	Error          *string       `json:"error"`
+	Compiled       *execCompiled `json:"compiled,omitempty"` // of --stats
 }
 
 // maxCapture bounds what a program's output may take of our memory; a write beyond is refused to the program.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/kitwork/kwnode/jit"
 	"github.com/kitwork/kwnode/vm"
 	"github.com/kitwork/kwnode/vm/wasm"
 )
@@ -20,6 +21,7 @@ import (
 //	kwnode ARGS          this program; "! kwnode" wants another exit status than 0
 //	status N             the exit status of the last kwnode
 //	assemble FILE.hex    writes FILE.wasm from hex digits, with comments behind #
+//	[compiler]           whether this machine has a compiled tier
 //	timeless FILE        replaces what may differ between equal runs in FILE, a result of exec --json
 func TestExecScripts(t *testing.T) {
 	guests, err := filepath.Abs("../../vm/testdata/guests")
@@ -29,6 +31,12 @@ func TestExecScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:   "testdata/exec",
 		Setup: func(e *testscript.Env) error { e.Setenv("GUESTS", guests); return nil },
+		Condition: func(cond string) (bool, error) {
+			if cond != "compiler" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return jit.Supported(), nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"kwnode": func(ts *testscript.TestScript, neg bool, args []string) {
 				for i, a := range args {

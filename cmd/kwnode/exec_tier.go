@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -68,24 +69,111 @@ func (t *tiers) close() {
 	}
 }
 
-// print closes and says what was compiled.
-func (t *tiers) print(w io.Writer) {
+// execCompiled is what --stats says; docs/EXEC.md says what the fields mean.
+type execCompiled struct {
+	Functions []execFunc `json:"functions"` // of maxEvents; the sums count all
+	Compiled  int64      `json:"compiled"`
+	WasmBytes int64      `json:"wasm_bytes"`
+	TookNS    int64      `json:"took_ns"`
+	CodeBytes int        `json:"code_memory"`
+}
+
+// execFunc is a function that was compiled, or couldn't be.
+type execFunc struct {
+	Function  uint32        `json:"function"`
+	Name      string        `json:"name"`
+	Hot       uint32        `json:"hot"`
+	AtNS      int64         `json:"at_ns"`
+	TookNS    int64         `json:"took_ns"`
+	WasmBytes int           `json:"wasm_bytes"`
+	CodeBytes int           `json:"code_bytes"`
+	Inlined   []execInlined `json:"inlined"`
+	Error     *string       `json:"error"`
+}
+
+// execInlined is a callee whose code stands in the place of calls.
+type execInlined struct {
+	Function uint32 `json:"function"`
+	Name     string `json:"name"`
+	Calls    int    `json:"calls"`
+}
+
+// report closes and says what was compiled; nil if this run only interprets.
+func (t *tiers) report() *execCompiled {
 	if t.compiler == nil {
+		return nil
+	}
+	held := t.compiler.Stats().CodeBytes
+	c := t.compiler
+	t.close()
+	s := c.Stats()
+	out := &execCompiled{[]execFunc{}, s.Functions, s.SourceBytes, s.Nanoseconds, held}
+	for _, e := range t.events {
+		f := execFunc{e.Function, e.Name, e.Hot, int64(e.At), int64(e.Took), e.SourceBytes, e.CodeBytes, inlined(e.Inlined), nil}
+		if e.Err != nil {
+			text := e.Err.Error()
+			f.Error = &text
+		}
+		out.Functions = append(out.Functions, f)
+	}
+	return out
+}
+
+// inlined counts calls by what they call.
+func inlined(calls []jit.Call) []execInlined {
+	out, at := []execInlined{}, map[uint32]int{}
+	for _, c := range calls {
+		i, ok := at[c.Function]
+		if !ok {
+			i = len(out)
+			at[c.Function] = i
+			out = append(out, execInlined{c.Function, c.Name, 0})
+		}
+		out[i].Calls++
+	}
+	return out
+}
+
+// print is the report for people.
+func (c *execCompiled) print(w io.Writer) {
+	if c == nil {
 		fmt.Fprintln(w, "nothing was compiled: this run only interprets")
 		return
 	}
-	s := t.compiler.Stats()
-	t.close()
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "at\ttook\twasm\tcode\tfunction")
-	for _, e := range t.events {
-		note := ""
-		if e.Err != nil {
-			note = " stays interpreted: " + e.Err.Error()
-		}
-		fmt.Fprintf(tw, "%v\t%v\t%d B\t%d B\t%d %s%s\n", e.At.Round(time.Microsecond), e.Took.Round(time.Microsecond), e.SourceBytes, e.CodeBytes, e.Function, e.Name, note)
+	fmt.Fprintln(tw, "at\ttook\twasm\tcode\thot\tfunction")
+	for _, f := range c.Functions {
+		fmt.Fprintf(tw, "%v\t%v\t%d B\t%d B\t%d\t%s%s\n", micros(f.AtNS), micros(f.TookNS), f.WasmBytes, f.CodeBytes, f.Hot, title(f.Function, f.Name), f.note())
 	}
 	_ = tw.Flush()
-	fmt.Fprintf(w, "%d functions, %d bytes of WebAssembly in %v, %d bytes of memory for code\n",
-		s.Functions, s.SourceBytes, time.Duration(s.Nanoseconds).Round(time.Microsecond), s.CodeBytes)
+	fmt.Fprintf(w, "%d functions, %d bytes of WebAssembly in %v, %d bytes of memory for code\n", c.Compiled, c.WasmBytes, micros(c.TookNS), c.CodeBytes)
 }
+
+// note is what became of the function beside code of its own.
+func (f *execFunc) note() string {
+	if f.Error != nil {
+		return ", stays interpreted: " + *f.Error
+	}
+	if len(f.Inlined) == 0 {
+		return ""
+	}
+	var parts []string
+	for _, in := range f.Inlined {
+		part := title(in.Function, in.Name)
+		if in.Calls > 1 {
+			part += fmt.Sprintf(" (%d calls)", in.Calls)
+		}
+		parts = append(parts, part)
+	}
+	return ", inlines " + strings.Join(parts, ", ")
+}
+
+// title is a function for people.
+func title(fn uint32, name string) string {
+	if name == "" {
+		return fmt.Sprint(fn)
+	}
+	return fmt.Sprint(fn, " ", name)
+}
+
+func micros(ns int64) time.Duration { return time.Duration(ns).Round(time.Microsecond) }
