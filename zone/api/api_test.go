@@ -315,7 +315,7 @@ func TestLeaseGrant(t *testing.T) {
 	admitted := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseIn}, Verdict: cert.Admitted}
 	leased := cert.Decision{Slot: cert.Slot{Capsule: id, Phase: cert.PhaseLease}, Verdict: cert.Leased, Body: capsule.Sum(body)}
 	g := LeaseGrant{V: Version, Zone: z.ID, Admission: z.Certify(t, admitted, 3), Warrant: z.Certify(t, leased, 3), Body: body}
-	if _, err := g.Check(id, tracker.Set); err != nil {
+	if _, err := g.Check(id, tracker); err != nil {
 		t.Fatalf("good grant: %v", err)
 	}
 	for name, bad := range map[string]LeaseGrant{
@@ -326,11 +326,11 @@ func TestLeaseGrant(t *testing.T) {
 		"nothing":           {},
 	} {
 		bad.V, bad.Zone = Version, z.ID
-		if _, err := bad.Check(id, tracker.Set); err == nil {
+		if _, err := bad.Check(id, tracker); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if _, err := g.Check(capsule.ID{2}, tracker.Set); err == nil {
+	if _, err := g.Check(capsule.ID{2}, tracker); err == nil {
 		t.Error("grant of another capsule accepted")
 	}
 }

@@ -52,9 +52,8 @@ type LeaseGrant struct {
 	Now       uint64   // zone milliseconds when this was sent
 }
 
-// Check verifies a grant's certificates: that the zone admitted the capsule and leased this segment of it. The voter set
-// of an epoch comes from set.
-func (g *LeaseGrant) Check(id capsule.ID, set func(generation, epoch uint64) *cert.VoterSet) (*cert.Decision, error) {
+// Check verifies a grant's certificates: that the zone admitted the capsule and leased this segment of it.
+func (g *LeaseGrant) Check(id capsule.ID, t *cert.Tracker) (*cert.Decision, error) {
 	if g.V != Version {
 		return nil, fmt.Errorf("lease grant has version %d, want %d", g.V, Version)
 	}
@@ -64,11 +63,10 @@ func (g *LeaseGrant) Check(id capsule.ID, set func(generation, epoch uint64) *ce
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		d := &c.Decision
-		voters := set(d.Generation, d.Epoch)
-		if voters == nil || d.Zone != g.Zone {
-			return nil, fmt.Errorf("%s: %w: zone %s generation %d epoch %d is not known", what, cert.ErrEpoch, d.Zone, d.Generation, d.Epoch)
+		if d.Zone != g.Zone {
+			return nil, fmt.Errorf("%s: of zone %s, the grant is of %s", what, d.Zone, g.Zone)
 		}
-		if err := c.Verify(voters); err != nil {
+		if err := t.Verify(c); err != nil {
 			return nil, fmt.Errorf("%s: %w", what, err)
 		}
 		for _, v := range verdicts {

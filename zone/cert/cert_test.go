@@ -521,3 +521,40 @@ func BenchmarkBatch(b *testing.B) {
 		must(NewBatch(ds))
 	}
 }
+
+// TestTrackerRemembersQuorums: the outcomes of one log entry cost one verification of their signatures, and nothing that was
+// not verified passes for one of them.
+func TestTrackerRemembersQuorums(t *testing.T) {
+	z := newZone(4)
+	tr := must(NewTracker(z.raw))
+	b := must(NewBatch(z.decisions(5, 7)))
+	q := z.sign(z.statement(b, 7), 0, 1, 2)
+	for i := range 5 {
+		if err := tr.Verify(must(b.Certificate(i, q))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range q.Sigs {
+		bad := must(b.Certificate(1, q))
+		bad.Sigs = slices.Clone(q.Sigs)
+		bad.Sigs[i].Sig[40] ^= 1
+		for range 2 { // a refusal is not remembered as anything else
+			if tr.Verify(bad) == nil {
+				t.Errorf("signature %d was altered and passed", i)
+			}
+		}
+	}
+	// With other keys no signature holds, but these have.
+	for i, k := range keys(idents(500, 4)) {
+		tr.state.Sets[0].Keys[i] = k
+	}
+	if err := tr.Verify(must(b.Certificate(2, q))); err != nil {
+		t.Errorf("verified again: %v", err)
+	}
+	for i := range uint64(maxHeld + 1) {
+		other := must(NewBatch(z.decisions(1, 100+i)))
+		if tr.Verify(must(other.Certificate(0, z.sign(z.statement(other, 100+i), 0, 1, 2)))) == nil {
+			t.Fatal("a quorum of strangers passed")
+		}
+	}
+}

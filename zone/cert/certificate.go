@@ -53,6 +53,11 @@ func (c *Certificate) Statement() Statement {
 // Verify checks c against the voter set of its epoch. Success proves that the zone decided so, not that a
 // computation behind the decision was right.
 func (c *Certificate) Verify(set *VoterSet) error {
+	return c.verify(func(q *Quorate) error { return q.Verify(set) })
+}
+
+// verify checks everything but the quorum.
+func (c *Certificate) verify(quorum func(*Quorate) error) error {
 	if err := c.Decision.Check(); err != nil {
 		return err
 	}
@@ -64,8 +69,7 @@ func (c *Certificate) Verify(set *VoterSet) error {
 	if !ok || root != c.Root {
 		return fmt.Errorf("the decision for %s does not stand under the root that was signed", c.Decision.Slot)
 	}
-	q := Quorate{Statement: c.Statement(), Sigs: c.Sigs}
-	return q.Verify(set)
+	return quorum(&Quorate{Statement: c.Statement(), Sigs: c.Sigs})
 }
 
 // Verify checks q against the voter set of its epoch.

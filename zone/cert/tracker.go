@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/kitwork/kwnode/capsule"
 )
@@ -18,7 +19,12 @@ type Tracker struct {
 	genesis  *Genesis
 	state    trackerState
 	evidence *Evidence
+	held     [maxHeld]capsule.Hash // of the last quorums that held
+	next     int                   // place in held that is the oldest
 }
+
+// maxHeld is how many quorums a tracker remembers: the outcomes of one log entry share theirs, and come together.
+const maxHeld = 32
 
 type trackerState struct {
 	_        struct{} `cbor:",toarray"`
@@ -129,10 +135,28 @@ func (t *Tracker) Verify(c *Certificate) error {
 			return fmt.Errorf("%w: generation %d ended at index %d, the certificate is of %d", ErrEpoch, d.Generation, r.Index, d.Index)
 		}
 	}
-	if err := c.Verify(set); err != nil {
+	if err := c.verify(func(q *Quorate) error { return t.quorum(q, set) }); err != nil {
 		return err
 	}
 	t.state.Time = max(t.state.Time, d.Time)
+	return nil
+}
+
+// quorum verifies a quorum unless the same bytes held before: they say all that counts, and the epoch is always of one set.
+func (t *Tracker) quorum(q *Quorate, set *VoterSet) error {
+	b, err := capsule.Marshal(q)
+	if err != nil {
+		return err
+	}
+	h := capsule.Sum(b)
+	if slices.Contains(t.held[:], h) {
+		return nil
+	}
+	if err := q.Verify(set); err != nil {
+		return err
+	}
+	t.held[t.next] = h
+	t.next = (t.next + 1) % maxHeld
 	return nil
 }
 
