@@ -22,6 +22,7 @@ const (
 	lookNewer     = 5 * time.Minute  // after one that did: voters come and go
 	lookLost      = 10 * time.Second // when none of the voters known is connected
 	maxLooks      = 16               // searches at a time: strangers ask for zones that don't exist
+	askEvery      = 3 * time.Second  // between questions who leads, of a zone that is used
 )
 
 // known is what this node knows of a zone. Node.mu guards its fields.
@@ -30,7 +31,9 @@ type known struct {
 	busy    bool          // the tracker is in use
 	epochs  [][]byte      // acts that lead from the genesis to the tracker's newest set, unless they are too many
 	info    api.ZoneInfo  // what was proved, to be told on
-	voters  []capsule.Key // of the newest descriptor
+	voters  []capsule.Key // of the newest descriptor, first the leader as it was last told
+	asked   time.Time     // last question who leads
+	turn    int           // of the voter that was asked
 	expires uint64        // of the descriptor, Unix ms
 	told    []capsule.Key // named by nodes that this one was given
 	looked  time.Time     // last search
@@ -145,6 +148,13 @@ func (n *Node) believe(z *api.ZoneInfo) error {
 		return err
 	}
 	k.voters, k.expires = slices.Clone(d.Voters), d.Expires
+	if len(z.Voters) > 0 {
+		// Whoever is named wrongly passes on what it is asked for.
+		if i := slices.Index(k.voters, z.Voters[0].Key); i > 0 {
+			copy(k.voters[1:], k.voters[:i])
+			k.voters[0] = z.Voters[0].Key
+		}
+	}
 	k.info = api.ZoneInfo{V: api.Version, Zone: z.Zone, Genesis: z.Genesis, Descriptor: z.Descriptor}
 	for _, p := range z.Voters[:min(len(z.Voters), maxTold)] {
 		if p.Key != n.Key() && slices.Contains(d.Voters, p.Key) {
@@ -208,6 +218,12 @@ func (n *Node) locate(ctx context.Context, z capsule.ZoneID, first []capsule.Key
 			wait = n.look(z, k)
 		}
 	}
+	if len(k.voters) > 0 && time.Since(k.asked) >= askEvery && n.ctx.Err() == nil {
+		k.asked = time.Now()
+		k.turn++
+		turn := k.turn
+		n.wg.Go(func() { n.askLeader(z, have, turn) })
+	}
 	n.mu.Unlock()
 	if len(have) > 0 || wait == nil {
 		return have
@@ -220,6 +236,19 @@ func (n *Node) locate(ctx context.Context, z capsule.ZoneID, first []capsule.Key
 	case <-ctx.Done():
 	}
 	return n.votersOf(z, first)
+}
+
+// askLeader asks one of the voters that are connected how the zone stands, mostly for who leads it.
+func (n *Node) askLeader(z capsule.ZoneID, voters []capsule.Key, turn int) {
+	near := slices.DeleteFunc(slices.Clone(voters), func(k capsule.Key) bool { return !n.host.Connected(k) })
+	if len(near) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(n.ctx, askEvery)
+	defer cancel()
+	if err := n.check(ctx, z, near[turn%len(near)]); err != nil && n.ctx.Err() == nil {
+		n.log.Debug("not told how a zone stands", "zone", z, "err", err)
+	}
 }
 
 // Locate names voters of a zone, as far as they can be found.

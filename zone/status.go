@@ -45,6 +45,9 @@ type Status struct {
 	Conflicts   []cert.VoteConflict `json:"conflicts,omitempty"`    // proofs against other voters
 }
 
+// Leader returns the voter that leads, as far as this one knows.
+func (z *Zone) Leader() (capsule.Key, bool) { return z.node.Leader() }
+
 // Status returns the voter's position and troubles.
 func (z *Zone) Status() Status {
 	set := z.sets.newest()

@@ -40,7 +40,7 @@ type Config struct {
 	Tell func(req *api.ZoneRequest) *api.ZoneInfo
 	// Known are zones elsewhere of which Tell may tell.
 	Known func() []capsule.ZoneID
-	// Publish gossips a checked capsule to its zone, beside handing it to a voter elsewhere. Nil: it is not gossiped.
+	// Publish gossips a checked capsule to its zone, when no voter elsewhere takes it at once. Nil: it is not gossiped.
 	Publish func(c *capsule.Capsule)
 	// Verified remembers signatures and chains; may be nil.
 	Verified *capsule.Cache
@@ -178,14 +178,22 @@ func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 			g.counts.forwarded.Add(1)
 			return v.Submit(ctx, req, s)
 		}
-		if c != nil && g.cfg.Publish != nil {
-			g.cfg.Publish(c)
-		}
 		ctx, cancel := context.WithTimeout(ctx, submitTimeout)
 		defer cancel()
-		return g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
+		if c == nil || g.cfg.Publish == nil {
+			return g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
+		}
+		late := time.AfterFunc(tellAfter, func() { g.cfg.Publish(c) })
+		err := g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
+		if late.Stop() && err != nil {
+			g.cfg.Publish(c)
+		}
+		return err
 	})
 }
+
+// tellAfter is how long a voter may take to answer a submission before the capsule is gossiped too.
+const tellAfter = 500 * time.Millisecond
 
 // check applies the filter.
 func (g *Gateway) check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsule, capsule.ZoneID, *api.Refusal) {
@@ -323,6 +331,14 @@ func (e unreached) Unwrap() error { return e.error }
 // relay hands a request to a voter elsewhere and its answer back. content is how many bytes follow the request; −1 means
 // that the answer has no end.
 func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req any, s net.Conn, content int64) error {
+	var small []byte
+	if content > 0 && content <= maxBuffered {
+		small = make([]byte, content)
+		if _, err := io.ReadFull(s, small); err != nil {
+			return err
+		}
+		content = 0
+	}
 	var last error
 	for _, k := range g.cfg.Find(ctx, z) {
 		if k == g.cfg.Host.Key() {
@@ -330,7 +346,7 @@ func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req
 		}
 		var err error
 		if content == 0 {
-			err = g.exchange(ctx, k, proto, req, s)
+			err = g.exchange(ctx, k, proto, req, small, s)
 		} else {
 			err = g.stream(ctx, k, proto, req, s, content)
 		}
@@ -350,13 +366,17 @@ func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req
 	return r // unread content may follow
 }
 
-// exchange relays one request and its answer on a stream that is kept: voters limit how many one peer may open, whoever its
+// maxBuffered is how much content is read before it is passed on: a small continuation is what comes with most capsules, and
+// then goes on a stream that is kept.
+const maxBuffered = 32 << 10
+
+// exchange relays one request, with content that follows it, and its answer on a stream that is kept: voters limit how many one peer may open, whoever its
 // clients are.
-func (g *Gateway) exchange(ctx context.Context, k capsule.Key, proto string, req any, s net.Conn) error {
+func (g *Gateway) exchange(ctx context.Context, k capsule.Key, proto string, req any, content []byte, s net.Conn) error {
 	g.mu.Lock()
 	pool := g.pool
 	g.mu.Unlock()
-	answer, err := pool.Relay(ctx, k, proto, req, api.MaxOutcome+64<<10)
+	answer, err := pool.Relay(ctx, k, proto, req, content, api.MaxOutcome+64<<10)
 	var not unreached
 	if !errors.As(err, &not) {
 		g.counts.relayed.Add(1)

@@ -24,6 +24,11 @@ const (
 
 const (
 	pendingEvery = 250 * time.Millisecond
+	// tellAfter is how long a capsule that was handed in here waits for the zone before the other voters are told of it, and
+	// tellMost bounds how many are told of in one round. Mostly its proposal is quicker, and tells them too: whoever leads
+	// has it then, and all who follow a moment later. What a round leaves out is told by comparing.
+	tellAfter = 500 * time.Millisecond
+	tellMost  = 128
 	// othersFirst is how long a capsule that was gossiped is left to the voter that took it in, and stagger how much longer
 	// each next voter waits: all of them hold it, one is to propose it.
 	othersFirst = time.Second
@@ -53,6 +58,7 @@ type holding struct {
 	due   time.Time // of the next attempt
 	tries int
 	busy  bool
+	told  bool // the other voters know of it
 }
 
 func newPending() *pending {
@@ -66,7 +72,7 @@ func (h *pending) add(c *capsule.Capsule, due time.Time, busy bool, from ...caps
 	if h.m[c.ID()] != nil || len(h.m) >= maxPending || h.bytes+len(c.Bytes()) > maxPendingBytes {
 		return nil
 	}
-	x := &holding{c: c, from: from, since: time.Now(), due: due, busy: busy}
+	x := &holding{c: c, from: from, since: time.Now(), due: due, busy: busy, told: len(from) > 0}
 	h.m[c.ID()] = x
 	h.bytes += len(c.Bytes())
 	return x
@@ -127,6 +133,21 @@ func (h *pending) take(n int) []*holding {
 		if len(out) < n && !x.busy && !now.Before(x.due) {
 			x.busy = true
 			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// untold returns what the other voters are to be told of, at most n, marked as told.
+func (h *pending) untold(n int) []*capsule.Capsule {
+	old := time.Now().Add(-tellAfter)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var out []*capsule.Capsule
+	for _, x := range h.m {
+		if len(out) < n && !x.told && x.since.Before(old) {
+			x.told = true
+			out = append(out, x.c)
 		}
 	}
 	return out
@@ -229,7 +250,8 @@ func (s *Server) fetch(x *holding) error {
 	return nil
 }
 
-// tend proposes what is held and due, and compares notes with the other voters, until the server closes.
+// tend tells the other voters of what the zone takes long to decide, proposes what is held and due, and compares notes,
+// until the server closes.
 func (s *Server) tend() {
 	t := time.NewTicker(pendingEvery)
 	defer t.Stop()
@@ -240,6 +262,11 @@ func (s *Server) tend() {
 		case <-s.ctx.Done():
 			return
 		case <-t.C:
+		}
+		if s.cfg.Publish != nil {
+			for _, c := range s.pending.untold(tellMost) {
+				s.cfg.Publish(c)
+			}
 		}
 		for _, x := range s.pending.take(maxAttempts - len(attempts)) {
 			attempts <- struct{}{}

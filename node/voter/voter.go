@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -234,14 +235,11 @@ func (s *Server) acknowledge(c *capsule.Capsule, status machine.Status) ([]byte,
 	return api.SignAck(s.cfg.Identity, api.Ack{Zone: s.id, Generation: set.Generation, Epoch: set.Epoch, Capsule: c.ID(), Time: head.Time, Status: status})
 }
 
-// admit holds a capsule until the zone has decided it, tells the other voters of it and proposes it.
+// admit holds a capsule until the zone has decided it, and proposes it.
 func (s *Server) admit(c *capsule.Capsule) {
 	s.Reserve(c.Manifest())
 	if !s.pending.claim(c) {
 		return // it is on its way
-	}
-	if s.cfg.Publish != nil {
-		s.cfg.Publish(c)
 	}
 	s.wg.Go(func() { s.propose(c) })
 }
@@ -309,7 +307,7 @@ func (s *Server) Info(ctx context.Context, req *api.ZoneRequest) (*api.ZoneInfo,
 		}
 		set = g.VoterSet(id)
 	}
-	info.Voters = s.cfg.Peers(set.Keys)
+	info.Voters = s.cfg.Peers(s.leaderFirst(set.Keys))
 	if d, err := s.cfg.Zone.Descriptor(ctx); err == nil {
 		info.Descriptor = d
 	} else {
@@ -319,6 +317,18 @@ func (s *Server) Info(ctx context.Context, req *api.ZoneRequest) (*api.ZoneInfo,
 		info.Gateways = s.cfg.Gateways()
 	}
 	return info, nil
+}
+
+// leaderFirst orders voters so that who asks turns to the one that proposes: any other passes on what it is asked for.
+func (s *Server) leaderFirst(keys []capsule.Key) []capsule.Key {
+	out := slices.Clone(keys)
+	if leader, ok := s.cfg.Zone.Leader(); ok {
+		if i := slices.Index(out, leader); i > 0 {
+			copy(out[1:], out[:i])
+			out[0] = leader
+		}
+	}
+	return out
 }
 
 // epochs encodes the acts that lead from an epoch to the present one.

@@ -109,7 +109,7 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...conte
 	p.left, p.entered = len(cmds), make(chan error, len(cmds))
 	for _, cmd := range cmds {
 		w.wg.Go(func() {
-			_, err := w.command(ctx, cmd)
+			_, err := w.work(ctx, cmd)
 			p.entered <- err
 		})
 	}

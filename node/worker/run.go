@@ -74,7 +74,7 @@ func (w *Worker) certified(g *api.LeaseGrant, id capsule.ID) error {
 			return fmt.Errorf("epoch %d on the way: %w", i, err)
 		}
 	}
-	_, err := g.Check(id, w.cfg.Tracker.Set)
+	_, err := g.Check(id, w.cfg.Tracker)
 	return err
 }
 
@@ -320,7 +320,7 @@ func (w *Worker) send(ctx context.Context, c *machine.Commit, placed *placement)
 		return err
 	}
 	for wait := retryLow; ; wait = min(2*wait, retryHigh) {
-		_, err := w.command(ctx, cmd)
+		_, err := w.work(ctx, cmd)
 		var refused *api.Refusal
 		if err == nil || errors.As(err, &refused) {
 			if refused != nil && refused.Code == string(machine.CodeLease) {
@@ -355,11 +355,11 @@ func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
 		Scope: w.scope(), Segment: seg.warrant.Segment, Gas: min(seg.used(), seg.warrant.Units), Saved: saved,
 	})
 	if err == nil {
-		_, err = w.command(ctx, cmd)
+		_, err = w.work(ctx, cmd)
 	}
 	if isRefused(err, machine.CodeBlob) {
 		if err = placed.wait(ctx); err == nil {
-			_, err = w.command(ctx, cmd)
+			_, err = w.work(ctx, cmd)
 		}
 	}
 	s := seg.warrant.Segment

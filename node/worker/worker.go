@@ -296,7 +296,34 @@ func (w *Worker) offer(ctx context.Context, sequence uint64, drain, began bool) 
 
 // command hands a voter a command and waits for its outcome.
 func (w *Worker) command(ctx context.Context, cmd []byte) (*api.CommandReply, error) {
-	return ask[api.CommandReply](ctx, w, api.ProtoCommand, &api.CommandRequest{V: api.Version, Zone: w.zone, Command: cmd}, api.MaxMessage)
+	return ask[api.CommandReply](ctx, w, api.ProtoCommand, w.request(cmd), api.MaxMessage)
+}
+
+// leaderTime is how long the voter that is said to lead may take before others are asked.
+const leaderTime = 2 * time.Second
+
+// work is command for those of segments, which are many: it asks the leader first, as far as is known, to whom any other
+// voter would only pass them on. What keeps leases alive does not wait for a leader that may be gone.
+func (w *Worker) work(ctx context.Context, cmd []byte) (*api.CommandReply, error) {
+	if voters := w.cfg.Voters(); len(voters) > 0 {
+		first, cancel := context.WithTimeout(ctx, leaderTime)
+		reply, err := api.AskPool[api.CommandReply](first, &w.pool, voters[0], api.ProtoCommand, w.request(cmd), api.MaxMessage)
+		cancel()
+		if answered(err) || ctx.Err() != nil {
+			return reply, err
+		}
+	}
+	return w.command(ctx, cmd)
+}
+
+func (w *Worker) request(cmd []byte) *api.CommandRequest {
+	return &api.CommandRequest{V: api.Version, Zone: w.zone, Command: cmd}
+}
+
+// answered tells an answer, a refusal included, from what another voter may do better.
+func answered(err error) bool {
+	var refused *api.Refusal
+	return err == nil || errors.As(err, &refused) && refused.Code != api.CodeUnavailable && refused.Code != api.CodeBusy
 }
 
 // ask makes one request of the voter that the worker has, or of another if that can't be reached.
@@ -310,8 +337,7 @@ func ask[T any](ctx context.Context, w *Worker, proto string, request any, most 
 			continue
 		}
 		reply, err := askOne[T](ctx, w, k, proto, request, most)
-		var refused *api.Refusal
-		if err == nil || errors.As(err, &refused) && refused.Code != api.CodeUnavailable && refused.Code != api.CodeBusy {
+		if answered(err) {
 			return reply, err
 		}
 		if last = err; ctx.Err() != nil {

@@ -230,7 +230,7 @@ type ZoneInfo struct {
 	Genesis    []byte   // whose hash is Zone
 	Epochs     [][]byte // encodings of cert.SignedAdmin that follow the asker's voter set
 	Descriptor []byte   // encoding of a cert.SignedDescriptor, or empty
-	Voters     []Peer
+	Voters     []Peer   // first the one to turn to first: the leader, if it is known
 	Gateways   []Peer
 }
 

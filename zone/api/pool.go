@@ -2,7 +2,9 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"sync"
 	"time"
@@ -41,11 +43,17 @@ func AskPool[T any](ctx context.Context, p *Pool, k capsule.Key, proto string, r
 }
 
 // Relay is AskPool for who passes the answer on: it returns the encoding of a [Response], of which nothing was checked but
-// its length.
-func (p *Pool) Relay(ctx context.Context, k capsule.Key, proto string, request any, most int) ([]byte, error) {
+// its length. content follows the request.
+func (p *Pool) Relay(ctx context.Context, k capsule.Key, proto string, request any, content []byte, most int) ([]byte, error) {
+	b, err := capsule.Marshal(request)
+	if err != nil {
+		return nil, fmt.Errorf("relay %T: %w", request, err)
+	}
+	both := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(b)+len(content)), uint32(len(b))), b...)
+	both = append(both, content...)
 	var frame []byte
-	err := p.use(ctx, k, proto, func(s net.Conn) (err error) {
-		if err = Write(s, request); err == nil {
+	err = p.use(ctx, k, proto, func(s net.Conn) (err error) {
+		if _, err = s.Write(both); err == nil {
 			frame, err = readFrame(s, most+responseOverhead)
 		}
 		return err

@@ -3,16 +3,17 @@ package api
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
 	"testing"
 
 	"github.com/kitwork/kwnode/capsule"
 )
 
-// TestRelayKeepsStreams: answers are passed on as they came, one stream serves many requests, and one that died meanwhile is
+// TestRelayKeepsStreams: content goes along, answers are passed on as they came, one stream serves many requests, and one that died meanwhile is
 // replaced without the caller's doing.
 func TestRelayKeepsStreams(t *testing.T) {
-	want := []byte("an answer, whatever it says")
+	want, content := []byte("an answer, whatever it says"), []byte("what follows the request")
 	var ends []net.Conn
 	pool := &Pool{Open: func(context.Context, capsule.Key, string) (net.Conn, error) {
 		here, there := net.Pipe()
@@ -21,7 +22,11 @@ func TestRelayKeepsStreams(t *testing.T) {
 			defer there.Close()
 			for {
 				var req ZoneRequest
-				if Read(there, &req, MaxMessage) != nil || WriteFrame(there, want) != nil {
+				along := make([]byte, len(content))
+				if Read(there, &req, MaxMessage) != nil {
+					return
+				}
+				if _, err := io.ReadFull(there, along); err != nil || !bytes.Equal(along, content) || WriteFrame(there, want) != nil {
 					return
 				}
 			}
@@ -31,7 +36,7 @@ func TestRelayKeepsStreams(t *testing.T) {
 	defer pool.Close()
 	ask := func(opened int) {
 		t.Helper()
-		got, err := pool.Relay(t.Context(), capsule.Key{1}, ProtoZone, &ZoneRequest{V: Version}, MaxMessage)
+		got, err := pool.Relay(t.Context(), capsule.Key{1}, ProtoZone, &ZoneRequest{V: Version}, content, MaxMessage)
 		if err != nil || !bytes.Equal(got, want) {
 			t.Fatalf("answer %q, %v", got, err)
 		}
