@@ -65,3 +65,41 @@ func BenchmarkOneProposer(b *testing.B) {
 	b.ReportMetric(p50(admit), "certificate-p50-µs")
 	b.ReportMetric(p50(raw), "entry-p50-µs")
 }
+
+// BenchmarkReplica is one replica's share of an admission once its signature is verified: Apply, the rows on the disk, the
+// certificate's decision. Entries are of 64.
+func BenchmarkReplica(b *testing.B) {
+	const batch = 64
+	c := newCluster(b, 1, onDisk)
+	defer c.close()
+	z := c.furnish()
+	if err := z.node.Close(); err != nil { // the log is left out
+		b.Fatal(err)
+	}
+	r := *z.replica
+	r.after = func(*applied) {}
+	at := now()
+	index := r.Applied()
+	b.ReportAllocs()
+	b.ResetTimer()
+	for n := 0; n < b.N; n += batch {
+		b.StopTimer()
+		cmds := make([][]byte, batch)
+		for i := range cmds {
+			cmds[i] = must(machine.NewAdmit(c.seal(at).Bytes()))
+			if err := r.m.Prepare(cmds[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		entry := must(machine.NewEntry(cmds...))
+		index++
+		b.StartTimer()
+		out, err := r.Apply(index, entry)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if res := &out.(*applied).out.Results[batch-1]; res.Refusal != nil {
+			b.Fatal(res.Refusal)
+		}
+	}
+}

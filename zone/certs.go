@@ -11,14 +11,14 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
 	"github.com/kitwork/kwnode/zone/store"
 )
 
-// Local rows: statements and decisions by index, quorums by index, and the newest index by slot.
+// Local rows: statements and decisions by index, and quorums by index.
 const (
 	localBatch  = 'B'
 	localQuorum = 'Q'
-	localSlot   = 'S'
 )
 
 // ErrNoCertificate says that no certificate of an outcome is at hand: ask for it to be restated.
@@ -66,6 +66,8 @@ func (r *batchRow) decisions() []cert.Decision {
 type certs struct {
 	db  *store.Store
 	log *slog.Logger
+	// outcome returns the entry of the state that decided a slot, or restated it last; 0 if there is none.
+	outcome func(cert.Slot) (uint64, error)
 
 	mu      sync.Mutex // guards what follows
 	mine    map[uint64]cert.Statement
@@ -75,7 +77,7 @@ type certs struct {
 	// Above began, the quorum of an index in mine stands in quorums or does not count: what the disk has from before the
 	// start may be of a history that a recovery has left.
 	began uint64
-	// What the newest entries decided, as the rows on disk say too: nearly every certificate is asked for at once.
+	// What the newest entries decided, as state and rows on disk say too: nearly every certificate is asked for at once.
 	batches map[uint64]*cert.Batch
 	slots   map[cert.Slot]uint64 // newest index of each of their decisions
 	kept    []uint64             // indices in batches, oldest first
@@ -89,17 +91,21 @@ const maxDecided = 4096
 const recent = 4096
 
 func newCerts(db *store.Store, log *slog.Logger) *certs {
-	return &certs{db: db, log: log, mine: map[uint64]cert.Statement{}, quorums: map[uint64]*cert.Quorate{}, waiters: map[uint64][]chan struct{}{},
+	return &certs{db: db, log: log, outcome: stateOutcome(db), mine: map[uint64]cert.Statement{}, quorums: map[uint64]*cert.Quorate{}, waiters: map[uint64][]chan struct{}{},
 		batches: map[uint64]*cert.Batch{}, slots: map[cert.Slot]uint64{}}
 }
 
 func indexKey(kind byte, i uint64) []byte { return binary.BigEndian.AppendUint64([]byte{kind}, i) }
 
-func slotKey(s cert.Slot) []byte {
-	k := append([]byte{localSlot}, s.Capsule[:]...)
-	k = binary.BigEndian.AppendUint32(k, s.Hop)
-	k = binary.BigEndian.AppendUint32(k, s.Segment)
-	return append(k, byte(s.Phase))
+func stateOutcome(db *store.Store) func(cert.Slot) (uint64, error) {
+	return func(s cert.Slot) (uint64, error) {
+		v, err := db.View()
+		if err != nil {
+			return 0, err
+		}
+		defer v.Close()
+		return machine.NewView(v).DecidedAt(s)
+	}
 }
 
 // record writes an entry's statement and decisions together with its rows.
@@ -113,16 +119,7 @@ func (c *certs) record(tx *store.Batch, a *applied) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.SetLocal(indexKey(localBatch, a.st.Index), b); err != nil {
-		return err
-	}
-	at := binary.BigEndian.AppendUint64(nil, a.st.Index)
-	for i := range a.out.Decisions {
-		if err := tx.SetLocal(slotKey(a.out.Decisions[i].Slot), at); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.SetLocal(indexKey(localBatch, a.st.Index), b)
 }
 
 // applied makes an entry's statement known in memory. It returns the statement that a quorum has signed instead, if the
@@ -324,7 +321,7 @@ func (c *certs) batch(i uint64) (*batchRow, error) {
 	return r, nil
 }
 
-// slot returns the newest index at which an outcome was decided or restated.
+// slot returns the newest index at which an outcome was decided or restated, if what was decided there is at hand.
 func (c *certs) slot(s cert.Slot) (uint64, bool, error) {
 	c.mu.Lock()
 	at, known := c.slots[s]
@@ -332,11 +329,12 @@ func (c *certs) slot(s cert.Slot) (uint64, bool, error) {
 	if known {
 		return at, true, nil
 	}
-	b, ok, err := c.db.GetLocal(slotKey(s))
-	if err != nil || !ok || len(b) != 8 {
+	at, err := c.outcome(s)
+	if err != nil || at == 0 {
 		return 0, false, err
 	}
-	return binary.BigEndian.Uint64(b), true, nil
+	_, ok, err := c.db.GetLocal(indexKey(localBatch, at))
+	return at, ok && err == nil, err
 }
 
 // certificate joins a decision recorded at an index with the quorum there.
@@ -365,9 +363,8 @@ func (c *certs) certificate(s cert.Slot, q *cert.Quorate) (*cert.Certificate, er
 // restated.
 func (c *certs) prune(below uint64, limit int) error {
 	var rows []store.LocalRow
-	var fail error
 	var last uint64 // index that is removed
-	err := c.db.ScanLocal([]byte{localBatch}, nil, func(k, v []byte) bool {
+	err := c.db.ScanLocal([]byte{localBatch}, nil, func(k, _ []byte) bool {
 		i := binary.BigEndian.Uint64(k[1:])
 		if i >= below || limit == 0 {
 			return false
@@ -375,19 +372,9 @@ func (c *certs) prune(below uint64, limit int) error {
 		limit--
 		last = i
 		rows = append(rows, store.LocalRow{Key: bytes.Clone(k)}, store.LocalRow{Key: indexKey(localQuorum, i)})
-		r := new(batchRow)
-		if fail = capsule.Unmarshal(v, r); fail != nil {
-			return false
-		}
-		for j := range r.Decided {
-			s := r.Decided[j].Slot
-			if at, ok, err := c.slot(s); err == nil && ok && at == i {
-				rows = append(rows, store.LocalRow{Key: slotKey(s)})
-			}
-		}
 		return true
 	})
-	if err = errors.Join(err, fail); err != nil || len(rows) == 0 {
+	if err != nil || len(rows) == 0 {
 		return err
 	}
 	if err := c.db.SetLocal(rows...); err != nil {

@@ -40,12 +40,21 @@ func TestCertificatesInMemory(t *testing.T) {
 	db := must(store.Open("x", store.Options{FS: vfs.NewMem()}))
 	defer db.Close()
 	c := newCerts(db, slog.New(slog.DiscardHandler))
+	state := map[cert.Slot]uint64{}
+	c.outcome = func(s cert.Slot) (uint64, error) { return state[s], nil }
+	decides := func(t *testing.T, c *certs, index uint64, slots ...cert.Slot) {
+		for _, s := range slots {
+			state[s] = index
+		}
+		decides(t, c, index, slots...)
+	}
 	slot := func(i int) cert.Slot {
 		return cert.Slot{Capsule: capsule.ID{byte(i), byte(i >> 8)}, Phase: cert.PhaseIn}
 	}
 	same := func(when string, all int) {
 		t.Helper()
 		cold := newCerts(db, c.log)
+		cold.outcome = c.outcome
 		for i := range all {
 			at, ok, err := c.slot(slot(i))
 			at2, ok2, err2 := cold.slot(slot(i))

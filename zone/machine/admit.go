@@ -86,13 +86,12 @@ func runAdmit(a *apply, p *prepared) (Result, *Refusal) {
 	}
 	a.setRaw(nonce, id[:])
 	// Invariant: what only the execution needs exists only while the capsule's own row does.
-	a.set(a.fresh(row(tabEnvelope, id[:])), cellValue{val: c.Bytes(), ok: true})
-	a.set(a.fresh(row(tabRights, id[:])), cellValue{obj: &rights, ok: true})
+	a.set(a.fresh(row(tabProgram, id[:])), cellValue{obj: &ProgramRow{Envelope: c.Bytes(), Rights: rights}, ok: true})
 	a.refBlob(m.Code)
 	a.refBlob(m.Base)
 	a.fresh(row(tabCapsule, id[:]))
 	a.count(func(n *Counts) { n.Live++; n.Admitted++ })
-	a.decide(cert.Slot{Capsule: id, Phase: cert.PhaseIn}, cert.Admitted, &AdmitBody{
+	a.decide(&cr, cert.Slot{Capsule: id, Phase: cert.PhaseIn}, cert.Admitted, &AdmitBody{
 		Expires: m.Expires, Gas: m.Gas, Price: cr.Gas.Price, PolicyVersion: a.zoneRow().PolicyVersion,
 		Held: cr.Gas.Hold, Reserve: cr.Gas.Reserve,
 	})

@@ -102,7 +102,8 @@ func runCommit(a *apply, p *prepared) (Result, *Refusal) {
 	if left := c.Gas.left(); t.Gas > left {
 		return res, refuse(CodeGas, "%d units used, %d are left", t.Gas, left)
 	}
-	rights, _ := load[Rights](a.state, row(tabRights, id[:]))
+	program, _ := a.program(id)
+	rights := program.Rights
 	if r := checkCommitRights(t, &rights); r != nil {
 		return res, r
 	}
@@ -146,13 +147,8 @@ func (a *apply) committedBefore(c *CapsuleRow, s *Segment) bool {
 	if c.Lease.Number != s.Lease {
 		return false
 	}
-	rows, _ := load[SlotRows](a.state, row(tabSlots, s.Capsule[:]))
-	for _, r := range rows.Rows {
-		if r.Phase == cert.PhaseRun && r.Hop == s.Hop && r.Segment == s.Segment {
-			return r.Verdict == cert.Committed || r.Verdict == cert.Finished || r.Verdict == cert.Failed
-		}
-	}
-	return false
+	r := a.outcome(cert.Slot{Capsule: s.Capsule, Hop: s.Hop, Segment: s.Segment, Phase: cert.PhaseRun})
+	return r != nil && (r.Verdict == cert.Committed || r.Verdict == cert.Finished || r.Verdict == cert.Failed)
 }
 
 // checkCommitRights verifies that everything read, written and emitted lies inside the capsule's rights. A
@@ -254,7 +250,7 @@ func (a *apply) nextSegment(id capsule.ID, c *CapsuleRow, t *Commit, slot cert.S
 	a.unrefSaved(&c.Run.Saved)
 	c.Run.Saved = a.keepSaved(&t.Saved, tabInline, id)
 	c.Run.Fresh, c.Run.Conflicts, c.Run.Seed, c.Run.Clock, c.Run.Resume = false, 0, capsule.Hash{}, 0, 0
-	a.decide(slot, cert.Committed, &SegmentBody{
+	a.decide(c, slot, cert.Committed, &SegmentBody{
 		End: t.End, Gas: t.Gas, Spent: c.Gas.Spent, Retry: c.Gas.Retry, State: t.Saved.State, StateHash: t.Saved.StateHash,
 		Due: t.Due, Target: t.Target, Events: uint32(len(t.Events)),
 	})
@@ -294,7 +290,7 @@ func (a *apply) suspend(id capsule.ID, c *CapsuleRow, t *Commit) {
 	a.setStatus(c, StatusSuspended)
 	slot := cert.Slot{Capsule: id, Hop: c.Hop, Segment: c.Run.Pauses, Phase: cert.PhasePause}
 	c.Run.Pauses++
-	a.decide(slot, cert.Suspended, &SegmentBody{
+	a.decide(c, slot, cert.Suspended, &SegmentBody{
 		End: t.End, Gas: t.Gas, Spent: c.Gas.Spent, Retry: c.Gas.Retry, State: c.Run.Check.State, StateHash: c.Run.Check.StateHash,
 	})
 }

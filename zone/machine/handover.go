@@ -116,9 +116,7 @@ func (a *apply) saveTarget(id capsule.ID, r TargetRow) {
 	state := r.state()
 	if state.IsZero() {
 		a.delete(row(tabTarget, id[:]))
-		if !a.has(row(tabCapsule, id[:])) {
-			a.delete(row(tabSlots, id[:]))
-		}
+		a.delete(row(tabStray, id[:]))
 		return
 	}
 	r.Due = r.Until
@@ -154,17 +152,6 @@ func (a *apply) saveLineage(id capsule.ID, l handover.Lineage, step handover.Ste
 	steps := make([]handover.Step, 0, len(l.Steps)+1)
 	l.Steps = append(append(steps, l.Steps...), step)
 	save(a.state, row(tabLineage, id[:]), l)
-}
-
-// slotBody returns what was decided for a slot, if it is remembered.
-func (a *apply) slotBody(s cert.Slot) *SlotRow {
-	rows, _ := load[SlotRows](a.state, row(tabSlots, s.Capsule[:]))
-	for i := range rows.Rows {
-		if r := &rows.Rows[i]; r.Hop == s.Hop && r.Segment == s.Segment && r.Phase == s.Phase {
-			return r
-		}
-	}
-	return nil
 }
 
 // refusalFrom turns an error of verifying certificates into a refusal.

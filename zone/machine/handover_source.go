@@ -14,8 +14,8 @@ func (a *apply) offer(id capsule.ID, c *CapsuleRow, target capsule.ZoneID) (resu
 	if target == a.m.zone {
 		return 0, false
 	}
-	env, _ := a.getRaw(row(tabEnvelope, id[:]))
-	m, err := capsule.Decode(env)
+	p, _ := a.program(id)
+	m, err := capsule.Decode(p.Envelope)
 	if err != nil {
 		a.fail(err)
 		return 0, false
@@ -49,7 +49,7 @@ func (a *apply) offer(id capsule.ID, c *CapsuleRow, target capsule.ZoneID) (resu
 		Offer: b, Hash: capsule.Sum(b), Target: target, Phase: src.Phase, Since: a.time, Expires: expires, Credits: credits,
 	})
 	a.setStatus(c, StatusOffered)
-	a.decide(handover.OutSlot(id, c.Hop), cert.Released, o)
+	a.decide(c, handover.OutSlot(id, c.Hop), cert.Released, o)
 	a.effect(Effect{Kind: EffectOutbox, Capsule: id, N: uint64(c.Hop)})
 	return 0, true
 }
@@ -123,8 +123,8 @@ func (a *apply) ask(id capsule.ID, c *CapsuleRow) {
 // lose gives up hope. The offer stays, and so do its credits, unless the manifest says otherwise.
 func (a *apply) lose(id capsule.ID, c *CapsuleRow) {
 	a.step(id, c, StatusLimbo, handover.Source.Lose)
-	env, _ := a.getRaw(row(tabEnvelope, id[:]))
-	m, err := capsule.Decode(env)
+	p, _ := a.program(id)
+	m, err := capsule.Decode(p.Envelope)
 	if err != nil {
 		a.fail(err)
 		return
@@ -152,7 +152,7 @@ func (a *apply) leave(id capsule.ID, c *CapsuleRow, s Status, v cert.Verdict, bo
 	o.Phase = handover.Closed
 	save(a.state, key, o)
 	a.setStatus(c, s)
-	a.decide(cert.Slot{Capsule: id, Hop: c.Hop, Phase: cert.PhaseClose}, v, body)
+	a.decide(c, cert.Slot{Capsule: id, Hop: c.Hop, Phase: cert.PhaseClose}, v, body)
 	a.dropProgram(id, c)
 	a.takeRetries(id, c)
 	a.delete(row(tabLineage, id[:]))

@@ -51,7 +51,7 @@ func runOffered(a *apply, p *prepared) (Result, *Refusal) {
 	if err := j.t.Lineage.Released(o, &j.t.Released, j.c.Manifest().Home, a.trust); err != nil {
 		return res, refusalFrom(err)
 	}
-	if a.slotBody(handover.InSlot(o.Capsule, o.Hop)) != nil {
+	if a.outcome(handover.InSlot(o.Capsule, o.Hop)) != nil {
 		return res, refuse(CodeLineage, "hop %d of %s was decided here already", o.Hop, o.Capsule)
 	}
 	if p.cmd.Kind == KindTombstone {
@@ -67,11 +67,12 @@ func runOffered(a *apply, p *prepared) (Result, *Refusal) {
 func (a *apply) again(j *judged, r *TargetRow, v handover.Verdict) (Result, *Refusal) {
 	o := j.offer
 	res := Result{Capsule: o.Capsule, Repeated: true}
-	if s := a.slotBody(handover.InSlot(o.Capsule, o.Hop)); s != nil {
+	if s := a.outcome(handover.InSlot(o.Capsule, o.Hop)); s != nil {
 		if !s.answers(j.hash) {
 			return a.twoOffers(j)
 		}
 		a.certify(handover.InSlot(o.Capsule, o.Hop), s.Verdict, s.Body)
+		a.restated(handover.InSlot(o.Capsule, o.Hop))
 		return res, nil
 	}
 	if v == handover.ExpiredNoRecord {
@@ -153,9 +154,14 @@ func (a *apply) accept(j *judged, r *TargetRow) (Result, *Refusal) {
 
 // refuseHop certifies that the hop will never be accepted here.
 func (a *apply) refuseHop(j *judged, reason uint8) {
-	a.decide(handover.InSlot(j.offer.Capsule, j.offer.Hop), cert.Tombstone, &handover.Answer{
-		V: handover.Version, Offer: j.hash, Verdict: handover.Tombstone, Reason: reason,
-	})
+	id := j.offer.Capsule
+	ans := &handover.Answer{V: handover.Version, Offer: j.hash, Verdict: handover.Tombstone, Reason: reason}
+	if c, ok := a.capsule(id); ok {
+		a.decide(&c, handover.InSlot(id, j.offer.Hop), cert.Tombstone, ans)
+		save(a.state, row(tabCapsule, id[:]), c)
+	} else {
+		a.decide(nil, handover.InSlot(id, j.offer.Hop), cert.Tombstone, ans)
+	}
 }
 
 // fit finds out whether this zone would run the capsule. wait is a reason to ask again later.
@@ -266,10 +272,10 @@ func (a *apply) receive(j *judged, c CapsuleRow, rights Rights) {
 	if old, ok := a.capsule(id); ok {
 		c.Due = old.Due
 		c.Lease.Number = old.Lease.Number
+		c.Admitted, c.Slots = old.Admitted, old.Slots
 	}
 	c.Run.Saved = a.keepSaved(&Saved{State: o.State, StateHash: o.StateHash, Size: o.StateSize, Inline: j.t.Inline}, tabInline, id)
-	a.setRaw(row(tabEnvelope, id[:]), j.t.Envelope)
-	save(a.state, row(tabRights, id[:]), rights)
+	save(a.state, row(tabProgram, id[:]), ProgramRow{Envelope: j.t.Envelope, Rights: rights})
 	m := j.c.Manifest()
 	if nonce := row(tabNonce, m.Author[:], m.Nonce[:]); m.Home == a.m.zone && !a.has(nonce) {
 		a.setRaw(nonce, id[:]) // a recovery went back behind its admission
@@ -289,7 +295,7 @@ func (a *apply) receive(j *judged, c CapsuleRow, rights Rights) {
 
 	ans := &handover.Answer{V: handover.Version, Offer: j.hash, Verdict: handover.Accepted, Price: c.Gas.Price.Gas, Units: c.Gas.Limit}
 	a.saveLineage(id, j.t.Lineage, handover.Step{Offer: *o, Released: j.t.Released, Answer: *ans})
-	a.decide(handover.InSlot(id, o.Hop), cert.Accepted, ans)
+	a.decide(&c, handover.InSlot(id, o.Hop), cert.Accepted, ans)
 	a.requeue(id, &c)
 	a.saveCapsule(id, c)
 }
@@ -312,7 +318,7 @@ func runExpired(a *apply, p *prepared) (Result, *Refusal) {
 	r := a.target(o.Capsule)
 	v := r.state().Standing(o.Hop, o.Expires, a.time)
 	// What was decided for the slot stays what its newest certificate says.
-	if v != handover.ExpiredNoRecord || a.slotBody(handover.InSlot(o.Capsule, o.Hop)) != nil {
+	if v != handover.ExpiredNoRecord || a.outcome(handover.InSlot(o.Capsule, o.Hop)) != nil {
 		return res, refuse(CodeState, "the offer has not expired without a record here")
 	}
 	a.certifyExpired(o, capsule.Sum(b))

@@ -409,13 +409,22 @@ func (w *world) checkState() {
 		w.t.Fatalf("index %d: accounts hold %d + %d, totals say %+v", w.index, av, held, t)
 	}
 	var live uint64
-	if err := v.Capsules(capsule.ID{}, 1<<30, func(_ capsule.ID, c CapsuleRow) {
+	slots := 0
+	if err := v.Capsules(capsule.ID{}, 1<<30, func(id capsule.ID, c CapsuleRow) {
+		if _, ok, _ := v.tx.Get(row(tabSlots, id[:])); ok != c.Slots {
+			w.t.Fatalf("index %d: outcomes of %s are there: %v, its row says %v", w.index, id, ok, c.Slots)
+		} else if ok {
+			slots++
+		}
 		live += c.Gas.Hold
 		for _, h := range c.Gas.TopUps {
 			live += h.Amount
 		}
 	}); err != nil {
 		w.t.Fatal(err)
+	}
+	if err := v.tx.Scan([]byte{tabSlots}, nil, func(_, _ []byte) bool { slots--; return true }); err != nil || slots != 0 {
+		w.t.Fatalf("index %d: %d capsules without outcomes that they say they have (%v)", w.index, slots, err)
 	}
 	if live != held {
 		w.t.Fatalf("index %d: capsules hold %d credits, accounts %d", w.index, live, held)

@@ -75,7 +75,7 @@ func (a *apply) end(id capsule.ID, c *CapsuleRow, e ending) {
 		Status: e.status, Reason: e.reason, Code: e.code, Data: e.output, Charged: sum(c.Gas.Paid, s.charged), Refunded: s.refunded, Fee: s.fee,
 		Spent: sum(c.Gas.Used, c.Gas.Spent), Retry: c.Gas.Retry, Ended: a.time, EventsFirst: e.firstSeq, EventsPublished: e.events,
 	})
-	a.decide(cert.Slot{Capsule: id, Hop: c.Hop, Segment: c.Segment, Phase: cert.PhaseRun}, e.verdict, &EndBody{
+	a.decide(c, cert.Slot{Capsule: id, Hop: c.Hop, Segment: c.Segment, Phase: cert.PhaseRun}, e.verdict, &EndBody{
 		Status: e.status, Reason: e.reason, Code: e.code, Output: capsule.Sum(e.output),
 		Spent: sum(c.Gas.Used, c.Gas.Spent), Retry: c.Gas.Retry, Charged: sum(c.Gas.Paid, s.charged), Fee: s.fee, Refunded: s.refunded,
 		StateHash: e.stateHash, EventsPublished: e.events, Retries: a.takeRetries(id, c),
@@ -110,8 +110,8 @@ func (a *apply) takeRetries(id capsule.ID, c *CapsuleRow) Retries {
 
 // dropProgram forgets what only the execution needed.
 func (a *apply) dropProgram(id capsule.ID, c *CapsuleRow) {
-	if env, ok := a.getRaw(row(tabEnvelope, id[:])); ok {
-		m, err := capsule.Decode(env)
+	if p, ok := a.program(id); ok {
+		m, err := capsule.Decode(p.Envelope)
 		if err != nil {
 			a.fail(err)
 			return
@@ -120,7 +120,7 @@ func (a *apply) dropProgram(id capsule.ID, c *CapsuleRow) {
 		a.unrefBlob(m.Manifest().Base)
 	}
 	a.unrefSaved(&c.Run.Saved)
-	for _, tab := range []byte{tabEnvelope, tabRights, tabInline, tabCheck, tabJournal} {
+	for _, tab := range []byte{tabProgram, tabInline, tabCheck, tabJournal} {
 		a.delete(row(tab, id[:]))
 	}
 	c.Run.Saved = SavedRow{}
@@ -143,10 +143,7 @@ func (a *apply) forget(id capsule.ID, c *CapsuleRow) {
 	for _, k := range a.keys(row(tabSource, id[:]), nil, handover.MaxSteps+1) {
 		a.delete([]byte(k))
 	}
-	// What was answered to another zone is said again as long as that zone may ask.
-	if !a.has(row(tabTarget, id[:])) {
-		a.delete(row(tabSlots, id[:]))
-	}
+	a.forgetOutcomes(id, c)
 	// A capsule of another home can have the same author and nonce as one of ours.
 	nonce := row(tabNonce, c.Author[:], c.Nonce[:])
 	if v, ok := a.getRaw(nonce); ok && string(v) == string(id[:]) {
@@ -215,7 +212,7 @@ func (a *apply) cancelUnseen(t *Cancel, signer capsule.Key) (Result, *Refusal) {
 	}
 	a.setRaw(nonce, t.Capsule[:])
 	cr := CapsuleRow{Author: m.Author, Payer: m.Payer, Nonce: m.Nonce, Status: StatusCancelled, Since: a.time, Expires: m.Expires}
-	a.decide(cert.Slot{Capsule: t.Capsule, Phase: cert.PhaseIn}, cert.Tombstone, &EndBody{Status: StatusCancelled})
+	a.decide(&cr, cert.Slot{Capsule: t.Capsule, Phase: cert.PhaseIn}, cert.Tombstone, &EndBody{Status: StatusCancelled})
 	a.saveCapsule(t.Capsule, cr)
 	res.Status = StatusCancelled
 	return res, nil
@@ -256,16 +253,3 @@ func runTopUp(a *apply, p *prepared) (Result, *Refusal) {
 
 // maxTopUps bounds a capsule's row.
 const maxTopUps = 64
-
-// runRestate certifies an outcome again whose certificate was lost.
-func runRestate(a *apply, p *prepared) (Result, *Refusal) {
-	s := *p.body.(*cert.Slot)
-	rows, _ := load[SlotRows](a.state, row(tabSlots, s.Capsule[:]))
-	for _, r := range rows.Rows {
-		if r.Hop == s.Hop && r.Segment == s.Segment && r.Phase == s.Phase {
-			a.certify(s, r.Verdict, r.Body)
-			return Result{Capsule: s.Capsule}, nil
-		}
-	}
-	return Result{}, refuse(CodeUnknown, "no outcome for %s is remembered", s)
-}

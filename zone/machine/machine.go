@@ -326,35 +326,3 @@ func (a *apply) count(change func(*Counts)) {
 }
 
 func (a *apply) effect(e Effect) { a.out.Effects = append(a.out.Effects, e) }
-
-// decide adds an outcome for the voters to certify and remembers its body for Restate. Slots at hop
-// boundaries are kept all; of the others the newest.
-func (a *apply) decide(slot cert.Slot, v cert.Verdict, body any) {
-	b, err := capsule.Marshal(body)
-	if err != nil {
-		a.fail(err)
-		return
-	}
-	key := row(tabSlots, slot.Capsule[:])
-	rows, _ := load[SlotRows](a.state, key)
-	next := make([]SlotRow, 0, len(rows.Rows)+1)
-	for _, r := range rows.Rows {
-		boundary := r.Phase == cert.PhaseIn || r.Phase == cert.PhaseOut || r.Phase == cert.PhaseClose
-		if r.Phase != slot.Phase || boundary && r.Hop != slot.Hop {
-			next = append(next, r)
-		}
-	}
-	next = append(next, SlotRow{Hop: slot.Hop, Segment: slot.Segment, Phase: slot.Phase, Verdict: v, Body: b})
-	save(a.state, key, SlotRows{Rows: next})
-	a.certify(slot, v, b)
-}
-
-func (a *apply) certify(slot cert.Slot, v cert.Verdict, body []byte) {
-	a.out.Decisions = append(a.out.Decisions, cert.Decision{
-		V: cert.Version, Zone: a.m.zone, Index: a.index, Chain: a.chain,
-		Slot: slot, Verdict: v, Body: BodyHash(body),
-	})
-}
-
-// BodyHash returns the hash that a Decision carries for the canonical bytes of its body.
-func BodyHash(body []byte) capsule.Hash { return capsule.Sum(body) }

@@ -150,7 +150,10 @@ func (v View) Retries(id capsule.ID) (Retries, error) {
 }
 
 // Envelope returns the bytes of a capsule that has not ended.
-func (v View) Envelope(id capsule.ID) ([]byte, error) { return v.bytes("envelope", tabEnvelope, id) }
+func (v View) Envelope(id capsule.ID) ([]byte, error) {
+	p, err := fetch[ProgramRow](v, "envelope of "+id.String(), row(tabProgram, id[:]))
+	return p.Envelope, err
+}
 
 // Continuation returns the inline bytes of where the capsule's segment starts, if they are inline;
 // CheckpointBytes those of its checkpoint.
@@ -173,13 +176,46 @@ func (v View) bytes(what string, tab byte, id capsule.ID) ([]byte, error) {
 
 // Slots returns the outcomes of a capsule that are remembered, with the bodies that decisions hash.
 func (v View) Slots(id capsule.ID) ([]SlotRow, error) {
-	r, err := fetch[SlotRows](v, "outcomes of "+id.String(), row(tabSlots, id[:]))
-	return r.Rows, err
+	var c *CapsuleRow
+	var slots SlotRows
+	got, err := v.Capsule(id)
+	if err == nil {
+		if c = &got; c.Slots {
+			slots, err = fetch[SlotRows](v, "outcomes", row(tabSlots, id[:]))
+		}
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	stray, err := fetch[SlotRows](v, "outcomes", row(tabStray, id[:]))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	all := outcomes(c, stray, slots)
+	if len(all) == 0 {
+		return nil, fmt.Errorf("outcomes of %s: %w", id, ErrNotFound)
+	}
+	return all, nil
+}
+
+// DecidedAt returns the entry that decided an outcome, or restated it last; 0 if it is not remembered.
+func (v View) DecidedAt(s cert.Slot) (uint64, error) {
+	rows, err := v.Slots(s.Capsule)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return 0, err
+	}
+	for i := len(rows) - 1; i >= 0; i-- {
+		if rows[i].slot(s.Capsule) == s {
+			return rows[i].At, nil
+		}
+	}
+	return 0, nil
 }
 
 // Rights returns what a capsule that has not ended may do.
 func (v View) Rights(id capsule.ID) (Rights, error) {
-	return fetch[Rights](v, "rights of "+id.String(), row(tabRights, id[:]))
+	p, err := fetch[ProgramRow](v, "rights of "+id.String(), row(tabProgram, id[:]))
+	return p.Rights, err
 }
 
 // Namespace returns a namespace's row.

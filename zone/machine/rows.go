@@ -14,12 +14,12 @@ const (
 	tabAccount   = 'a'  // key → Account
 	tabNonce     = 'N'  // author, nonce → capsule ID
 	tabCapsule   = 'c'  // ID → CapsuleRow
-	tabEnvelope  = 'e'  // ID → envelope
+	tabProgram   = 'e'  // ID → ProgramRow
 	tabInline    = 'i'  // ID → inline continuation
 	tabCheck     = 'j'  // ID → inline continuation of a checkpoint
 	tabJournal   = 'J'  // ID → inline journal of a checkpoint
-	tabRights    = 'r'  // ID → Rights
-	tabSlots     = 's'  // ID → SlotRows
+	tabSlots     = 's'  // ID → SlotRows of a capsule that has a row
+	tabStray     = 'u'  // ID → SlotRows of one that has none, or had none then
 	tabOutput    = 'o'  // ID → Output
 	tabReady     = 'q'  // sequence → capsule ID: waiting for a worker
 	tabWorker    = 'w'  // key → WorkerRow
@@ -192,6 +192,15 @@ type CapsuleRow struct {
 	Run           RunState
 	Gas           GasState
 	Lease         Lease
+	Admitted      Admission // its admission here, if it was
+	Slots         bool      // there is a row in tabSlots
+}
+
+// Admission is the outcome by which a capsule came to its home. At is 0 if there was none.
+type Admission struct {
+	_    struct{} `cbor:",toarray"`
+	At   uint64   // entry that decided it, or restated it last
+	Body []byte
 }
 
 // LeasedTo reports whether the capsule runs under a worker's lease of that number.
@@ -312,6 +321,13 @@ func (c RetryCause) String() string {
 	return causeNames[c]
 }
 
+// ProgramRow is what only the execution of a capsule needs.
+type ProgramRow struct {
+	_        struct{} `cbor:",toarray"`
+	Envelope []byte
+	Rights   Rights
+}
+
 // Rights are what an admitted capsule may do here. They never change.
 type Rights struct {
 	_      struct{} `cbor:",toarray"`
@@ -327,6 +343,7 @@ type SlotRow struct {
 	Hop, Segment uint32
 	Phase        cert.Phase
 	Verdict      cert.Verdict
+	At           uint64 // entry that decided it, or restated it last
 	Body         []byte
 }
 

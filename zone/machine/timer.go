@@ -146,3 +146,7 @@ func (a *apply) saveCapsule(id capsule.ID, c CapsuleRow) {
 func (a *apply) capsule(id capsule.ID) (CapsuleRow, bool) {
 	return load[CapsuleRow](a.state, row(tabCapsule, id[:]))
 }
+
+func (a *apply) program(id capsule.ID) (ProgramRow, bool) {
+	return load[ProgramRow](a.state, row(tabProgram, id[:]))
+}

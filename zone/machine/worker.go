@@ -422,7 +422,7 @@ func (a *apply) lease(id capsule.ID, c *CapsuleRow, k capsule.Key) {
 	if c.Run.Seed.IsZero() {
 		c.Run.Seed, c.Run.Clock = SegmentSeed(a.chain, id, c.Hop, c.Segment), a.time
 		slot := cert.Slot{Capsule: id, Hop: c.Hop, Segment: c.Segment, Phase: cert.PhaseLease}
-		a.decide(slot, cert.Leased, leaseBody(c))
+		a.decide(c, slot, cert.Leased, leaseBody(c))
 	}
 	a.effect(Effect{Kind: EffectDeliver, Worker: k, Capsule: id, Lease: c.Lease.Number})
 }
