@@ -268,3 +268,23 @@ func (b *bitset) add(i uint32) {
 	}
 	(*b)[i/64] |= 1 << (i % 64)
 }
+
+// addRun adds from and what follows, up to but without to.
+func (b *bitset) addRun(from, to uint32) {
+	if from == to {
+		return
+	}
+	if n := int((to-1)/64) + 1; n > len(*b) {
+		*b = append(*b, make(bitset, n-len(*b))...)
+	}
+	for w := from / 64; w <= (to-1)/64; w++ {
+		bits := ^uint64(0)
+		if w == from/64 {
+			bits <<= from % 64
+		}
+		if w == (to-1)/64 {
+			bits &= ^uint64(0) >> (63 - (to-1)%64)
+		}
+		(*b)[w] |= bits
+	}
+}

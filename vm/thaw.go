@@ -86,7 +86,7 @@ func Thaw(b []byte, c Config, src Sources) (*Store, []byte, error) {
 	s := NewStore(c)
 	err = s.take(maxWindow + readBuffer)
 	if err == nil {
-		r := newBodyReader(io.LimitReader(dec, int64(size)), readBuffer, s, src)
+		r := newBodyReader(io.LimitReader(dec, int64(size)), int(min(size, readBuffer)), s, src)
 		err = r.body(against, base)
 		if err == nil && r.pos != int64(size) {
 			err = r.fail("%d bytes are left over", int64(size)-r.pos)
@@ -458,9 +458,7 @@ func (r *bodyReader) dropped(inst *Instance) {
 			return
 		}
 		if dropped {
-			for i := at; i < at+run; i++ {
-				inst.dropped.add(uint32(i))
-			}
+			inst.dropped.addRun(uint32(at), uint32(at+run))
 		}
 		if at += run; at == total {
 			return
