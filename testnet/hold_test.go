@@ -8,15 +8,19 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/kit"
+	"github.com/kitwork/kwnode/node"
 	"github.com/kitwork/kwnode/node/attest"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/blob"
 	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/sdk/build"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/machine"
@@ -369,4 +373,66 @@ func TestMissingContentIsFetched(t *testing.T) {
 		_, err := os.Stat(path)
 		return err == nil
 	})
+}
+
+// TestSmallStateWaitsForNoDisk: a state that the log will have is held with its capsule, in memory, until then; it goes to no
+// voter's disk as content. A voter of a zone without a quorum lends it to the others once it tells them of the capsule.
+func TestSmallStateWaitsForNoDisk(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	p, err := sdk.Build(ctx, programs.Count, build.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hand := func(via *sdk.Client, name string) (*sdk.Submission, string) {
+		t.Helper()
+		input, err := kit.Marshal(programs.Order{Name: name, By: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		prepared, err := sdk.Prepare(ctx, p, input, sdk.PrepareOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := c.Seal(prepared, sdk.Keys("kv/count/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := via.Submit(ctx, b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, b.Capsule.Manifest().State.Digest.String()
+	}
+	on := func(i int, state string) bool {
+		_, err := os.Stat(filepath.Join(n.configs[n.Voters[i]].Dir, "blobs", state))
+		return err == nil
+	}
+	s, state := hand(c, "memory")
+	if _, err := s.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for i := range n.Voters {
+		if on(i, state) {
+			t.Errorf("voter %d has the state as content", i)
+		}
+	}
+	leader := slices.IndexFunc(n.Voters, func(v *node.Node) bool { return v.Key() == n.Voter(0).Status().Leader })
+	taker, other := (leader+1)%3, (leader+2)%3
+	via, err := n.DialVoter(ctx, taker)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer via.Close()
+	n.Voters[leader].Block(n.Voters[taker].Key(), n.Voters[other].Key())
+	for _, i := range []int{taker, other} {
+		n.Voters[i].Block(n.Voters[leader].Key(), n.Voters[taker+other-i].Key())
+	}
+	s, state = hand(via, "told")
+	waitFor(t, ctx, "the state to be lent", func() bool { return on(taker, state) })
+	for i := range n.Voters {
+		n.Voters[i].Block()
+	}
+	if _, err := s.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
 }

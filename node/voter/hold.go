@@ -252,18 +252,20 @@ func (s *Server) enter(ctx context.Context, cmds [][]byte) func() error {
 
 // admission is the command that admits a capsule. A small state stands in it; what else it needs and the zone has not
 // heard of is attested first, so that no capsule is admitted whose content only one voter has.
-func (s *Server) admission(ctx context.Context, c *capsule.Capsule) ([]byte, error) {
+func (s *Server) admission(ctx context.Context, c *capsule.Capsule, state []byte) ([]byte, error) {
 	m := c.Manifest()
+	if state == nil {
+		state = s.pending.stateOf(c.ID())
+	}
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
 	now := time.Now()
-	var state []byte
 	var facts []machine.Attest
 	for _, id := range []capsule.CID{m.State, m.Code, m.Base} {
-		if id.IsZero() {
+		if id.IsZero() || id == m.State && state != nil {
 			continue
 		}
 		row, err := v.Blob(id)

@@ -53,6 +53,7 @@ type pending struct {
 // holding is one of them. pending.mu guards its fields.
 type holding struct {
 	c     *capsule.Capsule
+	state []byte        // that c begins with, if it came along and is small; nil once others may fetch it
 	from  []capsule.Key // who may have its content
 	since time.Time
 	due   time.Time // of the next attempt
@@ -66,16 +67,38 @@ func newPending() *pending {
 }
 
 // add returns the new holding, or nil if it is held already or there is no room.
-func (h *pending) add(c *capsule.Capsule, due time.Time, busy bool, from ...capsule.Key) *holding {
+func (h *pending) add(c *capsule.Capsule, state []byte, due time.Time, busy bool, from ...capsule.Key) *holding {
+	x := &holding{c: c, state: state, from: from, since: time.Now(), due: due, busy: busy, told: len(from) > 0}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.m[c.ID()] != nil || len(h.m) >= maxPending || h.bytes+len(c.Bytes()) > maxPendingBytes {
+	if h.m[c.ID()] != nil || len(h.m) >= maxPending || h.bytes+x.size() > maxPendingBytes {
 		return nil
 	}
-	x := &holding{c: c, from: from, since: time.Now(), due: due, busy: busy, told: len(from) > 0}
 	h.m[c.ID()] = x
-	h.bytes += len(c.Bytes())
+	h.bytes += x.size()
 	return x
+}
+
+func (x *holding) size() int { return len(x.c.Bytes()) + len(x.state) }
+
+// stateOf returns the small state that is held for a capsule, or nil.
+func (h *pending) stateOf(id capsule.ID) []byte {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if x := h.m[id]; x != nil {
+		return x.state
+	}
+	return nil
+}
+
+// lent notes that a state is where others may fetch it.
+func (h *pending) lent(id capsule.ID) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if x := h.m[id]; x != nil {
+		h.bytes -= len(x.state)
+		x.state = nil
+	}
 }
 
 func (h *pending) has(id capsule.ID) bool {
@@ -85,8 +108,8 @@ func (h *pending) has(id capsule.ID) bool {
 }
 
 // claim reports whether the caller is to propose c now: nobody else does. Without room for it, it is not held meanwhile.
-func (h *pending) claim(c *capsule.Capsule) bool {
-	if h.add(c, time.Now(), true) != nil {
+func (h *pending) claim(c *capsule.Capsule, state []byte) bool {
+	if h.add(c, state, time.Now(), true) != nil {
 		return true
 	}
 	h.mu.Lock()
@@ -94,6 +117,10 @@ func (h *pending) claim(c *capsule.Capsule) bool {
 	x := h.m[c.ID()]
 	if x == nil {
 		return true
+	}
+	if x.state == nil && h.bytes+len(state) <= maxPendingBytes {
+		x.state = state
+		h.bytes += len(state)
 	}
 	mine := !x.busy
 	x.busy = true
@@ -107,7 +134,7 @@ func (h *pending) drop(id capsule.ID) *holding {
 	x := h.m[id]
 	if x != nil {
 		delete(h.m, id)
-		h.bytes -= len(x.c.Bytes())
+		h.bytes -= x.size()
 	}
 	return x
 }
@@ -175,7 +202,7 @@ func (s *Server) Holds(id capsule.ID) bool {
 	if x == nil {
 		return false
 	}
-	return len(s.missing(x.c.Manifest())) == 0
+	return len(s.missing(x.c, nil)) == 0
 }
 
 // Expect judges a gossiped capsule by what the zone knows: nobody passes on what nobody can pay. It is asked for every
@@ -214,7 +241,7 @@ func (s *Server) Gossiped(from capsule.Key, c *capsule.Capsule) {
 		}
 		v.Close()
 	}
-	x := s.pending.add(c, time.Now().Add(wait), false, from)
+	x := s.pending.add(c, nil, time.Now().Add(wait), false, from)
 	if x == nil {
 		return
 	}
@@ -236,7 +263,7 @@ func (s *Server) Gossiped(from capsule.Key, c *capsule.Capsule) {
 func (s *Server) fetch(x *holding) error {
 	ctx, cancel := context.WithTimeout(s.ctx, pullTime)
 	defer cancel()
-	for _, id := range s.missing(x.c.Manifest()) {
+	for _, id := range s.missing(x.c, nil) {
 		holders := append([]capsule.Key{}, x.from...)
 		for _, k := range s.others() {
 			if len(x.from) == 0 || k != x.from[0] {
@@ -265,6 +292,7 @@ func (s *Server) tend() {
 		}
 		if s.cfg.Publish != nil {
 			for _, c := range s.pending.untold(tellMost) {
+				s.lend(c)
 				s.cfg.Publish(c)
 			}
 		}
@@ -287,6 +315,20 @@ func (s *Server) tend() {
 	}
 }
 
+// lend puts the state of a capsule that others are told of where they can fetch it. It waits for no disk: what is held here
+// is memory all the same.
+func (s *Server) lend(c *capsule.Capsule) {
+	state := s.pending.stateOf(c.ID())
+	if state == nil {
+		return
+	}
+	if _, err := s.cfg.Contents.Lend(c.Manifest().State.Codec, state); err != nil {
+		s.cfg.Logger.Debug("state not lent", "capsule", c.ID(), "err", err)
+		return
+	}
+	s.pending.lent(c.ID())
+}
+
 // attempt proposes a capsule unless the zone has decided it.
 func (s *Server) attempt(x *holding) {
 	id := x.c.ID()
@@ -300,7 +342,7 @@ func (s *Server) attempt(x *holding) {
 		s.pending.later(id)
 		return
 	}
-	s.propose(x.c)
+	s.propose(x.c, nil)
 }
 
 // compareAny asks the first of the voters that answers.
@@ -374,24 +416,30 @@ func (s *Server) Compare(peer capsule.Key, req *api.PendingRequest, w io.Writer)
 		has[id] = true
 	}
 	reply, size := &api.PendingReply{V: api.Version, Envelopes: [][]byte{}}, 0
+	var told []*capsule.Capsule
 	old := time.Now().Add(-missedAfter)
 	s.pending.mu.Lock()
 	for id, x := range s.pending.m {
 		if n := len(x.c.Bytes()) + 8; !has[id] && x.since.Before(old) && size+n <= api.MaxPendingBytes {
 			reply.Envelopes = append(reply.Envelopes, x.c.Bytes())
+			told = append(told, x.c)
 			size += n
 		}
 	}
 	s.pending.mu.Unlock()
+	for _, c := range told {
+		s.lend(c)
+	}
 	return api.Accept(w, reply)
 }
 
-// propose brings a capsule that is held into the log. Whoever waits for its result learns of a refusal by watching.
-func (s *Server) propose(c *capsule.Capsule) {
+// propose brings a capsule, with its state if it is at hand, into the log. Whoever waits for its result learns of a refusal
+// by watching.
+func (s *Server) propose(c *capsule.Capsule, state []byte) {
 	id := c.ID()
 	ctx, cancel := context.WithTimeout(s.ctx, proposeTimeout)
 	defer cancel()
-	cmd, err := s.admission(ctx, c)
+	cmd, err := s.admission(ctx, c, state)
 	var out *zone.Outcome
 	if err == nil {
 		out, err = s.cfg.Zone.Propose(ctx, cmd)

@@ -27,6 +27,8 @@ import (
 type Contents interface {
 	Has(id capsule.CID) bool
 	Put(codec capsule.Codec, b []byte) (capsule.CID, error)
+	// Lend is Put that waits for no disk.
+	Lend(codec capsule.Codec, b []byte) (capsule.CID, error)
 	// Keep protects content from eviction until Release by the same owner.
 	Keep(id capsule.CID, owner string)
 	Release(id capsule.CID, owner string)
@@ -136,7 +138,7 @@ const (
 
 // Submit serves one api.SubmitRequest whose content follows on the stream.
 func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.ReadWriter) error {
-	c, err := s.receive(req, stream)
+	c, state, err := s.receive(req, stream)
 	if err != nil {
 		_ = api.Refuse(stream, refusal(err))
 		if len(req.Contents) > 0 {
@@ -149,7 +151,7 @@ func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.R
 		return api.Refuse(stream, refusal(err))
 	}
 	ended := row.Status.Ended() // then nobody needs its content any more
-	if missing := s.missing(c.Manifest()); len(missing) > 0 && !ended {
+	if missing := s.missing(c, state); len(missing) > 0 && !ended {
 		return api.Accept(stream, &api.SubmitReply{V: api.Version, Missing: missing, Ack: []byte{}})
 	}
 	ack, err := s.acknowledge(c, row.Status)
@@ -157,57 +159,64 @@ func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.R
 		return api.Refuse(stream, refusal(err))
 	}
 	if !ended {
-		s.admit(c)
+		s.admit(c, state)
 	}
 	return api.Accept(stream, &api.SubmitReply{V: api.Version, Ack: ack, Missing: []capsule.CID{}})
 }
 
-// missing is what a capsule consists of and this node does not have.
-func (s *Server) missing(m *capsule.Manifest) (ids []capsule.CID) {
+// missing is what a capsule consists of and this node does not have: its state may be at hand, or be held with it.
+func (s *Server) missing(c *capsule.Capsule, state []byte) (ids []capsule.CID) {
+	m := c.Manifest()
 	for _, id := range []capsule.CID{m.Code, m.Base, m.State} {
-		if !id.IsZero() && !s.cfg.Contents.Has(id) {
-			ids = append(ids, id)
+		if id.IsZero() || s.cfg.Contents.Has(id) || id == m.State && (state != nil || s.pending.stateOf(c.ID()) != nil) {
+			continue
 		}
+		ids = append(ids, id)
 	}
 	return ids
 }
 
-// receive checks a submission and stores the content that came with it.
-func (s *Server) receive(req *api.SubmitRequest, stream io.Reader) (*capsule.Capsule, error) {
+// receive checks a submission and stores the content that came with it. A state that the log will have is returned instead:
+// it is held as the capsule is.
+func (s *Server) receive(req *api.SubmitRequest, stream io.Reader) (c *capsule.Capsule, state []byte, err error) {
 	if r := req.Check(); r != nil {
-		return nil, r
+		return nil, nil, r
 	}
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	head, err := v.Head()
 	v.Close()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Zone time stands still while a zone is idle: the clock decides about a capsule that starts now, the log later.
-	c, err := capsule.Verify(req.Envelope, max(head.Time, uint64(time.Now().UnixMilli())), s.cfg.Verified)
+	c, err = capsule.Verify(req.Envelope, max(head.Time, uint64(time.Now().UnixMilli())), s.cfg.Verified)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.Manifest().Home != s.id {
-		return nil, &api.Refusal{Code: api.CodeUnknownZone, Detail: fmt.Sprintf("the capsule's home is zone %s, this voter is of %s", c.Manifest().Home, s.id)}
+		return nil, nil, &api.Refusal{Code: api.CodeUnknownZone, Detail: fmt.Sprintf("the capsule's home is zone %s, this voter is of %s", c.Manifest().Home, s.id)}
 	}
 	m := c.Manifest()
 	for _, content := range req.Contents {
 		if content.CID != m.Code && content.CID != m.Base && content.CID != m.State {
-			return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("content %s is no part of the capsule", content.CID)}
+			return nil, nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("content %s is no part of the capsule", content.CID)}
 		}
 		var b buffer
 		if err := api.Unpack(stream, content, &b); err != nil {
-			return nil, &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
+			return nil, nil, &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()}
+		}
+		if content.CID == m.State && len(b) > 0 && len(b) <= machine.MaxInline {
+			state = b
+			continue
 		}
 		if _, err := s.cfg.Contents.Put(content.CID.Codec, b); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return c, nil
+	return c, state, nil
 }
 
 // buffer collects content; api.Unpack bounds it.
@@ -236,12 +245,12 @@ func (s *Server) acknowledge(c *capsule.Capsule, status machine.Status) ([]byte,
 }
 
 // admit holds a capsule until the zone has decided it, and proposes it.
-func (s *Server) admit(c *capsule.Capsule) {
+func (s *Server) admit(c *capsule.Capsule, state []byte) {
 	s.Reserve(c.Manifest())
-	if !s.pending.claim(c) {
+	if !s.pending.claim(c, state) {
 		return // it is on its way
 	}
-	s.wg.Go(func() { s.propose(c) })
+	s.wg.Go(func() { s.propose(c, state) })
 }
 
 // held reports whether a capsule is on its way to being admitted from here.
