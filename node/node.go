@@ -114,7 +114,12 @@ type voting struct {
 	mover  *mover.Mover
 }
 
-const defaultCache = 1 << 30
+const (
+	defaultCache = 1 << 30
+	// verifiedBytes bounds what is remembered of signatures and chains. A capsule is gossiped, handed over and found in the log
+	// within seconds: this is enough for tens of thousands of them, or some hundred chains.
+	verifiedBytes = 2 << 20
+)
 
 // Start starts a node. It returns when everything local is ready; zones elect their leaders meanwhile.
 func Start(cfg Config) (n *Node, err error) {
@@ -125,7 +130,7 @@ func Start(cfg Config) (n *Node, err error) {
 		cfg.Cache = defaultCache
 	}
 	n = &Node{
-		verified: capsule.NewCache(8 << 20),
+		verified: capsule.NewCache(verifiedBytes),
 		cfg:      cfg, log: cfg.Logger, programs: worker.NewCache(), voters: map[capsule.ZoneID]*voting{}, known: map[capsule.ZoneID]*known{},
 		topics: map[capsule.ZoneID]*topic{}, looks: make(chan struct{}, maxLooks), forwards: make(chan struct{}, maxForwards),
 	}

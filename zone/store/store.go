@@ -32,8 +32,14 @@ const (
 	spaceLocal = 'l' // this replica's own rows: signatures it collected, never in a snapshot
 )
 
-// memTable is the size of a memory table. It begins smaller and doubles until there is that much to write.
-const memTable = 16 << 20
+const (
+	// memTable is the size of a memory table. It begins smaller and doubles until there is that much to write.
+	memTable = 4 << 20
+	// memTables is how many may wait to be flushed before writers do. There are rarely more than three.
+	memTables = 4
+	// blocks is what is kept of the tables on disk. The operating system keeps more, and gives it back when others need it.
+	blocks = 16 << 20
+)
 
 const (
 	currentFile = "CURRENT-STATE"
@@ -76,7 +82,7 @@ type Applied struct {
 // Options configure a store. The zero value suits production.
 type Options struct {
 	FS        vfs.FS // default: the operating system's
-	CacheSize int64  // bytes of uncompressed blocks kept; default 32 MiB
+	CacheSize int64  // bytes of uncompressed blocks kept; default 16 MiB
 	Logger    *slog.Logger
 	// Fatal is called, at most once, when the database met an error after which its state is unknown. The goroutine
 	// that met it does not go on. Default: panic.
@@ -124,7 +130,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		opts.FS = vfs.Default
 	}
 	if opts.CacheSize == 0 {
-		opts.CacheSize = 32 << 20
+		opts.CacheSize = blocks
 	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
@@ -168,12 +174,13 @@ func (s *Store) openHandle(name string) (*handle, error) {
 		FS: s.opts.FS,
 		// Pebble takes its memory tables out of the cache: with no more than s.opts.CacheSize nothing would be left for blocks
 		// while one table is written and the next filled.
-		CacheSize:             s.opts.CacheSize + 3*memTable,
-		MemTableSize:          memTable,
-		FormatMajorVersion:    pebble.FormatNewest,
-		L0CompactionThreshold: 4,
-		MaxOpenFiles:          256,
-		Logger:                l,
+		CacheSize:                   s.opts.CacheSize + memTables*memTable,
+		MemTableSize:                memTable,
+		MemTableStopWritesThreshold: memTables,
+		FormatMajorVersion:          pebble.FormatNewest,
+		L0CompactionThreshold:       4,
+		MaxOpenFiles:                256,
+		Logger:                      l,
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { s.opts.Logger.Warn("zone store: background work failed", "err", err) },
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
