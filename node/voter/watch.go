@@ -3,6 +3,7 @@ package voter
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,9 +15,10 @@ import (
 // watches keeps the last events of the capsules that something happened to lately. They are this node's word and no
 // more; what is certified is asked for as a result.
 type watches struct {
-	mu   sync.Mutex // guards the fields below
-	m    map[capsule.ID]*history
-	keys []capsule.ID // oldest first
+	mu    sync.Mutex // guards the fields below
+	m     map[capsule.ID]*history
+	keys  []capsule.ID // oldest first
+	bytes int          // Invariant: the sum of the histories' bytes
 }
 
 // history is the ring of a capsule.
@@ -28,28 +30,54 @@ type history struct {
 	retries uint32 // that events told of
 	refusal *machine.Refusal
 	more    chan struct{} // closed when an event is added
+	bytes   int           // of the events
+	readers int           // who watch now: while there are any it is not forgotten
 }
 
-// Bounds of what is kept.
+// Bounds of what is kept: what guests log and emit is in it.
 const (
-	maxWatched = 4096
-	maxEvents  = 128
+	maxWatched      = 4096
+	maxEvents       = 128
+	maxHistoryBytes = 1 << 20
+	maxWatchBytes   = 16 << 20
 )
 
 func newWatches() *watches { return &watches{m: map[capsule.ID]*history{}} }
+
+// eventSize is what an event is counted as.
+func eventSize(e *api.WatchEvent) int { return 128 + len(e.Text) + len(e.Data) + len(e.Outcome) }
 
 func (w *watches) get(id capsule.ID) *history {
 	h := w.m[id]
 	if h == nil {
 		if len(w.keys) >= maxWatched {
-			delete(w.m, w.keys[0])
-			w.keys = w.keys[1:]
+			w.forget()
 		}
 		h = &history{more: make(chan struct{})}
 		w.m[id] = h
 		w.keys = append(w.keys, id)
 	}
 	return h
+}
+
+// forget drops the oldest history that nobody reads and reports whether there was one.
+func (w *watches) forget() bool {
+	for i, id := range w.keys {
+		if h := w.m[id]; h.readers == 0 {
+			w.bytes -= h.bytes
+			delete(w.m, id)
+			w.keys = slices.Delete(w.keys, i, i+1)
+			return true
+		}
+	}
+	return false
+}
+
+// drop takes the oldest event out of a history.
+func (w *watches) drop(h *history) {
+	n := eventSize(&h.events[0])
+	h.bytes, w.bytes = h.bytes-n, w.bytes-n
+	h.events = slices.Delete(h.events, 0, 1)
 }
 
 func (w *watches) add(id capsule.ID, e api.WatchEvent) {
@@ -60,12 +88,38 @@ func (w *watches) add(id capsule.ID, e api.WatchEvent) {
 	h := w.get(id)
 	h.last++
 	e.Sequence = h.last
-	if len(h.events) >= maxEvents {
-		h.events = append(h.events[:0], h.events[1:]...)
-	}
 	h.events = append(h.events, e)
+	h.bytes, w.bytes = h.bytes+eventSize(&e), w.bytes+eventSize(&e)
+	for len(h.events) > 1 && (len(h.events) > maxEvents || h.bytes > maxHistoryBytes) {
+		w.drop(h)
+	}
+	h.readers++ // whoever adds to it is about to be told
+	for w.bytes > maxWatchBytes {
+		if w.forget() {
+			continue
+		}
+		if len(h.events) == 1 {
+			break
+		}
+		w.drop(h)
+	}
+	h.readers--
 	close(h.more)
 	h.more = make(chan struct{})
+}
+
+// read keeps a capsule's events from being forgotten until leave is called: their numbers would begin anew, and who has read
+// some would wait for ever.
+func (w *watches) read(id capsule.ID) (leave func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h := w.get(id)
+	h.readers++
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		h.readers--
+	}
 }
 
 // changed compares a capsule's row with what events told of it last, and takes note. One of those who watch gets to tell.
@@ -102,7 +156,7 @@ func (w *watches) refused(id capsule.ID, r *machine.Refusal) {
 func (w *watches) refusal(id capsule.ID) *machine.Refusal {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if h := w.m[id]; h != nil {
+	if h := w.m[id]; h.readers == 0 {
 		return h.refusal
 	}
 	return nil
@@ -128,6 +182,7 @@ func (s *Server) Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) 
 		return api.Refuse(w, refusal(err))
 	}
 	at := req.After
+	defer s.watch.read(req.Capsule)()
 	t := time.NewTicker(lookEvery)
 	defer t.Stop()
 	for {

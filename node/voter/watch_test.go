@@ -1,0 +1,100 @@
+package voter
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api"
+)
+
+func numbered(n int) (id capsule.ID) {
+	binary.BigEndian.PutUint64(id[:], uint64(n)+1)
+	return id
+}
+
+// held counts what a voter keeps of events, and checks that it counts the same.
+func (w *watches) held(t *testing.T) int {
+	t.Helper()
+	sum := 0
+	for _, h := range w.m {
+		own := 0
+		for i := range h.events {
+			own += eventSize(&h.events[i])
+		}
+		if own != h.bytes {
+			t.Fatalf("%d bytes of events, counted as %d", own, h.bytes)
+		}
+		sum += own
+	}
+	if sum != w.bytes || len(w.keys) != len(w.m) {
+		t.Fatalf("%d bytes of %d capsules, counted as %d of %d", sum, len(w.m), w.bytes, len(w.keys))
+	}
+	return sum
+}
+
+// However much guests log, and however many there are, a voter keeps a bounded part of it.
+func TestWatchesAreBounded(t *testing.T) {
+	w := newWatches()
+	large := api.WatchEvent{Kind: api.EventLog, Text: strings.Repeat("x", api.MaxEventText), Data: make([]byte, api.MaxEventData)}
+	for i := range 40 {
+		for range 2 * maxEvents {
+			w.add(numbered(i), large)
+		}
+		if n := w.m[numbered(i)].bytes; n > maxHistoryBytes {
+			t.Fatalf("%d bytes of one capsule", n)
+		}
+	}
+	if n := w.held(t); n > maxWatchBytes || n < maxWatchBytes/2 {
+		t.Fatalf("%d bytes of large events", n)
+	}
+	for i := range 3 * maxWatched {
+		w.add(numbered(i), api.WatchEvent{Kind: api.EventLog, Text: "x"})
+	}
+	if n := w.held(t); n > maxWatchBytes || len(w.m) != maxWatched {
+		t.Fatalf("%d bytes of %d capsules", n, len(w.m))
+	}
+}
+
+// What somebody watches is not forgotten, so that events go on from the number that was read last; what was told before may
+// be, if all that is left is watched.
+func TestWatchedIsNotForgotten(t *testing.T) {
+	w := newWatches()
+	id := numbered(0)
+	leave := w.read(id)
+	w.add(id, api.WatchEvent{Kind: api.EventLog, Text: "first"})
+	for i := range 2 * maxWatched {
+		w.add(numbered(i+1), api.WatchEvent{Kind: api.EventLog, Text: strings.Repeat("x", api.MaxEventText)})
+	}
+	w.add(id, api.WatchEvent{Kind: api.EventLog, Text: "second"})
+	if events, _ := w.after(id, 1); len(events) != 1 || events[0].Text != "second" || events[0].Sequence != 2 {
+		t.Fatalf("after the first: %+v", events)
+	}
+	leave()
+	for i := range 2 * maxWatched {
+		w.add(numbered(i+1), api.WatchEvent{Kind: api.EventLog, Text: "x"})
+	}
+	if w.m[id] != nil {
+		t.Fatal("nobody watches it, and it is kept")
+	}
+	w.held(t)
+
+	// All that there is is watched: the events of each go, but for the last.
+	w = newWatches()
+	for i := range 64 {
+		defer w.read(numbered(i))()
+		for range maxEvents {
+			w.add(numbered(i), api.WatchEvent{Kind: api.EventLog, Text: strings.Repeat("x", api.MaxEventText), Data: make([]byte, 4096)})
+		}
+	}
+	if n := w.held(t); n > maxWatchBytes+64*(8192+128) {
+		t.Fatalf("%d bytes", n)
+	}
+	for i := range 64 {
+		if events, _ := w.after(numbered(i), 0); len(events) == 0 || events[len(events)-1].Sequence != maxEvents || !slices.IsSortedFunc(events, func(a, b api.WatchEvent) int { return int(a.Sequence) - int(b.Sequence) }) {
+			t.Fatalf("capsule %d: %d events", i, len(events))
+		}
+	}
+}
