@@ -227,7 +227,7 @@ func (a *apply) rights(c *capsule.Capsule) (Rights, *Refusal) {
 
 // coveringChain finds a usable chain of the capsule for one resource.
 func (a *apply) coveringChain(c *capsule.Capsule, resource string, ab capsule.Ability, root func(capsule.Key) bool) (*capsule.VerifiedChain, *Refusal) {
-	why := refuse(CodeGrant, "no chain from a key with authority over it permits %s on %s", ab, resource)
+	var why *Refusal
 	for _, v := range c.Verified() {
 		switch {
 		case v.Subject() != a.m.zone || ab&^v.Permits(resource) != 0 && !plant.SkipGrant || !root(v.Root()):
@@ -241,6 +241,9 @@ func (a *apply) coveringChain(c *capsule.Capsule, resource string, ab capsule.Ab
 			continue
 		}
 		return v, nil
+	}
+	if why == nil {
+		why = refuse(CodeGrant, "no chain from a key with authority over it permits %s on %s", ab, resource)
 	}
 	return nil, why
 }

@@ -24,22 +24,25 @@ const ltBytes = 2048
 
 type ltHash struct {
 	lanes [ltBytes / 8]uint64 // four lanes a word
-	buf   [ltBytes]byte
+	buf   [ltBytes]byte       // the row that was expanded last
+	in    []byte              // and what it was expanded from
 }
+
+// maxKeptInput bounds the buffer that is kept from row to row.
+const maxKeptInput = 64 << 10
 
 // low15 clears the top bit of every lane, so that the sums below carry into it and no further.
 const low15 = 0x7fff7fff7fff7fff
 
 // row expands one row. A length before the key keeps different splits of the same bytes apart.
 func (h *ltHash) row(key, val []byte) {
-	d := sha256.New()
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(key)))
-	d.Write(n[:])
-	d.Write(key)
-	d.Write(val)
-	var seed [32]byte
-	block, err := aes.NewCipher(d.Sum(seed[:0]))
+	h.in = binary.BigEndian.AppendUint64(h.in[:0], uint64(len(key)))
+	h.in = append(append(h.in, key...), val...)
+	seed := sha256.Sum256(h.in)
+	if cap(h.in) > maxKeptInput {
+		h.in = nil
+	}
+	block, err := aes.NewCipher(seed[:])
 	if err != nil {
 		panic(err) // 32 bytes are a key
 	}

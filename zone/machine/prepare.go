@@ -180,9 +180,10 @@ func (p *prepared) verifyEnvelope(m *Machine, envelope []byte) {
 // Apply. It may run in parallel with itself and with Apply, and be left out: Apply then does it. The error
 // is a *Refusal that Apply would give for certain, or ErrUnknownEntry.
 func (m *Machine) Prepare(command []byte) error {
-	p := m.memo.look(capsule.Sum(command)) // a voter that passed the command on to its leader finds it in the log again
+	hash := capsule.Sum(command)
+	p := m.memo.look(hash) // a voter that passed the command on to its leader finds it in the log again
 	if p == nil {
-		p = m.prepare(command)
+		p = m.prepare(command, hash)
 		m.memo.put(p)
 	}
 	if p.fatal != nil {
@@ -205,14 +206,15 @@ func Commands(entry []byte) ([][]byte, error) {
 
 // prepared returns the kept result, or computes it.
 func (m *Machine) prepared(command []byte) *prepared {
-	if p := m.memo.take(capsule.Sum(command)); p != nil {
+	hash := capsule.Sum(command)
+	if p := m.memo.take(hash); p != nil {
 		return p
 	}
-	return m.prepare(command)
+	return m.prepare(command, hash)
 }
 
-func (m *Machine) prepare(command []byte) *prepared {
-	p := &prepared{hash: capsule.Sum(command), size: len(command)}
+func (m *Machine) prepare(command []byte, hash capsule.Hash) *prepared {
+	p := &prepared{hash: hash, size: len(command)}
 	if err := capsule.Unmarshal(command, &p.cmd); err != nil {
 		p.refusal = refuseErr(CodeEncoding, err)
 		return p

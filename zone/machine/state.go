@@ -38,6 +38,7 @@ type state struct {
 	cells   map[string]*cell
 	touched [256][]*cell // by first byte of the key, in order of first use
 	order   []*cell
+	slab    []cell // cells to come
 	journal []undo
 }
 
@@ -84,7 +85,12 @@ func (s *state) fresh(key []byte) *cell {
 	if c := s.cells[string(key)]; c != nil {
 		return c
 	}
-	c := &cell{key: string(key)}
+	if len(s.slab) == 0 {
+		s.slab = make([]cell, 64)
+	}
+	c := &s.slab[0]
+	s.slab = s.slab[1:]
+	c.key = string(key)
 	s.cells[c.key] = c
 	s.touched[key[0]] = append(s.touched[key[0]], c)
 	s.order = append(s.order, c)
