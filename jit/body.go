@@ -24,6 +24,8 @@ func (c *compiler) address(pc uint32) uint64 { return c.base() + uint64(pc)*8 }
 func (c *compiler) body() error {
 	for i := range c.flows {
 		b := &c.flows[i]
+		c.block = i
+		c.activate(i)
 		if !c.dead {
 			c.sync(b.pc)
 			c.settle(b.pc, c.surplus(b.pc))
@@ -47,6 +49,7 @@ func (c *compiler) body() error {
 			}
 			// The next copy follows, for which the jump back has seen to the pins.
 			w := c.wants[i]
+			c.meet(w)
 			c.valid, c.dirty = w.valid, w.dirty
 			c.ahead -= b.cost - b.inlined
 			c.skip = 0
@@ -63,8 +66,14 @@ func (c *compiler) instructions(b *flow) error {
 	for pc := b.pc; pc < b.end; {
 		in := decode(c.f.Ins, pc)
 		if in.op != code.Charge && !c.dead && !c.elided[pc] && (pc != c.skip || pc == 0) {
-			if err := c.instruction(in); err != nil {
-				return err
+			switch h := c.hoistAt(pc); {
+			case h == hoistedPart:
+			case h&hoistedResult != 0 && h&hoistedConst == 0:
+				c.useHoisted(in, int(h&^hoistedResult))
+			default:
+				if err := c.instruction(in); err != nil {
+					return err
+				}
 			}
 			c.done()
 			if checking {
@@ -97,6 +106,14 @@ func (c *compiler) entry(pc uint32) {
 	c.entries = append(c.entries, entry{pc, uint32(len(c.b))})
 }
 
+// enter makes the next code a place where Go may go on at a word, and has the pins that are wanted there in their
+// registers.
+func (c *compiler) enter(pc uint32, w want) {
+	c.entry(pc)
+	c.valid, c.dirty = c.all(), 0
+	c.meet(w)
+}
+
 func (c *compiler) instruction(in instruction) error {
 	op := in.op
 	switch {
@@ -123,8 +140,12 @@ func (c *compiler) control(in instruction) error {
 	ins := c.f.Ins
 	switch in.op {
 	case code.Br:
-		c.sync(c.dest(in.pc+in.imm(), in.a))
-		c.jump(in.pc+in.imm(), in.a)
+		if b := &c.flows[c.block]; b.via >= 0 {
+			c.jumpThrough(b)
+		} else {
+			c.sync(c.dest(in.pc+in.imm(), in.a))
+			c.jump(in.pc+in.imm(), in.a)
+		}
 		c.dead = true
 	case code.BrTable:
 		c.brTable(in)
@@ -190,8 +211,8 @@ func (c *compiler) dest(to uint32, charge uint16) uint32 {
 }
 
 func (c *compiler) jump(to uint32, charge uint16) {
-	c.checkJump(to, charge)
 	dest := c.dest(to, charge)
+	c.checkJump(dest)
 	if surplus := c.surplus(dest); surplus < 0 {
 		c.turn(dest, surplus)
 	} else {
@@ -206,9 +227,9 @@ func (c *compiler) jumpTo(dest uint32) {
 }
 
 func (c *compiler) jumpIf(cond Cond, to uint32, charge uint16) {
-	c.checkJump(to, charge)
 	dest := c.dest(to, charge)
-	if surplus := c.surplus(dest); surplus != 0 {
+	c.checkJump(dest)
+	if surplus := c.surplus(dest); surplus != 0 || c.lacks(dest) != 0 {
 		c.jcc(cond, c.way(dest, surplus))
 		return
 	}
@@ -216,12 +237,13 @@ func (c *compiler) jumpIf(cond Cond, to uint32, charge uint16) {
 	c.jumps = append(c.jumps, patch{len(c.b) - 4, dest, len(c.b)})
 }
 
-// way makes a way to a block that gives back, for a place behind the function. Only one out of the copies of a loop's
+// way makes a way to a block that gives back, and sees to what the block wants, for a place behind the function. Only one out of the copies of a loop's
 // block may have to pay.
 func (c *compiler) way(dest uint32, surplus int32) func() {
-	dirty := c.dirty
+	valid, dirty := c.valid, c.dirty
 	return func() {
-		c.dirty = dirty
+		c.valid, c.dirty = valid, dirty
+		c.meet(c.wants[c.wantOf[dest]])
 		c.settle(dest, surplus)
 		c.jumpTo(dest)
 	}
@@ -235,10 +257,11 @@ func (c *compiler) brTable(in instruction) {
 	}
 	c.flush()
 	n := in.imm() // the default's place
-	w := want{dirty: c.all()}
+	w := want{dirty: ^uint64(0)}
 	for _, word := range c.f.Ins[in.pc+1 : in.pc+2+n] {
 		w = w.and(c.wants[c.wantOf[c.dest(in.pc+uint32(word), uint16(word>>32))]])
 	}
+	w.valid &^= c.shared
 	c.meet(w)
 	c.b = MOVRI(c.b, scratch, uint64(n))
 	c.b = ALURR(c.b, CMP, 4, RCX, scratch)
@@ -254,7 +277,7 @@ func (c *compiler) brTable(in instruction) {
 	for i := uint32(0); i <= n; i++ {
 		w := c.f.Ins[in.pc+1+i]
 		to := c.dest(in.pc+uint32(w), uint16(w>>32))
-		if surplus := c.surplus(to); surplus != 0 {
+		if surplus := c.surplus(to); surplus != 0 || c.lacks(to) != 0 {
 			c.cold = append(c.cold, coldPath{len(c.b), table, c.way(to, surplus)})
 		} else {
 			c.jumps = append(c.jumps, patch{len(c.b), to, table})

@@ -2,6 +2,7 @@ package jit
 
 import (
 	"fmt"
+	"math/bits"
 	"slices"
 
 	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
@@ -31,6 +32,12 @@ func (c *compiler) check() error {
 		if err := own(t.slot); err != nil {
 			return err
 		}
+		if t.held {
+			if err := c.checkHeld(t); err != nil {
+				return err
+			}
+			continue
+		}
 		switch t.kind {
 		case inReg:
 			free, used = append(free, Reg(t.reg)), used+1
@@ -49,10 +56,26 @@ func (c *compiler) check() error {
 	if !sameSet(freeX, tempXmm) {
 		return fmt.Errorf("of the temp vector registers %v, %v are free and %d taken", tempXmm, c.freeX, usedX)
 	}
-	if c.valid&^c.all() != 0 || c.dirty&^c.valid != 0 || c.dirty&^c.assigned != 0 {
+	if c.valid&^(1<<len(c.pins)-1) != 0 || c.dirty&^c.valid != 0 || c.dirty&^c.assigned != 0 {
 		return fmt.Errorf("pins: %b valid, %b differ from home, %b assigned", c.valid, c.dirty, c.assigned)
 	}
+	for set := c.valid & c.shared; set != 0; set &= set - 1 {
+		i := bits.TrailingZeros64(set)
+		if both := c.sharers(c.pins[i].key()) & c.valid; both != 1<<i {
+			return fmt.Errorf("pins %b have one register", both)
+		}
+	}
 	return nil
+}
+
+// checkHeld is check for an operand that is a pin.
+func (c *compiler) checkHeld(t temp) error {
+	for i := range c.pins {
+		if p := &c.pins[i]; p.value != nil && p.reg == t.reg && p.vector == (t.kind == inVector) && p.float == (t.kind == inXmm) && c.valid>>i&1 != 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("the operand in slot %d is in register %d, where no pin is", t.slot, t.reg)
 }
 
 // checkBlock is check where a block begins: nothing is left but pins, as the block wants them.
@@ -64,12 +87,12 @@ func (c *compiler) checkBlock(pc uint32) error {
 }
 
 // checkJump remembers a jump whose target wants something else.
-func (c *compiler) checkJump(to uint32, charge uint16) {
+func (c *compiler) checkJump(to uint32) {
 	if !checking || c.wrong != nil {
 		return
 	}
-	w := c.wants[c.wantOf[c.dest(to, charge)]]
-	if len(c.temps) > 0 || w.valid&^c.valid != 0 || c.dirty&^w.dirty != 0 {
+	w := c.wants[c.wantOf[to]]
+	if len(c.temps) > 0 || w.valid&^c.valid&^c.shared != 0 || c.dirty&^w.dirty != 0 {
 		c.wrong = fmt.Errorf("jit: function %d: a jump to word %d, which wants pins %b, %b of them dirty, has %b and %b, and %d operands in registers",
 			c.f.Index, to, w.valid, w.dirty, c.valid, c.dirty, len(c.temps))
 	}

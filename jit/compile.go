@@ -42,7 +42,8 @@ type pin struct {
 	// lazy: every value it is given is a number or an arithmetic result, so
 	// its NaN may stay as the processor made it until it can be seen.
 	lazy  bool
-	width uint8 // of a float: 32 or 64; of a vector's lanes while it is lazy
+	width uint8  // of a float: 32 or 64; of a vector's lanes while it is lazy
+	value *chain // what it holds in a loop, if that is no local
 }
 
 // temp is an operand whose home slot has not been written.
@@ -52,6 +53,7 @@ type temp struct {
 	reg   uint8
 	nan   uint8 // 32 or 64 if the value may be a NaN that isn't canonical yet
 	clean bool  // the home slot holds the value as well
+	held  bool  // the register is a pin's
 	value uint64
 }
 
@@ -71,6 +73,7 @@ type output struct {
 	// entries are the places where Go may go on, ascending by word.
 	entries []entry
 	inlined []uint32 // the callee of each call that is inlined
+	kept    int      // values and locals that loops have in registers of their own
 }
 
 // entry is a place in register code with its machine code.
@@ -89,11 +92,16 @@ type compiler struct {
 	cold    []coldPath
 	late    []func() // entries behind calls
 
-	pins     []pin
-	pinOf    []int8 // of each slot below the operands, -1 for none
-	assigned uint64 // pins that some instruction writes
-	valid    uint64 // pins whose register holds the value
-	dirty    uint64 // pins whose home slot doesn't
+	pins     []pin   // those of the whole function, then those of loops
+	fixed    int     // how many are of the whole function
+	shared   uint64  // pins of loops, and those whose registers they have
+	hoist    []uint8 // of each word, what of its instruction is computed before a loop
+	block    int     // the current one, of flows
+	active   []uint8 // pins of locals in the current block's loops
+	pinOf    []int8  // of each slot below the operands, -1 for none
+	assigned uint64  // pins that some instruction writes
+	valid    uint64  // pins whose register holds the value
+	dirty    uint64  // pins whose home slot doesn't
 	temps    []temp
 	freeG    []Reg
 	freeX    []Xmm
@@ -173,8 +181,12 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32
 	}
 	c.freeG, c.freeX = slices.Clone(tempRegs), slices.Clone(tempXmm)
 	c.findSites(lowered)
-	c.choosePins()
 	c.findFlows()
+	loops := c.findLoops()
+	c.weigh(loops)
+	c.choosePins()
+	c.planLoops(loops)
+	c.solve(c.flows)
 	c.findCredits()
 	if checking {
 		if err := c.checkCredits(); err != nil {
@@ -182,7 +194,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32
 		}
 	}
 	c.guards = findGuards(f, s)
-	out := &output{inlined: c.inlined()}
+	out := &output{inlined: c.inlined(), kept: len(c.pins) - c.fixed}
 	c.prologue() // the first code: where compiled code calls
 	if err := c.body(); err != nil {
 		return nil, err
@@ -244,6 +256,7 @@ func (c *compiler) choosePins() {
 	for i, slot := range floats[:min(len(floats), len(pinXmm))] {
 		c.addPin(pin{slot: slot, reg: uint8(pinXmm[i]), float: c.s.float[slot] != 0, vector: c.s.vector[slot], width: c.s.float[slot]})
 	}
+	c.fixed = len(c.pins)
 	c.findAssigned()
 }
 
@@ -442,7 +455,7 @@ func (c *compiler) prologue() {
 			c.b = ALURR(c.b, XOR, 4, r, r)
 		}
 	}
-	for i := range c.pins {
+	for i := range c.fixed {
 		if c.pins[i].slot < first {
 			c.loadPin(i)
 		}
@@ -471,7 +484,8 @@ func (c *compiler) giveCallBack() {
 	c.leave(code.ExitCall, 0)
 }
 
-func (c *compiler) all() uint64 { return 1<<len(c.pins) - 1 }
+// all is the pins of the whole function, which Go's entry loads.
+func (c *compiler) all() uint64 { return 1<<c.fixed - 1 }
 
 // leave returns to Go. PC, and every slot, are as they should be.
 func (c *compiler) leave(why code.NativeExit, trap uint8) {
@@ -526,7 +540,7 @@ func (c *compiler) exits() int {
 		// At any place, not only where it begins: the interpreter goes on, as if there was no gas for more than a block.
 		c.roomFor(func() { c.leave(code.ExitGas, 0) })
 	}
-	for i := range c.pins {
+	for i := range c.fixed {
 		c.loadPin(i)
 	}
 	c.b = JMPM(c.b, c.field(c.lay.Target))

@@ -70,6 +70,7 @@ type Event struct {
 	SourceBytes int    // of WebAssembly
 	CodeBytes   int    // of machine code
 	Inlined     []Call // those in whose place the callee's code stands
+	Kept        int    // values and locals that loops have in registers of their own
 	Err         error  // why the function stays interpreted
 }
 
@@ -257,7 +258,7 @@ func (n *module) report(f *code.Func, hot uint32, start time.Time, out *output, 
 	defer n.c.seen.Unlock()
 	e := Event{
 		Module: n.m.Hash(), Function: f.Index, Name: n.m.FuncName(f.Index), Hot: hot, At: start.Sub(n.c.born), Took: took,
-		SourceBytes: int(body.End - body.Off), CodeBytes: len(out.code), Err: err,
+		SourceBytes: int(body.End - body.Off), CodeBytes: len(out.code), Kept: out.kept, Err: err,
 	}
 	for _, fn := range out.inlined {
 		e.Inlined = append(e.Inlined, Call{fn, n.m.FuncName(fn)})

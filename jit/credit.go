@@ -89,7 +89,7 @@ func (a *ahead) findHeads() {
 	for i := range c.flows {
 		b := &c.flows[i]
 		a.copy(i)
-		cost := min(b.cost, maxAhead) * c.credits[i].times
+		cost := min(b.cost+c.through(b), maxAhead) * c.credits[i].times
 		if path[i] == 0 || cost > maxAhead-path[i] {
 			a.most[i] = 0
 		}
@@ -151,6 +151,7 @@ func (a *ahead) backwards() {
 			if int(to) > i {
 				use = a.useful(to)
 			}
+			use += c.through(b)
 			k.ahead = max(k.ahead, use)
 			if n < b.hard && a.in[to] > 1 && !a.leaves(b, to) {
 				low = min(low, use)
@@ -183,7 +184,7 @@ func (a *ahead) forwards() (changed bool) {
 				g.least = 0
 				continue
 			}
-			has := a.c.credits[i].ahead
+			has := max(0, a.c.credits[i].ahead-a.c.through(b))
 			g.least, g.most = min(g.least, has), max(g.most, has)
 			if n < b.hard {
 				g.jumps = min(g.jumps, has)
@@ -213,7 +214,7 @@ func (a *ahead) settle() {
 	for i := range c.flows {
 		for _, pc := range c.flows[i].next {
 			if to := a.at(pc); a.in[to] == 1 && int(to) > i {
-				c.credits[to].arrive = c.credits[i].ahead
+				c.credits[to].arrive = max(0, c.credits[i].ahead-c.through(&c.flows[i]))
 			}
 		}
 	}
@@ -225,9 +226,16 @@ func (c *compiler) pay(i int) {
 	total := b.cost*k.times + k.ahead
 	c.ahead = total - (b.cost - b.inlined)
 	charged := code.Plain(code.Op(c.f.Ins[b.pc])) == code.Charge
-	if !metered || k.arrive == 0 {
-		if charged {
+	w, start := c.wants[i], len(c.b)
+	if charged && (!metered || k.arrive == 0) {
+		if w.valid&c.shared == 0 {
 			c.entry(b.pc)
+		} else {
+			c.late = append(c.late, func() {
+				c.enter(b.pc, w)
+				c.b = JMP(c.b, 0)
+				c.patch(len(c.b)-4, start)
+			})
 		}
 	}
 	if !metered {
@@ -244,7 +252,7 @@ func (c *compiler) pay(i int) {
 	paid := len(c.b)
 	c.late = append(c.late, func() {
 		// Go comes with what the interpreter would have, and with slots as they are at home.
-		c.entry(b.pc)
+		c.enter(b.pc, w)
 		c.b = ALURI(c.b, SUB, 8, regGas, total)
 		c.b = Jcc(c.b, GE, 0)
 		c.patch(len(c.b)-4, paid)
@@ -288,10 +296,32 @@ func (c *compiler) settle(pc uint32, surplus int32) {
 
 // turn is settle on the way to a block that is to be paid for, and a jump there.
 func (c *compiler) turn(pc uint32, surplus int32) {
-	unpaid := c.notPaid(pc, c.credits[c.wantOf[pc]].arrive, c.dirty)
+	c.pays(pc, surplus, c.notPaid(pc, c.credits[c.wantOf[pc]].arrive, c.dirty))
+}
+
+// pays jumps to a block if what lacks is there.
+func (c *compiler) pays(pc uint32, surplus int32, unpaid func()) {
 	c.b = ALURI(c.b, SUB, 8, regGas, -surplus)
 	c.b = Jcc(c.b, GE, 0)
 	c.jumps = append(c.jumps, patch{len(c.b) - 4, pc, len(c.b)})
 	c.b = JMP(c.b, 0)
 	c.cold = append(c.cold, coldPath{len(c.b) - 4, len(c.b), unpaid})
+}
+
+// jumpThrough goes where a table leads. What that costs is paid on the way; if it isn't covered, the machine goes on at
+// the table.
+func (c *compiler) jumpThrough(b *flow) {
+	to := b.next[0]
+	c.sync(to)
+	c.checkJump(to)
+	surplus := c.surplus(to)
+	if metered {
+		surplus -= c.through(b)
+	}
+	if surplus < 0 {
+		c.pays(to, surplus, c.notPaid(c.flows[b.via].pc, c.through(b)+c.credits[c.wantOf[to]].arrive, c.dirty))
+		return
+	}
+	c.giveBack(surplus)
+	c.jumpTo(to)
 }

@@ -28,13 +28,15 @@ func (a asm) add() asm { return a.op(wasm.OpI64ExtendI32U).get(2).op(wasm.OpI64A
 // step takes local n up by k.
 func (a asm) step(n uint64, k int32) asm { return a.get(n).i32(k).op(wasm.OpI32Add).set(n) }
 
-// sweeps are loops whose blocks are copied, or pay for others, and what they are called with: the first argument decides
-// where they trap, the second how long they run.
-var sweeps = []struct {
+// sweep is a function and what it is called with: the first argument decides where it traps, the second how long it runs.
+type sweep struct {
 	name   string
 	f      fn
 	starts []int32
-}{
+}
+
+// sweeps are loops whose blocks are copied, or pay for others.
+var sweeps = []sweep{
 	{"load", loopOf(asm{}.get(0).op(wasm.OpI32Load, 2, 0).add().step(0, 4)), []int32{0, 65536 - 4, 65536 - 8, 65536 - 12, 65536 - 16, 65536 - 20, 65536 - 36, -4}},
 	{"two loads", loopOf(asm{}.get(0).op(wasm.OpI32Load, 2, 0).get(0).op(wasm.OpI32Load, 2, 16).op(wasm.OpI32Xor).add().step(0, 4)), []int32{0, 65536 - 24, 65536 - 28, 65536 - 32, 65536 - 36, 65536 - 60}},
 	{"store, then trap", loopOf(asm{}.get(0).get(1).op(wasm.OpI32Store, 2, 0).get(0).i32(4).op(wasm.OpI32Add).op(wasm.OpI32Load, 2, 0).add().step(0, 4)), []int32{256, 65536 - 8, 65536 - 16, 65536 - 20, 65536 - 24}},
@@ -110,18 +112,23 @@ func TestEveryLimit(t *testing.T) {
 			t.Errorf("function %d stays interpreted: %v", e.Function, e.Err)
 		}
 	})
+	everyLimit(t, c, sweeps)
+}
+
+func everyLimit(t *testing.T, c *jit.Compiler, all []sweep) {
+	t.Helper()
 	stops := 0
-	for _, p := range sweeps {
+	for _, p := range all {
 		m, err := vm.Decode(module(sweeps[0].f, p.f))
 		if err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
 		for i, start := range p.starts {
-			all := []int32{6, 1, 4} // rounds; loops of one block have four copies of it
+			rounds := []int32{6, 1, 4} // loops of one block have four copies of it
 			if i > 0 {
-				all = all[:1]
+				rounds = rounds[:1]
 			}
-			for _, times := range all {
+			for _, times := range rounds {
 				begin := func(tier vm.Tier) *vm.Store {
 					s := vm.NewStore(vm.Config{Compiler: c, Tier: tier})
 					inst, err := s.Instantiate(m, nil)

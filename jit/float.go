@@ -75,7 +75,9 @@ func (c *compiler) float(in instruction, op wasm.Op, constant bool) {
 	default:
 		x, _ := c.floatReg(in.b)
 		var y place
-		if constant {
+		if p, ok := c.constantReg(in.pc); ok {
+			y = place{x: Xmm(p.reg)}
+		} else if constant {
 			y = place{x: scratchX2}
 			c.floatConst(scratchX2, c.f.Ins[in.pc+1])
 		} else {

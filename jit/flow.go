@@ -28,9 +28,15 @@ type flow struct {
 	def     uint64 // written; behind the last call, if there is one
 	call    bool
 	next    []uint32 // words that it goes to
+	via     int32    // if it goes there through a table, by a number that is known: the table's block, else -1
+	enters  bool     // its table is where the function is entered again: others know where they go from there
 
 	live  uint64 // may be read before a call, at the start
 	dirty uint64 // may differ from home, at the start
+
+	allowed uint64  // pins that it may want
+	mention uint64  // pins of the whole function that it has to do with
+	locals  []uint8 // pins of locals in the loops around it
 }
 
 // maxPasses bounds how often the flows are gone through. Loops nest, but not as deeply in code that a compiler made.
@@ -53,7 +59,7 @@ func (c *compiler) findFlows() {
 				flows[len(flows)-1].next, next = next, next[len(next):]
 			}
 			c.wantOf[pc] = int32(len(flows))
-			flows = append(flows, flow{pc: pc})
+			flows = append(flows, flow{pc: pc, via: -1})
 			if in.op == code.Charge {
 				flows[len(flows)-1].cost = int32(in.imm())
 			}
@@ -65,7 +71,10 @@ func (c *compiler) findFlows() {
 			b.cost += int32(t.callee.Charge)
 			b.words += uint32(len(t.ins))
 		} else {
-			c.flowOf(b, in)
+			if leavesRegisters(in.op) {
+				b.closed = true
+				b.call = b.call || !isBulk(in.op)
+			}
 		}
 		falls = true
 		switch {
@@ -87,6 +96,10 @@ func (c *compiler) findFlows() {
 		pc += in.size
 	}
 	flows[len(flows)-1].next = next
+	c.flows = flows
+	for i := range flows {
+		c.thread(&flows[i])
+	}
 	for i := range flows {
 		for _, pc := range flows[i].next {
 			if to := &flows[c.wantOf[pc]]; to.pc <= flows[i].pc {
@@ -94,35 +107,110 @@ func (c *compiler) findFlows() {
 			}
 		}
 	}
-	c.solve(flows)
-	c.flows = flows
 }
 
-// flowOf adds an instruction to its block.
-func (c *compiler) flowOf(b *flow, in instruction) {
-	list, n, w := slots(c.f.Ins, in)
-	for _, slot := range list[w:n] {
-		if i, ok := c.pinAt(slot); ok && !b.call && b.def>>i&1 == 0 {
-			b.use |= 1 << i
+// thread finds where a block goes that jumps to a table with a number that is known. Go's compiler jumps back that way,
+// so without it there is but one loop in a function, which the table begins.
+func (c *compiler) thread(b *flow) {
+	if decode(c.f.Ins, b.last).op != code.Br || len(b.next) != 1 {
+		return
+	}
+	via := c.wantOf[b.next[0]]
+	table := &c.flows[via]
+	t := decode(c.f.Ins, table.last)
+	if t.op != code.BrTable || table.last != table.pc+1 || table.cost == 0 || b.cost+table.cost > maxAhead {
+		return
+	}
+	known, to := false, uint32(0)
+	for pc := b.pc; pc < b.last; {
+		in := decode(c.f.Ins, pc)
+		list, _, w := slots(c.f.Ins, in)
+		for _, slot := range list[:w] {
+			if slot == t.a {
+				known, to = in.op == code.Const, in.imm()
+			}
+		}
+		pc += in.size
+	}
+	if known {
+		b.next = table.next[min(to, t.imm()):][:1:1]
+		b.via, table.enters = via, true
+	}
+}
+
+// through is what a block's last jump costs on the way.
+func (c *compiler) through(b *flow) int32 {
+	if b.via < 0 {
+		return 0
+	}
+	return c.flows[b.via].cost
+}
+
+// uses finds what the blocks do to the pins.
+func (c *compiler) uses() {
+	for i := range c.flows {
+		b := &c.flows[i]
+		c.activate(i)
+		called := false
+		for pc := b.pc; pc < b.end; {
+			in := decode(c.f.Ins, pc)
+			if c.sites[pc] == nil {
+				called = c.usesOf(b, in, called)
+			}
+			pc += in.size
 		}
 	}
-	if leavesRegisters(in.op) {
-		b.closed = true
-		if !isBulk(in.op) {
-			b.call, b.def = true, 0
+	c.activate(-1)
+}
+
+// activate makes the locals known that have registers in the loops around a block.
+func (c *compiler) activate(flow int) {
+	for _, i := range c.active {
+		c.pinOf[c.pins[i].slot] = -1
+	}
+	c.active = nil
+	if flow < 0 {
+		return
+	}
+	c.active = c.flows[flow].locals
+	for _, i := range c.active {
+		c.pinOf[c.pins[i].slot] = int8(i)
+	}
+}
+
+// usesOf adds an instruction to its block. Behind a call nothing is of use any more that was in a register before.
+func (c *compiler) usesOf(b *flow, in instruction, called bool) bool {
+	h := c.hoistAt(in.pc)
+	if h == hoistedPart {
+		return called
+	}
+	list, n, w := slots(c.f.Ins, in)
+	if h != 0 && !called {
+		b.use |= 1 << (h & (hoistedResult - 1))
+	}
+	if h&hoistedResult == 0 {
+		for _, slot := range list[w:n] {
+			if i, ok := c.pinAt(slot); ok && !called && b.def>>i&1 == 0 {
+				b.use |= 1 << i
+			}
 		}
+	}
+	if leavesRegisters(in.op) && !isBulk(in.op) {
+		called, b.def = true, 0
 	}
 	for _, slot := range list[:w] {
 		if i, ok := c.pinAt(slot); ok {
 			b.def |= 1 << i
 		}
 	}
+	return called
 }
 
 // solve finds what is live, backwards, and what is dirty, forwards.
 func (c *compiler) solve(flows []flow) {
+	c.uses()
 	at := func(pc uint32) *flow { return &flows[c.wantOf[pc]] }
-	flows[0].dirty = c.cleared()
+	flows[0].dirty = c.cleared() & flows[0].allowed
 	passes := 0
 	for changed := true; changed && passes < maxPasses; passes++ {
 		changed = false
@@ -134,7 +222,7 @@ func (c *compiler) solve(flows []flow) {
 					live |= at(pc).live &^ b.def
 				}
 			}
-			if live != b.live {
+			if live &= b.allowed; live != b.live {
 				b.live, changed = live, true
 			}
 		}
@@ -145,8 +233,8 @@ func (c *compiler) solve(flows []flow) {
 				out |= b.dirty
 			}
 			for _, pc := range b.next {
-				if to := at(pc); out&^to.dirty != 0 {
-					to.dirty, changed = to.dirty|out, true
+				if to := at(pc); out&to.allowed&^to.dirty != 0 {
+					to.dirty, changed = to.dirty|out&to.allowed, true
 				}
 			}
 		}
@@ -156,7 +244,7 @@ func (c *compiler) solve(flows []flow) {
 		b := &flows[i]
 		c.wants[i] = want{valid: b.live | b.dirty, dirty: b.dirty}
 		if passes == maxPasses {
-			c.wants[i] = want{valid: c.all(), dirty: c.assigned}
+			c.wants[i] = want{valid: c.all() & b.allowed, dirty: c.assigned & c.all() & b.allowed}
 		}
 	}
 }
@@ -169,7 +257,7 @@ type want struct {
 
 // cleared is the pins that a call of the function begins with in their registers alone: its locals, which are zero.
 func (c *compiler) cleared() (set uint64) {
-	for i := range c.pins {
+	for i := range c.fixed {
 		if c.pins[i].slot >= uint16(c.f.Header) {
 			set |= 1 << i
 		}
@@ -177,15 +265,22 @@ func (c *compiler) cleared() (set uint64) {
 	return set
 }
 
-// sync establishes what the blocks want that begin at the given words. Then all of them can be jumped to.
+// sync establishes what the blocks want that begin at the given words. Then all of them can be jumped to, but for what
+// only some want that are in a loop, or behind one: that is seen to on the way there.
 func (c *compiler) sync(to ...uint32) {
 	c.flush()
-	w := want{dirty: c.all()}
+	w := want{dirty: ^uint64(0)}
 	for _, pc := range to {
 		w = w.and(c.wants[c.wantOf[pc]])
 	}
+	if len(to) > 1 {
+		w.valid &^= c.shared
+	}
 	c.meet(w)
 }
+
+// lacks is the pins that a block wants and that are not in their registers.
+func (c *compiler) lacks(pc uint32) uint64 { return c.wants[c.wantOf[pc]].valid &^ c.valid }
 
 // and is what satisfies both.
 func (w want) and(o want) want { return want{w.valid | o.valid, w.dirty & o.dirty} }

@@ -260,13 +260,13 @@ func (c *compiler) inline(in instruction, t *site) error {
 			x.clean = true
 		}
 	}
-	c.temps = slices.DeleteFunc(c.temps, func(x temp) bool { return x.slot < t.base && x.kind == isConst })
+	c.temps = slices.DeleteFunc(c.temps, func(x temp) bool { return x.slot < t.base && (x.kind == isConst || x.held) })
 	c.ahead -= int32(t.callee.Charge)
-	f, s, guards, traps := c.f, c.s, c.guards, c.trapAt
+	f, s, guards, traps, hoist := c.f, c.s, c.guards, c.trapAt, c.hoist
 	c.f = &code.Func{Ins: t.ins, Index: t.callee.Index}
-	c.s, c.guards, c.trapAt = &shape{target: slices.Repeat([]bool{true}, len(t.ins))}, nil, &t.traps
+	c.s, c.guards, c.trapAt, c.hoist = &shape{target: slices.Repeat([]bool{true}, len(t.ins))}, nil, &t.traps, nil
 	err := c.leaf(t)
-	c.f, c.s, c.guards, c.trapAt = f, s, guards, traps
+	c.f, c.s, c.guards, c.trapAt, c.hoist = f, s, guards, traps, hoist
 	if err != nil {
 		return err
 	}
@@ -370,9 +370,9 @@ func (c *compiler) inlineEntry(in instruction, t *site) {
 	if c.copies > 0 || c.s.behindCharge(c.f.Ins, pc+1) {
 		return // the last copy has it, or the block that begins there
 	}
-	after, paid, temps := len(c.b), c.ahead, slices.Clone(c.temps)
+	after, paid, temps, w := len(c.b), c.ahead, slices.Clone(c.temps), want{c.valid, c.dirty}
 	c.late = append(c.late, func() {
-		c.entry(pc)
+		c.enter(pc, w)
 		for i := range temps {
 			switch x := &temps[i]; x.kind {
 			case inReg:

@@ -107,6 +107,7 @@ func module(fns ...fn) []byte {
 	b = sized(append(b, 3), vec(n, funcs))
 	b = sized(append(b, 4), vec(1, vec(0, binary.AppendUvarint([]byte{byte(wasm.FuncRef), 0}, uint64(n)))[1:]))
 	b = sized(append(b, 5), []byte{1, 1, 1, 3})
+	b = sized(append(b, 6), vec(1, append(asm{byte(wasm.I64), 1}.i64(5), byte(wasm.OpEnd))))
 	b = sized(append(b, 7), vec(n, exports))
 	b = sized(append(b, 9), vec(1, append([]byte{0, byte(wasm.OpI32Const), 0, byte(wasm.OpEnd)}, vec(n, elems)...)))
 	b = sized(append(b, 10), vec(n, bodies))

@@ -126,7 +126,16 @@ func (c *compiler) bulk(in instruction, copies bool) {
 		c.b = REPSTOSB(c.b)
 	}
 	c.b = POP(c.b, RDI)
-	c.entry(in.pc + in.size)
+	w, after := want{c.valid, c.dirty}, len(c.b)
+	if w.valid&c.shared == 0 {
+		c.entry(in.pc + in.size)
+		return
+	}
+	c.late = append(c.late, func() {
+		c.enter(in.pc+in.size, w)
+		c.b = JMP(c.b, 0)
+		c.patch(len(c.b)-4, after)
+	})
 }
 
 // The bound of a shift is a constant of the meter.

@@ -1,6 +1,8 @@
 package jit
 
 import (
+	"fmt"
+	"math/bits"
 	"slices"
 
 	. "github.com/kitwork/kwnode/jit/internal/amd64" //lint:ignore ST1001 an assembler reads as one
@@ -17,10 +19,12 @@ const (
 // exists: what an operand's home slot holds is its value. A register that
 // holds an i32 or f32 has clean upper bits, as its slot has.
 
-// loadPin fills a pin's register from its home slot. It leaves flags alone.
+// loadPin fills a pin's register from its home slot, or computes what it holds in a loop.
 func (c *compiler) loadPin(i int) {
 	p := &c.pins[i]
 	switch {
+	case p.value != nil:
+		c.compute(p)
 	case p.vector:
 		c.b = VecRM(c.b, VMOVUPS, Xmm(p.reg), home(p.slot))
 	case p.float:
@@ -53,9 +57,32 @@ func (c *compiler) storePin(i int) {
 // needPin makes a pin's register valid.
 func (c *compiler) needPin(i int) {
 	if c.valid>>i&1 == 0 {
+		c.evict(i)
 		c.loadPin(i)
 		c.valid |= 1 << i
 	}
+}
+
+// evict has the other pins of a pin's register at home alone.
+func (c *compiler) evict(i int) {
+	if c.shared>>i&1 == 0 {
+		return
+	}
+	for set := c.sharers(c.pins[i].key()) & c.valid &^ (1 << i); set != 0; set &= set - 1 {
+		k := bits.TrailingZeros64(set)
+		c.homePin(k)
+		c.valid &^= 1 << k
+	}
+}
+
+// written notes that a pin has a value that its home slot hasn't. No other pin of its register differed from home.
+func (c *compiler) written(i int) {
+	if checking && c.sharers(c.pins[i].key())&c.dirty&^(1<<i) != 0 {
+		c.wrong = fmt.Errorf("jit: function %d: pin %d is written to a register that is another's alone", c.f.Index, i)
+	}
+	c.evict(i)
+	c.valid |= 1 << i
+	c.dirty |= 1 << i
 }
 
 // spillPins writes home the pins that differ from it, before code that looks
@@ -107,10 +134,11 @@ func (c *compiler) drop(slot uint16) {
 		if t.slot != slot && !(t.kind == inVector && t.slot+1 == slot) {
 			continue
 		}
-		switch t.kind {
-		case inReg:
+		switch {
+		case t.held:
+		case t.kind == inReg:
 			c.heldG = append(c.heldG, Reg(t.reg))
-		case inXmm, inVector:
+		case t.kind != isConst:
 			c.heldX = append(c.heldX, Xmm(t.reg))
 		}
 		c.temps = slices.Delete(c.temps, i, i+1)
@@ -127,7 +155,7 @@ func (c *compiler) done() {
 // allocG returns a free register, sending the oldest operand home if none is.
 func (c *compiler) allocG() Reg {
 	if len(c.freeG) == 0 {
-		i := slices.IndexFunc(c.temps, func(t temp) bool { return t.kind == inReg })
+		i := slices.IndexFunc(c.temps, func(t temp) bool { return t.kind == inReg && !t.held })
 		t := c.temps[i]
 		c.storeTemp(&t)
 		c.temps = slices.Delete(c.temps, i, i+1)
@@ -140,7 +168,7 @@ func (c *compiler) allocG() Reg {
 
 func (c *compiler) allocX() Xmm {
 	if len(c.freeX) == 0 {
-		i := slices.IndexFunc(c.temps, func(t temp) bool { return t.kind == inXmm || t.kind == inVector })
+		i := slices.IndexFunc(c.temps, func(t temp) bool { return (t.kind == inXmm || t.kind == inVector) && !t.held })
 		t := c.temps[i]
 		c.storeTemp(&t)
 		c.temps = slices.Delete(c.temps, i, i+1)
@@ -202,10 +230,11 @@ func (c *compiler) flush() {
 	for i := range c.temps {
 		t := &c.temps[i]
 		c.storeTemp(t)
-		switch t.kind {
-		case inReg:
+		switch {
+		case t.held:
+		case t.kind == inReg:
 			c.freeG = append(c.freeG, Reg(t.reg))
-		case inXmm, inVector:
+		case t.kind != isConst:
 			c.freeX = append(c.freeX, Xmm(t.reg))
 		}
 	}
@@ -375,8 +404,7 @@ func (c *compiler) setInt(slot uint16, r Reg) {
 		if c.pins[i].float {
 			c.b = VecRG(c.b, VMOVD, 8, Xmm(c.pins[i].reg), r)
 		}
-		c.valid |= 1 << i
-		c.dirty |= 1 << i
+		c.written(i)
 		return
 	}
 	if int(slot) < len(c.pinOf) {
@@ -424,6 +452,5 @@ func (c *compiler) setFloat(slot uint16, x Xmm, nan uint8) {
 	if !c.pins[i].float {
 		c.b = VecG2(c.b, VMOVDst, 8, Reg(c.pins[i].reg), x)
 	}
-	c.valid |= 1 << i
-	c.dirty |= 1 << i
+	c.written(i)
 }

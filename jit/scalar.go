@@ -84,7 +84,7 @@ func (c *compiler) compareInt(in instruction, op wasm.Op, constant bool) {
 func (c *compiler) compare(w Width, x Reg, y place, in instruction, constant bool) {
 	switch {
 	case constant:
-		c.compareConst(w, x, c.f.Ins[in.pc+1])
+		c.compareConst(w, x, in)
 	case y.mem:
 		c.b = ALURM(c.b, CMP, w, x, y.m)
 	default:
@@ -125,10 +125,15 @@ func (c *compiler) compareSelect(in instruction, op wasm.Op, constant bool) bool
 	return true
 }
 
-func (c *compiler) compareConst(w Width, x Reg, k uint64) {
+func (c *compiler) compareConst(w Width, x Reg, in instruction) {
+	k := c.f.Ins[in.pc+1]
 	imm, ok := immediate(w, k)
 	switch {
 	case !ok:
+		if p, kept := c.constantReg(in.pc); kept {
+			c.b = ALURR(c.b, CMP, w, x, Reg(p.reg))
+			return
+		}
 		c.b = MOVRI(c.b, scratch, k)
 		c.b = ALURR(c.b, CMP, w, x, scratch)
 	case imm == 0:
@@ -318,6 +323,11 @@ func (c *compiler) aluConst(in instruction, alu ALU, w Width, k uint64) {
 	d := c.intDst(in.a, &x)
 	switch {
 	case !fits:
+		if p, ok := c.constantReg(in.pc); ok {
+			c.load64(d, x, w)
+			c.b = ALURR(c.b, alu, w, d, Reg(p.reg))
+			break
+		}
 		if d == scratch {
 			// scratch is the result: the constant needs another register.
 			r := c.allocG()
@@ -388,6 +398,9 @@ func (c *compiler) multiply(in instruction, w Width, constant bool) {
 		d := c.intDst(in.a, &place{reg: x})
 		if imm, ok := immediate(w, k); ok {
 			c.b = IMULRI(c.b, w, d, x, imm)
+		} else if p, ok := c.constantReg(in.pc); ok {
+			c.load64(d, place{reg: x}, w)
+			c.b = IMULRR(c.b, w, d, Reg(p.reg))
 		} else {
 			c.b = MOVRI(c.b, scratch, k)
 			c.b = IMULRR(c.b, w, scratch, x)

@@ -120,18 +120,11 @@ func scan(m *wasm.Module, f *code.Func) (*shape, error) {
 	s.types(m, f)
 	for pc := uint32(0); pc < n; {
 		in := decode(f.Ins, pc)
-		weight := uint64(1) << (3 * s.depth[pc])
 		list, named, _ := slots(f.Ins, in)
 		for _, slot := range list[:named] {
 			if uint32(slot) >= f.Frame {
 				return nil, fmt.Errorf("jit: function %d: word %d names slot %d of %d", f.Index, pc, slot, f.Frame)
 			}
-			if int(slot) < len(s.uses) {
-				s.uses[slot] += weight
-			}
-		}
-		if leavesRegisters(in.op) {
-			s.calls += weight
 		}
 		pc += in.size
 	}

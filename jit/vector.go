@@ -156,8 +156,7 @@ func (c *compiler) setVector(slot uint16, x Xmm, nan uint8) {
 		c.b = VecMR(c.b, VMOVUPSst, home(slot), x)
 		return
 	}
-	c.valid |= 1 << i
-	c.dirty |= 1 << i
+	c.written(i)
 }
 
 func (c *compiler) moveVector(dst, src uint16) {
