@@ -96,22 +96,26 @@ func (s *Store) execute() exit {
 	if s.compiler == nil || s.tier == TierInterp {
 		return s.m.interpret()
 	}
-	for {
-		enter, target, ok := s.enterNative()
-		if !ok {
-			return s.m.interpret()
+	for first := true; ; first = false {
+		var e exit
+		var again bool
+		if enter, target, ok := s.enterNative(first); ok {
+			e, again = s.runNative(enter, target)
+		} else {
+			e, again = s.tick()
 		}
-		if e, again := s.runNative(enter, target); !again {
+		if !again {
 			return e
 		}
 	}
 }
 
 const (
-	// hotTicks is how often a function must be found interpreted, at the end of a slice or where it begins, before it is
-	// compiled. All stores of a module count together: a call in each of many is as hot as many calls in one.
-	hotTicks = 3
-	// tickGas is the length of a slice while hot code is looked for, about 100 µs of interpretation.
+	// hotStarts is how often a function must be found interpreted where Run or the host goes on before it is compiled.
+	// All stores of a module count together: a call in each of many is as hot as many calls in one. A function in which a
+	// tick ends, or which compiled code calls, is hot at once.
+	hotStarts = 3
+	// tickGas is the gas of a tick, about 100 µs of interpretation.
 	tickGas = 1 << 16
 	// hotCallers and hotCallees are how far from a hot function others are compiled with it: the callers that are on
 	// the stack, in which its loop may be, and what it calls.
@@ -119,24 +123,40 @@ const (
 	hotCallees = 1
 )
 
-// sliceGas is how much gas a slice gets.
-func (s *Store) sliceGas() uint64 {
-	if s.compiler != nil && s.tier == TierAuto && !s.inNative {
-		return tickGas
+// tick interprets until the tick ends. Then compiled code may go on, with what is left of the slice: otherwise one call of
+// a function without code would cost the caller its own for the rest of it. again says that the machine can go on.
+func (s *Store) tick() (e exit, again bool) {
+	m := &s.m
+	if s.ticked >= tickGas {
+		s.ticked = 0
 	}
-	return SliceGas
+	held := max(0, m.gas-(tickGas-s.ticked))
+	m.gas -= held
+	before := m.gas
+	e = m.interpret()
+	s.ticked += before - m.gas
+	short := e == exitGas && uint64(immAt(m.pc))+m.need > uint64(m.gas)
+	m.gas += held
+	if !short || held == 0 {
+		return e, false
+	}
+	s.ticked = tickGas
+	if uint64(immAt(m.pc))+m.need <= tickGas {
+		m.need = 0
+		return e, true
+	}
+	m.need = 0
+	return m.interpret(), false // a step that costs more than a tick
 }
 
-// enterNative finds compiled code for where the machine stands. A function that the interpreter is found in again and
-// again is hot: it is at the end of a slice, or called by the host or by compiled code. That costs running code nothing,
-// unlike counters.
-func (s *Store) enterNative() (enter, target uintptr, ok bool) {
+// enterNative finds compiled code for where the machine stands. A function that is found interpreted there is hot, at once
+// or, if execute has only begun, after a few times. That costs running code nothing, unlike counters.
+func (s *Store) enterNative(first bool) (enter, target uintptr, ok bool) {
 	m := &s.m
 	f := m.fn()
 	n := m.inst.mod.nativeOf(s.compiler)
 	pc := uint32((uintptr(m.pc) - uintptr(unsafe.Pointer(unsafe.SliceData(f.Ins)))) / 8)
 	enter, target, ok = n.code.Lookup(f.Index, pc)
-	s.inNative = ok
 	switch {
 	case ok:
 	case s.tier == TierJIT:
@@ -144,7 +164,7 @@ func (s *Store) enterNative() (enter, target uintptr, ok bool) {
 		if n.code.Compile(f) == nil {
 			return n.code.Lookup(f.Index, pc)
 		}
-	case code.Plain(opAt(m.pc)) == code.Charge && n.tick(f.Index):
+	case m.gas > 0 && code.Plain(opAt(m.pc)) == code.Charge && (!first || n.started(f.Index)):
 		s.heat(n.code, f)
 	}
 	return enter, target, ok
@@ -198,7 +218,7 @@ func (m *Module) nativeOf(c Compiler) *nativeOf {
 	if n := m.native.Load(); n != nil && n.by == c {
 		return n
 	}
-	n := &nativeOf{by: c, code: c.Module(m.w, m.lowered), ticks: map[uint32]int{}}
+	n := &nativeOf{by: c, code: c.Module(m.w, m.lowered), starts: map[uint32]int{}}
 	if !m.native.CompareAndSwap(nil, n) {
 		if won := m.native.Load(); won.by == c {
 			return won
@@ -213,16 +233,16 @@ type nativeOf struct {
 	by   Compiler
 	code NativeModule
 
-	mu    sync.Mutex     // guards the following
-	ticks map[uint32]int // how often each function was found interpreted
+	mu     sync.Mutex     // guards the following
+	starts map[uint32]int // how often each function was found interpreted where Run or the host goes on
 }
 
-// tick counts that a function was found interpreted, and reports whether it is hot.
-func (n *nativeOf) tick(fn uint32) bool {
+// started counts that a function was found so, and reports whether it is hot.
+func (n *nativeOf) started(fn uint32) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.ticks[fn]++
-	return n.ticks[fn] >= hotTicks
+	n.starts[fn]++
+	return n.starts[fn] >= hotStarts
 }
 
 // runNative runs compiled code and translates why it came back. again says that the machine can simply go on.

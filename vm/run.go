@@ -136,7 +136,7 @@ func (r *runner) grant(need uint64) bool {
 	m.gas = 0
 	ok := need <= r.left
 	if ok {
-		n := min(r.left, max(r.s.sliceGas(), need))
+		n := min(r.left, max(SliceGas, need))
 		m.gas = int64(n)
 		r.left -= n
 	}
@@ -260,6 +260,7 @@ func (s *Store) lower(inst *Instance, fn uint32) (*code.Func, error) {
 	if f := inst.mod.lowered(fn); f != nil {
 		return f, nil
 	}
+	s.ticked = 0 // where functions are called for the first time the program isn't yet in what will be hot
 	f, err := inst.mod.lower(fn)
 	if err != nil {
 		return nil, err

@@ -38,7 +38,7 @@ type Store struct {
 	compiler    Compiler
 	tier        Tier
 	nativeStack NativeStack
-	inNative    bool // compiled code ran last
+	ticked      int64 // gas interpreted since the tick began
 }
 
 // state says what Run would do.
