@@ -5,6 +5,7 @@
 //	go run ./handover                        every row, some three minutes
 //	go run ./handover -row 'pause|trips'     some of them
 //	go run ./handover -json                  the same as one JSON object
+//	go run ./handover -kwnode FILE           of a kwnode that was built before, to compare two
 package main
 
 import (
@@ -39,6 +40,7 @@ type options struct {
 	load     time.Duration
 	capsules int
 	hold     bool
+	binary   string // of kwnode, built already
 }
 
 // Hops of a journey: more than a capsule usually makes, and each adds to the proof that travels with it.
@@ -60,6 +62,7 @@ func run(args []string, out io.Writer) error {
 	fl.DurationVar(&o.load, "load", 15*time.Second, "how long the sustained load lasts")
 	fl.IntVar(&o.capsules, "capsules", 32, "that are on their way at a time under load")
 	fl.BoolVar(&o.hold, "pids", false, "print the nodes' process IDs under load, for a profiler")
+	fl.StringVar(&o.binary, "kwnode", "", "the `file` of a kwnode to measure, to compare two; the one of this checkout is built otherwise")
 	if err := fl.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return nil
@@ -92,7 +95,7 @@ func run(args []string, out io.Writer) error {
 func measure(ctx context.Context, o *options) (rows []row, err error) {
 	var n *net
 	if o.rows.MatchString("pause") || o.rows.MatchString("trips") || o.rows.MatchString("rate") {
-		if n, err = up(ctx); err != nil {
+		if n, err = up(ctx, o); err != nil {
 			return nil, err
 		}
 		defer func() { err = errors.Join(err, n.close()) }()

@@ -65,8 +65,11 @@ type net struct {
 	stops  []sdk.Option
 }
 
-// binary builds kwnode into dir.
-func binary(ctx context.Context, dir string) (string, error) {
+// program is the kwnode to measure, built into dir if there is none.
+func (o *options) program(ctx context.Context, dir string) (string, error) {
+	if o.binary != "" {
+		return filepath.Abs(o.binary)
+	}
 	name := filepath.Join(dir, "kwnode")
 	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", name, "./cmd/kwnode").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w: %s", err, out)
@@ -74,7 +77,7 @@ func binary(ctx context.Context, dir string) (string, error) {
 	return name, nil
 }
 
-func up(ctx context.Context) (n *net, err error) {
+func up(ctx context.Context, o *options) (n *net, err error) {
 	n = &net{}
 	if n.dir, err = os.MkdirTemp("", "kwnode-bench-handover-"); err != nil {
 		return nil, err
@@ -85,7 +88,7 @@ func up(ctx context.Context) (n *net, err error) {
 			n = nil
 		}
 	}()
-	bin, err := binary(ctx, n.dir)
+	bin, err := o.program(ctx, n.dir)
 	if err != nil {
 		return n, err
 	}

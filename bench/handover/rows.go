@@ -211,13 +211,13 @@ func rateRows(ctx context.Context, o *options, n *net) ([]row, error) {
 const mostWire = 64 << 10
 
 // wireRows runs the demonstration and reads what its capsule weighs.
-func wireRows(ctx context.Context, _ *options, _ *net) ([]row, error) {
+func wireRows(ctx context.Context, o *options, _ *net) ([]row, error) {
 	dir, err := os.MkdirTemp("", "kwnode-bench-handover-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	bin, err := binary(ctx, dir)
+	bin, err := o.program(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
