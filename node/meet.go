@@ -105,7 +105,7 @@ func (n *Node) serveVoters() error {
 		return nil
 	}
 	for proto, serve := range map[string]p2p.Handler{
-		api.ProtoCommand: toVoter(n, api.MaxCommand+1024, func(r *api.CommandRequest) capsule.ZoneID { return r.Zone },
+		api.ProtoCommand: toVoter(n, api.MaxCommand+16<<10, func(r *api.CommandRequest) capsule.ZoneID { return r.Zone },
 			func(ctx context.Context, v *voting, _ capsule.Key, r *api.CommandRequest, s *p2p.Stream) error {
 				return v.server.Command(ctx, r, s)
 			}),

@@ -395,7 +395,7 @@ func (s *Submission) command(ctx context.Context, sign func(generation uint64) (
 		return nil, err
 	}
 	return anyNode(ctx, s.c, s.Home, roleVoter, hedgeMost, func(ctx context.Context, key capsule.Key) (*api.CommandReply, error) {
-		req := &api.CommandRequest{V: api.Version, Zone: s.Home, Command: cmd}
+		req := &api.CommandRequest{V: api.Version, Zone: s.Home, Command: cmd, First: [][]byte{}}
 		return ask[api.CommandReply](ctx, s.c, key, api.ProtoCommand, req, askTimeout)
 	})
 }

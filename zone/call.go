@@ -34,6 +34,7 @@ const (
 	callPropose                        // put this command into the log
 	callEpoch                          // sign this change of the voter set
 	callDescriptor                     // sign this description of the zone
+	callProposeAll                     // put these commands, encoded as an entry, into the log together
 )
 
 type callRequest struct {

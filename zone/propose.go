@@ -34,11 +34,12 @@ type Outcome struct {
 }
 
 type proposal struct {
-	cmd  []byte
+	cmds [][]byte // that stand in one entry, in this order
+	size int      // bytes of them
 	done chan struct{}
 	// Set before done is closed.
 	a   *applied
-	at  int // the command's place in the entry
+	at  int // the last command's place in the entry
 	err error
 }
 
@@ -52,21 +53,24 @@ type proposer struct {
 	queue []*proposal
 }
 
-// propose puts a command into an entry and waits until the entry is applied here.
-func (p *proposer) propose(ctx context.Context, cmd []byte) (*proposal, error) {
+// propose puts commands into an entry and waits until the entry is applied here.
+func (p *proposer) propose(ctx context.Context, cmds ...[]byte) (*proposal, error) {
 	if _, ok := p.z.node.Leading(); !ok {
 		return nil, raft.ErrNotLeader
 	}
 	if p.z.recovery.Load() != nil {
 		return nil, fmt.Errorf("%w: its recovery comes first", raft.ErrNotLeader)
 	}
-	pr := &proposal{cmd: cmd, done: make(chan struct{})}
+	pr := &proposal{cmds: cmds, done: make(chan struct{})}
+	for _, cmd := range cmds {
+		pr.size += len(cmd)
+	}
 	p.mu.Lock()
 	if len(p.queue) >= maxQueue {
 		p.mu.Unlock()
 		return nil, ErrBusy
 	}
-	if machine.KindOf(cmd) == machine.KindRenew {
+	if machine.KindOf(cmds[0]) == machine.KindRenew {
 		// Leases run out while renewals wait: then the zone would do its work again just when it has most of it.
 		p.queue = slices.Insert(p.queue, 0, pr)
 	} else {
@@ -116,14 +120,17 @@ func (p *proposer) run() {
 	}
 }
 
-// take removes the commands of the next entry from the queue. One place is left for a tick.
+// take removes what fills the next entry from the queue. One place is left for a tick.
 func (p *proposer) take() []*proposal {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n, size := 0, 0
-	for n < len(p.queue) && n < machine.MaxCommands-1 && (n == 0 || size+len(p.queue[n].cmd) <= maxBatchBytes) {
-		size += len(p.queue[n].cmd)
-		n++
+	n, cmds, size := 0, 0, 0
+	for ; n < len(p.queue); n++ {
+		pr := p.queue[n]
+		cmds, size = cmds+len(pr.cmds), size+pr.size
+		if cmds > machine.MaxCommands-1 || n > 0 && size > maxBatchBytes {
+			break
+		}
 	}
 	batch := p.queue[:n:n]
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
@@ -137,17 +144,17 @@ func (p *proposer) commit(batch []*proposal) {
 	if tick := p.z.ticks.due(p.z.ctx); tick != nil {
 		cmds = append(cmds, tick)
 	}
-	first := len(cmds)
 	for _, pr := range batch {
-		cmds = append(cmds, pr.cmd)
+		cmds = append(cmds, pr.cmds...)
+		pr.at = len(cmds) - 1
 	}
 	entry, err := machine.NewEntry(cmds...)
 	var a *applied
 	if err == nil {
 		a, err = p.z.append(entry)
 	}
-	for i, pr := range batch {
-		pr.a, pr.at, pr.err = a, first+i, err
+	for _, pr := range batch {
+		pr.a, pr.err = a, err
 		close(pr.done)
 	}
 }
@@ -165,19 +172,20 @@ func (z *Zone) append(entry []byte) (*applied, error) {
 	return a, nil
 }
 
+// maxTogether bounds the commands that are proposed as one.
+const maxTogether = 16
+
 // Propose puts a command into the zone's log, through whichever voter leads, and returns its certified outcome. It repeats
 // the command while its outcome is unknown, which the state machine makes safe. A refusal is an outcome: see Result.Refusal.
-func (z *Zone) Propose(ctx context.Context, cmd []byte) (*Outcome, error) {
-	// What the bytes alone condemn costs the zone nothing.
-	if err := z.m.Prepare(cmd); err != nil {
-		if r := (*machine.Refusal)(nil); errors.As(err, &r) {
-			return &Outcome{Result: machine.Result{Refusal: r}}, nil
-		}
-		return nil, err
+// Of several commands, which stand in one entry in their order, the outcome is the last one's: those before prepare the
+// ground for it, and one of them that the zone's state refuses is passed over.
+func (z *Zone) Propose(ctx context.Context, cmds ...[]byte) (*Outcome, error) {
+	if refused, err := z.unsound(cmds); refused != nil || err != nil {
+		return refused, err
 	}
 	unknown := false
 	for {
-		out, err := z.proposeOnce(ctx, cmd)
+		out, err := z.proposeOnce(ctx, cmds)
 		if errors.Is(err, raft.ErrNoQuorum) && unknown {
 			return out, fmt.Errorf("%w: %w", raft.ErrUnknown, err)
 		}
@@ -204,9 +212,25 @@ func (z *Zone) Propose(ctx context.Context, cmd []byte) (*Outcome, error) {
 // errUnreached marks a failed call to the leader: whether it has the command is unknown.
 var errUnreached = errors.New("the zone's leader was not reached")
 
-func (z *Zone) proposeOnce(ctx context.Context, cmd []byte) (*Outcome, error) {
+// unsound judges commands by their bytes alone: what these condemn costs the zone nothing.
+func (z *Zone) unsound(cmds [][]byte) (*Outcome, error) {
+	if len(cmds) == 0 || len(cmds) > maxTogether {
+		return nil, fmt.Errorf("%d commands proposed together, want 1 to %d", len(cmds), maxTogether)
+	}
+	for _, cmd := range cmds {
+		err := z.m.Prepare(cmd)
+		if r := (*machine.Refusal)(nil); errors.As(err, &r) {
+			return &Outcome{Result: machine.Result{Refusal: r}}, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func (z *Zone) proposeOnce(ctx context.Context, cmds [][]byte) (*Outcome, error) {
 	if _, ok := z.node.Leading(); ok {
-		return z.proposeHere(ctx, cmd)
+		return z.proposeHere(ctx, cmds)
 	}
 	leader, ok := z.node.Leader()
 	if !ok || leader == z.self {
@@ -215,7 +239,15 @@ func (z *Zone) proposeOnce(ctx context.Context, cmd []byte) (*Outcome, error) {
 		}
 		return nil, fmt.Errorf("%w and knows of no leader; a quorum of voters must be up", raft.ErrNotLeader)
 	}
-	b, err := z.calls.call(ctx, leader, callPropose, cmd)
+	kind, body := callPropose, cmds[0]
+	if len(cmds) > 1 {
+		entry, err := machine.NewEntry(cmds...)
+		if err != nil {
+			return nil, err
+		}
+		kind, body = callProposeAll, entry
+	}
+	b, err := z.calls.call(ctx, leader, kind, body)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}
@@ -233,8 +265,8 @@ func (z *Zone) noQuorum() error {
 }
 
 // proposeHere is Propose on the leader.
-func (z *Zone) proposeHere(ctx context.Context, cmd []byte) (*Outcome, error) {
-	pr, err := z.proposer.propose(ctx, cmd)
+func (z *Zone) proposeHere(ctx context.Context, cmds [][]byte) (*Outcome, error) {
+	pr, err := z.proposer.propose(ctx, cmds...)
 	if err != nil {
 		return nil, err
 	}

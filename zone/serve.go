@@ -31,19 +31,26 @@ func (z *Zone) serve(ctx context.Context, from capsule.Key, kind callKind, body 
 	case callDescriptor:
 		return z.signDescriptor(body)
 	case callPropose:
-		if err := z.m.Prepare(body); err != nil {
-			if r := (*machine.Refusal)(nil); errors.As(err, &r) {
-				return (&Outcome{Result: machine.Result{Refusal: r}}).bytes()
-			}
-			return nil, err
-		}
-		out, err := z.proposeHere(ctx, body)
+		return z.serveProposal(ctx, [][]byte{body})
+	case callProposeAll:
+		cmds, err := machine.Commands(body)
 		if err != nil {
 			return nil, err
 		}
-		return out.bytes()
+		return z.serveProposal(ctx, cmds)
 	}
 	return nil, fmt.Errorf("unknown call %d: this voter may be older than yours", kind)
+}
+
+func (z *Zone) serveProposal(ctx context.Context, cmds [][]byte) ([]byte, error) {
+	out, err := z.unsound(cmds)
+	if out == nil && err == nil {
+		out, err = z.proposeHere(ctx, cmds)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out.bytes()
 }
 
 // confirm asks a voter which election it knows of.

@@ -48,6 +48,46 @@ func TestAdmitIsCertified(t *testing.T) {
 	})
 }
 
+// Commands that are proposed together stand in one entry in their order, through whichever voter: the last finds what those
+// before it have done, and its outcome is told, whatever the state says to the others.
+func TestProposedTogether(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.close()
+		c.furnish()
+		put := func(generation uint64, key, val string) []byte {
+			return c.dataIn(generation, machine.Write{Key: []byte(key), Value: []byte(val)})
+		}
+		for i, z := range c.zones {
+			ctx, cancel := c.ctx(10 * time.Second)
+			out, err := z.Propose(ctx, put(0, "orders/1", "first"), put(7, "orders/2", "refused"), put(0, "orders/3", "second"), put(0, "orders/1", "last"))
+			cancel()
+			if err != nil || out.Result.Refusal != nil || out.Result.N != out.Index {
+				t.Fatalf("voter %d: %+v %v", i, out, err)
+			}
+			v, err := z.Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key, want := range map[string]string{"orders/1": "last", "orders/3": "second"} {
+				if row, err := v.Get([]byte(key), 0); err != nil || string(row.Value) != want || row.Version != out.Index {
+					t.Errorf("voter %d: %s is %q of entry %d (%v), want %q of entry %d", i, key, row.Value, row.Version, err, want, out.Index)
+				}
+			}
+			if _, err := v.Get([]byte("orders/2"), 0); !errors.Is(err, machine.ErrNotFound) {
+				t.Errorf("voter %d: a command of another generation was carried out: %v", i, err)
+			}
+			v.Close()
+			if out, err = z.Propose(t.Context(), put(0, "orders/1", "x"), put(7, "orders/2", "refused")); err != nil || out.Result.Refusal == nil {
+				t.Errorf("voter %d: the last is refused: %+v %v", i, out, err)
+			}
+			if _, err := z.Propose(t.Context()); err == nil {
+				t.Errorf("voter %d: nothing was proposed, and no error came", i)
+			}
+		}
+	})
+}
+
 func TestSegmentFromWarrantToResult(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)

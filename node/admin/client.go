@@ -238,7 +238,7 @@ func (c *Client) Status(ctx context.Context, z *Zone) (*ZoneStatus, error) {
 
 // Command has any voter propose a signed command. Every command may be given again: it takes effect once.
 func (c *Client) Command(ctx context.Context, z *Zone, cmd []byte) (rep *api.CommandReply, err error) {
-	req := &api.CommandRequest{V: api.Version, Zone: z.ID, Command: cmd}
+	req := &api.CommandRequest{V: api.Version, Zone: z.ID, Command: cmd, First: [][]byte{}}
 	err = c.try(ctx, func() ([]capsule.Key, error) { return c.voters(z), nil }, func(k capsule.Key) (err error) {
 		rep, err = ask[api.CommandReply](ctx, c, k, api.ProtoCommand, req, api.MaxMessage)
 		return err

@@ -33,9 +33,8 @@ type Voter interface {
 	Reconsider(m *capsule.Manifest)
 	// Fits checks a continuation against the code that its capsule names, which it gets from holders.
 	Fits(ctx context.Context, envelope, state []byte, holders []capsule.Key) error
-	// Vouch gets the words of the zone's voters for facts, who fetch content from holders, and sets out to bring them into
-	// its log. The function that it returns waits until they are there.
-	Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) (func() error, error)
+	// Vouch gets the words of the zone's voters for facts, who fetch content from holders, as commands for its log.
+	Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) ([][]byte, error)
 }
 
 // Config joins a mover to a voter of its zone.

@@ -69,7 +69,7 @@ func (m *Mover) serve(ctx context.Context, req *api.HandoverRequest) (*api.Hando
 		if err != nil {
 			return nil, err
 		}
-		return m.reply(ctx, cmd, o, capsule.Sum(req.Body))
+		return m.reply(ctx, [][]byte{cmd}, o, capsule.Sum(req.Body))
 	case api.HandoverClosed:
 		var x machine.Closed
 		if err := capsule.Unmarshal(req.Body, &x); err != nil {
@@ -93,7 +93,7 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 	}
 	m.trace("offer comes in", key{o.Capsule, o.Hop})
 	build := machine.NewTombstone
-	entered := nothing
+	var words [][]byte // about its state, for the log
 	if kind == api.HandoverOffer {
 		build = machine.NewAccept
 		c, err := capsule.Decode(t.Envelope)
@@ -103,9 +103,9 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 		m.cfg.Voter.Reserve(c.Manifest())
 		defer m.cfg.Voter.Reconsider(c.Manifest())
 		var r *api.Refusal
-		if entered, err = m.fetch(ctx, t, o); errors.As(err, &r) && r.Code == api.CodeUnfit {
+		if words, err = m.fetch(ctx, t, o); errors.As(err, &r) && r.Code == api.CodeUnfit {
 			m.cfg.Logger.Warn("offer turned down: its state does not fit its code", "capsule", o.Capsule, "hop", o.Hop, "from", o.Source, "err", err)
-			build, entered = machine.NewTombstone, nothing
+			build = machine.NewTombstone
 		} else if err != nil {
 			return nil, err
 		}
@@ -115,24 +115,14 @@ func (m *Mover) decide(ctx context.Context, kind api.HandoverKind, t *handover.T
 	if err != nil {
 		return nil, err
 	}
-	reply, err := m.reply(ctx, cmd, o, capsule.Sum(t.Offer))
-	var missing *machine.Refusal
-	if errors.As(err, &missing) && missing.Code == machine.CodeBlob {
-		// The words about the state have mostly come into the log before the command.
-		if err = entered(); err == nil {
-			reply, err = m.reply(ctx, cmd, o, capsule.Sum(t.Offer))
-		}
-	}
+	reply, err := m.reply(ctx, append(words, cmd), o, capsule.Sum(t.Offer))
 	m.trace("offer is answered", key{o.Capsule, o.Hop}, "err", err)
 	return reply, err
 }
 
-// nothing is to be waited for.
-func nothing() error { return nil }
-
-// fetch gets what the capsule needs from the source's voters, which must have released it. The function that it returns
-// waits until what voters say about it is in the log.
-func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Offer) (func() error, error) {
+// fetch gets what the capsule needs from the source's voters, which must have released it, and returns what this zone's
+// voters say about it.
+func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Offer) ([][]byte, error) {
 	v, err := m.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
@@ -162,17 +152,17 @@ func (m *Mover) fetch(ctx context.Context, t *handover.Transfer, o *handover.Off
 		}
 	}
 	if o.State.IsZero() {
-		return nothing, nil
+		return nil, nil
 	}
 	if len(t.Inline) > 0 {
 		// What stands in the log needs nobody's word. One that is unfit would end at once, and better where it came from.
-		return nothing, m.cfg.Voter.Fits(ctx, t.Envelope, t.Inline, holders)
+		return nil, m.cfg.Voter.Fits(ctx, t.Envelope, t.Inline, holders)
 	}
 	return m.vouch(ctx, t, o, holders)
 }
 
 // vouch has this zone's voters hold the state of an offer and check it against its code, unless they have done so.
-func (m *Mover) vouch(ctx context.Context, t *handover.Transfer, o *handover.Offer, holders []capsule.Key) (func() error, error) {
+func (m *Mover) vouch(ctx context.Context, t *handover.Transfer, o *handover.Offer, holders []capsule.Key) ([][]byte, error) {
 	v, err := m.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
@@ -184,19 +174,19 @@ func (m *Mover) vouch(ctx context.Context, t *handover.Transfer, o *handover.Off
 	}
 	now := time.Now()
 	if err == nil && row.Fits == o.Code && row.Keep > uint64(now.Add(attest.Promise/2).UnixMilli()) {
-		return nothing, nil
+		return nil, nil
 	}
 	if o.StateSize > api.MaxHeld {
-		return nothing, nil // the log refuses it
+		return nil, nil // the log refuses it
 	}
 	fact := attest.Held(machine.Scope{}, 0, o.State, int(o.StateSize), now)
 	fact.Other = o.Code
 	return m.cfg.Voter.Vouch(ctx, []machine.Attest{fact}, t.Envelope, m.cfg.Peers(holders[:min(len(holders), api.MaxHolders)]))
 }
 
-// reply applies a command and returns the answer that it led to.
-func (m *Mover) reply(ctx context.Context, cmd []byte, o *handover.Offer, hash capsule.Hash) (*api.HandoverReply, error) {
-	out, err := m.cfg.Zone.Propose(ctx, cmd)
+// reply applies commands and returns the answer that the last one led to.
+func (m *Mover) reply(ctx context.Context, cmds [][]byte, o *handover.Offer, hash capsule.Hash) (*api.HandoverReply, error) {
+	out, err := m.cfg.Zone.Propose(ctx, cmds...)
 	if err != nil {
 		return nil, err
 	}

@@ -191,9 +191,9 @@ func (s *Server) fitsCode(ctx context.Context, code capsule.CID, envelope, state
 	return s.Fits(ctx, envelope, state, holders)
 }
 
-// Vouch has this zone's voters attest to facts, and sets out to bring their words into the log: the function that it
-// returns waits until they are there. Content that is not here is fetched from holders.
-func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) (func() error, error) {
+// Vouch has this zone's voters attest to facts, and returns the commands that say so, to be proposed before one that needs
+// them. Content that is not here is fetched from holders.
+func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []byte, holders []api.Peer) ([][]byte, error) {
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
@@ -222,37 +222,13 @@ func (s *Server) Vouch(ctx context.Context, facts []machine.Attest, envelope []b
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	cmds, err := attest.Gather(ctx, &set, facts, api.HoldRequest{Envelope: envelope, Holders: holders}, ask, s.wg.Go)
-	<-s.vouches
-	if err != nil {
-		return nil, err
-	}
-	return s.enter(ctx, cmds), nil
+	defer func() { <-s.vouches }()
+	return attest.Gather(ctx, &set, facts, api.HoldRequest{Envelope: envelope, Holders: holders}, ask, s.wg.Go)
 }
 
-// enter puts commands into the log together. The function that it returns waits for them; it may be called once.
-func (s *Server) enter(ctx context.Context, cmds [][]byte) func() error {
-	errs := make(chan error, len(cmds))
-	for _, cmd := range cmds {
-		s.wg.Go(func() {
-			out, err := s.cfg.Zone.Propose(ctx, cmd)
-			if err == nil && out.Result.Refusal != nil {
-				err = out.Result.Refusal
-			}
-			errs <- err
-		})
-	}
-	return func() (all error) {
-		for range cmds {
-			all = errors.Join(all, <-errs)
-		}
-		return all
-	}
-}
-
-// admission is the command that admits a capsule. A small state stands in it; what else it needs and the zone has not
-// heard of is attested first, so that no capsule is admitted whose content only one voter has.
-func (s *Server) admission(ctx context.Context, c *capsule.Capsule, state []byte) ([]byte, error) {
+// admission are the commands that admit a capsule, the last one. A small state stands in it; what else it needs and the
+// zone has not heard of is attested first, so that no capsule is admitted whose content only one voter has.
+func (s *Server) admission(ctx context.Context, c *capsule.Capsule, state []byte) ([][]byte, error) {
 	m := c.Manifest()
 	if state == nil {
 		state = s.pending.stateOf(c.ID())
@@ -287,17 +263,15 @@ func (s *Server) admission(ctx context.Context, c *capsule.Capsule, state []byte
 			facts = append(facts, attest.Held(machine.Scope{}, 0, id, len(b), now))
 		}
 	}
+	var cmds [][]byte
 	if len(facts) > 0 {
-		entered, err := s.Vouch(ctx, facts, nil, nil)
-		if err == nil {
-			err = entered()
-		}
-		if err != nil {
+		if cmds, err = s.Vouch(ctx, facts, nil, nil); err != nil {
 			return nil, fmt.Errorf("the zone's voters don't hold its content: %w", err)
 		}
 	}
+	admit, err := machine.NewAdmit(c.Bytes())
 	if len(state) > 0 {
-		return machine.NewAdmitState(c.Bytes(), state)
+		admit, err = machine.NewAdmitState(c.Bytes(), state)
 	}
-	return machine.NewAdmit(c.Bytes())
+	return append(cmds, admit), err
 }

@@ -439,10 +439,10 @@ func (s *Server) propose(c *capsule.Capsule, state []byte) {
 	id := c.ID()
 	ctx, cancel := context.WithTimeout(s.ctx, proposeTimeout)
 	defer cancel()
-	cmd, err := s.admission(ctx, c, state)
+	cmds, err := s.admission(ctx, c, state)
 	var out *zone.Outcome
 	if err == nil {
-		out, err = s.cfg.Zone.Propose(ctx, cmd)
+		out, err = s.cfg.Zone.Propose(ctx, cmds...)
 	}
 	if err == nil && out.Result.Refusal != nil && out.Result.Refusal.Code == machine.CodeBlob {
 		err = out.Result.Refusal // the words of the voters were out of date when it came to the log

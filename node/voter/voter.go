@@ -269,9 +269,17 @@ func (s *Server) command(ctx context.Context, req *api.CommandRequest) (*api.Com
 	if len(req.Command) > api.MaxCommand {
 		return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("a command of %d bytes, at most %d", len(req.Command), api.MaxCommand)}
 	}
+	if len(req.First) > api.MaxHolds {
+		return nil, &api.Refusal{Code: api.CodeProtocol, Detail: fmt.Sprintf("%d attestations before a command, at most %d", len(req.First), api.MaxHolds)}
+	}
+	for _, cmd := range req.First {
+		if machine.KindOf(cmd) != machine.KindAttest {
+			return nil, &api.Refusal{Code: api.CodeProtocol, Detail: "only attestations go before a command"}
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, proposeTimeout)
 	defer cancel()
-	out, err := s.cfg.Zone.Propose(ctx, req.Command)
+	out, err := s.cfg.Zone.Propose(ctx, append(req.First, req.Command)...)
 	if err != nil {
 		return nil, err
 	}

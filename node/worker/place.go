@@ -25,24 +25,7 @@ type placement struct {
 	w     *Worker
 	owner string
 	ids   []capsule.CID
-	// entered has the outcome of each attestation that is on its way into the log.
-	entered chan error
-	left    int
-}
-
-// wait returns when all attestations are in the log.
-func (p *placement) wait(ctx context.Context) error {
-	for ; p.left > 0; p.left-- {
-		select {
-		case err := <-p.entered:
-			if err != nil {
-				return fmt.Errorf("attestation: %w", err)
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
+	words [][]byte // attestations, which go into the log before the entry's command
 }
 
 // release ends this node's own part in keeping the content.
@@ -53,8 +36,7 @@ func (p *placement) release() {
 }
 
 // place makes content findable for the zone: its voters fetch it from here, and enough of them attest that they hold it.
-// Their words are on their way into the log when it returns: an entry that follows at once mostly comes behind them, and
-// otherwise is refused and sent again when they are in.
+// Their words go into the log together with the command that needs them.
 func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...content) (*placement, error) {
 	p := &placement{w: w, owner: fmt.Sprintf("segment %s/%d/%d", s.Capsule, s.Segment, s.Lease)}
 	if len(contents) == 0 {
@@ -89,10 +71,9 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...conte
 	gather, cancel := context.WithTimeout(ctx, placeTime)
 	defer cancel()
 	req := api.HoldRequest{Lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}}
-	var cmds [][]byte
 	var err error
 	for wait := retryLow; ; wait *= 2 {
-		cmds, err = attest.Gather(gather, &set, facts, req, ask, w.wg.Go)
+		p.words, err = attest.Gather(gather, &set, facts, req, ask, w.wg.Go)
 		if err == nil || wait > retryHigh || isRefused(err, machine.CodeLease) {
 			break
 		}
@@ -105,13 +86,6 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...conte
 	}
 	if err != nil {
 		return p, fmt.Errorf("the zone's voters don't hold %d contents: %w", len(facts), err)
-	}
-	p.left, p.entered = len(cmds), make(chan error, len(cmds))
-	for _, cmd := range cmds {
-		w.wg.Go(func() {
-			_, err := w.work(ctx, cmd)
-			p.entered <- err
-		})
 	}
 	return p, nil
 }

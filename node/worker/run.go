@@ -320,17 +320,11 @@ func (w *Worker) send(ctx context.Context, c *machine.Commit, placed *placement)
 		return err
 	}
 	for wait := retryLow; ; wait = min(2*wait, retryHigh) {
-		_, err := w.work(ctx, cmd)
+		_, err := w.work(ctx, cmd, placed.words...)
 		var refused *api.Refusal
 		if err == nil || errors.As(err, &refused) {
 			if refused != nil && refused.Code == string(machine.CodeLease) {
 				return errLost
-			}
-			if refused != nil && refused.Code == string(machine.CodeBlob) && placed.left > 0 {
-				if err := placed.wait(ctx); err != nil {
-					return err
-				}
-				continue
 			}
 			if refused == nil || refused.Code != api.CodeUnavailable && refused.Code != api.CodeBusy {
 				return err
@@ -355,12 +349,7 @@ func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
 		Scope: w.scope(), Segment: seg.warrant.Segment, Gas: min(seg.used(), seg.warrant.Units), Saved: saved,
 	})
 	if err == nil {
-		_, err = w.work(ctx, cmd)
-	}
-	if isRefused(err, machine.CodeBlob) {
-		if err = placed.wait(ctx); err == nil {
-			_, err = w.work(ctx, cmd)
-		}
+		_, err = w.work(ctx, cmd, placed.words...)
 	}
 	s := seg.warrant.Segment
 	w.note(api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, api.WatchEvent{Kind: api.EventGas, Segment: s.Segment, N: seg.used()})

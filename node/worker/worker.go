@@ -294,9 +294,9 @@ func (w *Worker) offer(ctx context.Context, sequence uint64, drain, began bool) 
 	return nil
 }
 
-// command hands a voter a command and waits for its outcome.
-func (w *Worker) command(ctx context.Context, cmd []byte) (*api.CommandReply, error) {
-	return ask[api.CommandReply](ctx, w, api.ProtoCommand, w.request(cmd), api.MaxMessage)
+// command hands a voter a command, with the attestations that it needs, and waits for its outcome.
+func (w *Worker) command(ctx context.Context, cmd []byte, first ...[]byte) (*api.CommandReply, error) {
+	return ask[api.CommandReply](ctx, w, api.ProtoCommand, w.request(cmd, first), api.MaxMessage)
 }
 
 // leaderTime is how long the voter that is said to lead may take before others are asked.
@@ -304,20 +304,20 @@ const leaderTime = 2 * time.Second
 
 // work is command for those of segments, which are many: it asks the leader first, as far as is known, to whom any other
 // voter would only pass them on. What keeps leases alive does not wait for a leader that may be gone.
-func (w *Worker) work(ctx context.Context, cmd []byte) (*api.CommandReply, error) {
+func (w *Worker) work(ctx context.Context, cmd []byte, first ...[]byte) (*api.CommandReply, error) {
 	if voters := w.cfg.Voters(); len(voters) > 0 {
-		first, cancel := context.WithTimeout(ctx, leaderTime)
-		reply, err := api.AskPool[api.CommandReply](first, &w.pool, voters[0], api.ProtoCommand, w.request(cmd), api.MaxMessage)
+		short, cancel := context.WithTimeout(ctx, leaderTime)
+		reply, err := api.AskPool[api.CommandReply](short, &w.pool, voters[0], api.ProtoCommand, w.request(cmd, first), api.MaxMessage)
 		cancel()
 		if answered(err) || ctx.Err() != nil {
 			return reply, err
 		}
 	}
-	return w.command(ctx, cmd)
+	return w.command(ctx, cmd, first...)
 }
 
-func (w *Worker) request(cmd []byte) *api.CommandRequest {
-	return &api.CommandRequest{V: api.Version, Zone: w.zone, Command: cmd}
+func (w *Worker) request(cmd []byte, first [][]byte) *api.CommandRequest {
+	return &api.CommandRequest{V: api.Version, Zone: w.zone, Command: cmd, First: append([][]byte{}, first...)}
 }
 
 // answered tells an answer, a refusal included, from what another voter may do better.

@@ -25,7 +25,7 @@ const (
 	ProtoSubmit  = "/kitwork/submit/1"  // client → gateway or voter: SubmitRequest, content → SubmitReply
 	ProtoResult  = "/kitwork/result/1"  // client → gateway or voter: ResultRequest → Outcome
 	ProtoWatch   = "/kitwork/watch/1"   // client → gateway or voter: WatchRequest → WatchEvent*
-	ProtoCommand = "/kitwork/command/1" // client or worker → voter: CommandRequest → CommandReply
+	ProtoCommand = "/kitwork/command/2" // client or worker → voter: CommandRequest → CommandReply
 	ProtoZone    = "/kitwork/zone/1"    // anybody: ZoneRequest → Zones, of what the node knows
 	ProtoSeek    = "/kitwork/seek/1"    // client → gateway: ZoneRequest of one zone → Zones, of what the node finds
 	ProtoWork    = "/kitwork/work/1"    // worker → voter: WorkRequest → Work*

@@ -41,7 +41,7 @@ func messages() []any {
 		&Noted{V: 1},
 		&WatchRequest{V: 1, Zone: zone, Capsule: id, After: 16},
 		&WatchEvent{V: 1, Sequence: 17, Kind: EventLog, Time: 18, Segment: 19, N: 20, Text: "t", Data: b, Outcome: b, Final: true},
-		&CommandRequest{V: 1, Zone: zone, Command: b},
+		&CommandRequest{V: 1, Zone: zone, Command: b, First: [][]byte{b}},
 		&CommandReply{V: 1, Index: 21, Repeated: true, Status: "done", N: 22},
 		&ZoneRequest{V: 1, Zone: zone, Generation: 23, Epoch: 24},
 		&Zones{V: 1, Zones: []ZoneInfo{{V: 1, Zone: zone, Genesis: b, Epochs: [][]byte{b}, Descriptor: b, Voters: []Peer{peer}, Gateways: []Peer{peer}}}},

@@ -185,6 +185,8 @@ type CommandRequest struct {
 	V       uint8
 	Zone    capsule.ZoneID
 	Command []byte // at most MaxCommand
+	// First are attestations that the command needs, at most MaxHolds: they stand before it in the same entry.
+	First [][]byte
 }
 
 // MaxCommand bounds a command: a commit with all the writes that one segment may make.
