@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"iter"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -354,10 +355,38 @@ func (l *Log) DeleteRange(lo, hi uint64) error {
 	if a := l.appliedIndex(); hi >= last && lo <= a {
 		return l.refuse(lo, hi, a)
 	}
-	if err := l.write("delete entries", func() error { return l.bolt.DeleteRange(lo, hi) }); err != nil {
-		return fmt.Errorf("delete log entries %d to %d: %w", lo, hi, err)
+	for from, to := range parts(lo, hi, hi >= last) {
+		if err := l.write("delete entries", func() error { return l.bolt.DeleteRange(from, to) }); err != nil {
+			return fmt.Errorf("delete log entries %d to %d: %w", from, to, err)
+		}
 	}
 	return nil
+}
+
+// deleteAtOnce is how many entries one transaction removes. It holds every page that it touches in memory, and new entries
+// wait until it is on disk.
+const deleteAtOnce = 512
+
+// parts are the ranges by which entries are deleted. Whatever is left after each has no hole: a prefix goes from its
+// beginning, a suffix from its end.
+func parts(lo, hi uint64, suffix bool) iter.Seq2[uint64, uint64] {
+	return func(yield func(uint64, uint64) bool) {
+		for lo <= hi {
+			n := min(hi-lo, deleteAtOnce-1) // beside the first
+			from, to := lo, lo+n
+			if suffix {
+				from, to = hi-n, hi
+			}
+			if !yield(from, to) || n == hi-lo {
+				return
+			}
+			if suffix {
+				hi = from - 1
+			} else {
+				lo = to + 1
+			}
+		}
+	}
 }
 
 // Clear removes every entry, for a recovery that starts the log afresh behind a snapshot. Raft must not be running.

@@ -175,6 +175,47 @@ func TestLogRefusesToRewriteApplied(t *testing.T) {
 	}
 }
 
+// Many entries go in parts, so that nothing waits for all of them, and at no moment is there a hole in what is left.
+func TestLogDeletesInParts(t *testing.T) {
+	const all = 5*deleteAtOnce + 7
+	for _, suffix := range []bool{false, true} {
+		first, last := uint64(1), uint64(all)
+		for from, to := range parts(1, all, suffix) {
+			if to-from >= deleteAtOnce || from < first || to > last || from != first && to != last {
+				t.Fatalf("suffix %v: of entries %d to %d, %d to %d go", suffix, first, last, from, to)
+			}
+			if suffix {
+				last = from - 1
+			} else {
+				first = to + 1
+			}
+		}
+		if first <= last {
+			t.Errorf("suffix %v: %d to %d are left", suffix, first, last)
+		}
+	}
+
+	l := openLog(t, filepath.Join(t.TempDir(), "log"), LogOptions{NoSync: true})
+	defer l.Close()
+	if err := l.StoreLogs(entries(1, all, 1)); err != nil {
+		t.Fatal(err)
+	}
+	const lo, hi = 2*deleteAtOnce + 3, 3*deleteAtOnce + 5 // what is to be left
+	if err := errors.Join(l.DeleteRange(1, lo-1), l.DeleteRange(hi+1, all)); err != nil {
+		t.Fatal(err)
+	}
+	first, err := l.FirstIndex()
+	if last, lerr := l.LastIndex(); first != lo || last != hi || err != nil || lerr != nil {
+		t.Errorf("%d to %d are left, want %d to %d (%v, %v)", first, last, lo, hi, err, lerr)
+	}
+	for i := uint64(1); i <= all; i++ {
+		var e hraft.Log
+		if err := l.GetLog(i, &e); (err == nil) != (i >= lo && i <= hi) {
+			t.Fatalf("entry %d: %v", i, err)
+		}
+	}
+}
+
 func TestLogGapOnlyBelowSnapshot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	l := openLog(t, path, LogOptions{})
