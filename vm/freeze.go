@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"slices"
+	"sync"
 
 	"github.com/kitwork/kwnode/vm/wasm"
 )
@@ -364,7 +365,12 @@ type shape struct {
 }
 
 type typeKeyAt struct {
-	m       *Module
+	m *Module
+	place
+}
+
+// place is where a frame stands.
+type place struct {
 	fn, off uint32
 	// A block may begin at a call: standing before it and being suspended in it are two shapes.
 	suspended bool
@@ -379,36 +385,77 @@ type typeCache struct {
 func newTypeCache() *typeCache { return &typeCache{shapes: map[typeKeyAt]shape{}} }
 
 func (c *typeCache) at(m *Module, fn, off uint32, suspended bool) (shape, bool) {
-	k := typeKeyAt{m, fn, off, suspended}
+	k := typeKeyAt{m, place{fn, off, suspended}}
 	if sh, ok := c.shapes[k]; ok {
 		return sh, true
 	}
+	// It counts as work whether the module remembers it or not: what is too much must not depend on what was thawed before.
 	_, body := m.w.Func(fn)
 	c.work += uint64(off - body.Off)
-	locals, operands, ok := m.w.TypesAt(fn, off)
+	sh, ok := m.shapes.at(m, k.place)
+	if ok {
+		c.shapes[k] = sh
+	}
+	return sh, ok
+}
+
+// shapes remembers those of a module: its programs mostly stop at the same few calls, and each costs a validation of the
+// functions up to there. What is remembered is bounded, and begun anew when it is full.
+type shapes struct {
+	mu sync.Mutex // guards m
+	m  map[place]shape
+}
+
+const (
+	maxShapes = 256 // of a module
+	maxShaped = 512 // locals and operands of one that is remembered
+)
+
+func (c *shapes) at(m *Module, p place) (shape, bool) {
+	c.mu.Lock()
+	sh, ok := c.m[p]
+	c.mu.Unlock()
+	if ok {
+		return sh, true
+	}
+	if sh, ok = m.shapeAt(p); !ok || len(sh.locals)+len(sh.operands) > maxShaped {
+		return sh, ok
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.m == nil || len(c.m) >= maxShapes {
+		c.m = map[place]shape{}
+	}
+	c.m[p] = sh
+	return sh, true
+}
+
+func (m *Module) shapeAt(p place) (shape, bool) {
+	locals, operands, ok := m.w.TypesAt(p.fn, p.off)
 	if !ok {
 		return shape{}, false
 	}
 	sh := shape{locals: locals, operands: operands, target: -1}
-	if suspended {
-		// The arguments, and the index of an indirect call, are the callee's now.
-		r := wasm.NewReader(m.w, body)
-		r.Seek(off)
-		var in wasm.Instr
-		r.Next(&in)
-		n := len(operands)
-		switch in.Op {
-		case wasm.OpCall:
-			sh.callee, sh.target = m.funcType(in.X), int64(in.X)
-		case wasm.OpCallIndirect:
-			sh.callee = &m.w.Types[in.X]
-			n--
-		default:
-			return shape{}, false
-		}
-		sh.operands = operands[:n-len(sh.callee.Params)]
+	if !p.suspended {
+		return sh, true
 	}
-	c.shapes[k] = sh
+	// The arguments, and the index of an indirect call, are the callee's now.
+	_, body := m.w.Func(p.fn)
+	r := wasm.NewReader(m.w, body)
+	r.Seek(p.off)
+	var in wasm.Instr
+	r.Next(&in)
+	n := len(operands)
+	switch in.Op {
+	case wasm.OpCall:
+		sh.callee, sh.target = m.funcType(in.X), int64(in.X)
+	case wasm.OpCallIndirect:
+		sh.callee = &m.w.Types[in.X]
+		n--
+	default:
+		return shape{}, false
+	}
+	sh.operands = operands[:n-len(sh.callee.Params)]
 	return sh, true
 }
 

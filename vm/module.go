@@ -23,6 +23,7 @@ type Module struct {
 	elems     []atomic.Pointer[[]wasm.ElemItem] // items of element segments, decoded when first used
 
 	native atomic.Pointer[nativeOf]
+	shapes shapes
 
 	imageLock sync.Mutex
 	image     *image // memory 0 after its active data segments, if that doesn't depend on imports and was asked for
