@@ -36,6 +36,27 @@ func (z *Zone) Query() (*View, error) {
 	return &View{View: machine.NewView(v), v: v}, nil
 }
 
+// Time returns the zone's time by the last entry applied here.
+func (z *Zone) Time() (uint64, error) {
+	z.ticks.mu.Lock()
+	now := z.ticks.time
+	z.ticks.mu.Unlock()
+	if now != 0 {
+		return now, nil
+	}
+	// Nothing was applied since the start: the zone is not founded, or its state came as a whole.
+	v, err := z.Query()
+	if err != nil {
+		return 0, err
+	}
+	defer v.Close()
+	head, err := v.Head()
+	return head.Time, err
+}
+
+// Voters returns the voters of the newest epoch known here.
+func (z *Zone) Voters() cert.VoterSet { return z.sets.newest() }
+
 // Read returns a state that reflects everything whose outcome anybody learned before the call.
 func (z *Zone) Read(ctx context.Context) (*View, error) {
 	i, err := z.readIndex(ctx)
@@ -302,6 +323,7 @@ func (h *hub) close() {
 type Result struct {
 	Output      machine.Output
 	Certificate *cert.Certificate
+	Body        []byte // what the decision is the hash of
 }
 
 // Await returns a capsule's end as soon as it is certified.
@@ -318,13 +340,13 @@ func (z *Zone) awaitEnd(ctx context.Context, id capsule.ID) (*Result, error) {
 	// An end between the look and the wait must not be missed.
 	moved, leave := z.Moved(id)
 	defer leave()
-	out, slot, err := z.end(id)
+	out, end, err := z.end(id)
 	if err == nil {
-		c, err := z.Certificate(ctx, slot)
+		c, err := z.Certificate(ctx, cert.Slot{Capsule: id, Hop: end.Hop, Segment: end.Segment, Phase: end.Phase})
 		if err != nil {
 			return nil, err
 		}
-		return &Result{Output: out, Certificate: c}, nil
+		return &Result{Output: out, Certificate: c, Body: end.Body}, nil
 	}
 	if !errors.Is(err, errRunning) {
 		return nil, err
@@ -371,35 +393,34 @@ func (h *hub) moved(id capsule.ID) (<-chan struct{}, func()) {
 var errRunning = errors.New("the capsule has not ended")
 
 // end returns a capsule's end as this voter has it.
-func (z *Zone) end(id capsule.ID) (machine.Output, cert.Slot, error) {
+func (z *Zone) end(id capsule.ID) (out machine.Output, end machine.SlotRow, err error) {
 	v, err := z.Query()
 	if err != nil {
-		return machine.Output{}, cert.Slot{}, err
+		return out, end, err
 	}
 	defer v.Close()
 	c, err := v.Capsule(id)
 	if errors.Is(err, machine.ErrNotFound) || err == nil && !c.Status.Ended() {
-		return machine.Output{}, cert.Slot{}, errRunning
+		return out, end, errRunning
 	}
 	if err != nil {
-		return machine.Output{}, cert.Slot{}, err
+		return out, end, err
 	}
-	out, err := v.Output(id)
-	if err != nil {
-		return out, cert.Slot{}, err
+	if out, err = v.Output(id); err != nil {
+		return out, end, err
 	}
 	slots, err := v.Slots(id)
 	if err != nil {
-		return out, cert.Slot{}, err
+		return out, end, err
 	}
 	for i := len(slots) - 1; i >= 0; i-- {
 		s := &slots[i]
 		switch s.Verdict {
 		case cert.Finished, cert.Failed, cert.Cancelled, cert.Expired, cert.Refused, cert.Closed, cert.Abandoned:
-			return out, cert.Slot{Capsule: id, Hop: s.Hop, Segment: s.Segment, Phase: s.Phase}, nil
+			return out, *s, nil
 		}
 	}
-	return out, cert.Slot{}, fmt.Errorf("capsule %s is %s without an outcome: %w", id, out.Status, ErrNoCertificate)
+	return out, end, fmt.Errorf("capsule %s is %s without an outcome: %w", id, out.Status, ErrNoCertificate)
 }
 
 // Warrant returns what a worker needs for a capsule that it leases, with the certificate that says so.

@@ -221,7 +221,7 @@ func (s *Server) row(id capsule.ID) (machine.CapsuleRow, error) {
 
 // outcome joins a certified end with what it is about.
 func (s *Server) outcome(req *api.ResultRequest, r *zone.Result) (*api.Outcome, error) {
-	out, err := s.certified(req, r.Certificate)
+	out, err := s.certified(req, r.Certificate, r.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -231,19 +231,20 @@ func (s *Server) outcome(req *api.ResultRequest, r *zone.Result) (*api.Outcome, 
 			return nil, err
 		}
 	}
-	v, err := s.cfg.Zone.Query()
-	if err != nil {
-		return nil, err
-	}
-	defer v.Close()
 	if n := r.Output.EventsPublished; n > 0 {
+		v, err := s.cfg.Zone.Query()
+		if err != nil {
+			return nil, err
+		}
+		defer v.Close()
 		err = v.Events(r.Output.EventsFirst-1, int(n), func(_ uint64, e machine.EventRow) {
 			if e.Slot.Capsule == req.Capsule {
 				out.Events = append(out.Events, api.Emitted{Segment: e.Slot.Segment, N: e.N, Topic: e.Event.Topic, Data: e.Event.Data})
 			}
 		})
+		return out, err
 	}
-	return out, err
+	return out, nil
 }
 
 // pause joins a certified suspension with what it is about.
@@ -258,32 +259,38 @@ func (s *Server) pause(req *api.ResultRequest, n uint32) (*api.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.certified(req, c)
+	body, err := s.body(c)
+	if err != nil {
+		return nil, err
+	}
+	return s.certified(req, c, body)
 }
 
 // certified starts an outcome from its certificate: the body that it hashes, and the epochs that lead to it.
-func (s *Server) certified(req *api.ResultRequest, c *cert.Certificate) (*api.Outcome, error) {
+func (s *Server) certified(req *api.ResultRequest, c *cert.Certificate, body []byte) (*api.Outcome, error) {
 	b, err := c.Bytes()
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Outcome{V: api.Version, Certificate: b, Output: []byte{}, Events: []api.Emitted{}, Lineage: []byte{}}
+	out := &api.Outcome{V: api.Version, Certificate: b, Body: body, Output: []byte{}, Events: []api.Emitted{}, Lineage: []byte{}}
+	out.Epochs, err = s.since(req.Epoch)
+	return out, err
+}
+
+// body is what a certificate's decision is the hash of.
+func (s *Server) body(c *cert.Certificate) ([]byte, error) {
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return nil, err
 	}
 	defer v.Close()
-	if out.Epochs, err = epochs(&v.View, req.Epoch); err != nil {
-		return nil, err
-	}
 	rows, err := v.Slots(c.Decision.Slot.Capsule)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range rows {
 		if r.Hop == c.Decision.Slot.Hop && r.Segment == c.Decision.Slot.Segment && r.Phase == c.Decision.Slot.Phase {
-			out.Body = r.Body
-			return out, nil
+			return r.Body, nil
 		}
 	}
 	return nil, errors.New("the outcome's content is no longer kept here")

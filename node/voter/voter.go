@@ -182,17 +182,12 @@ func (s *Server) receive(req *api.SubmitRequest, stream io.Reader) (c *capsule.C
 	if r := req.Check(); r != nil {
 		return nil, nil, r
 	}
-	v, err := s.cfg.Zone.Query()
-	if err != nil {
-		return nil, nil, err
-	}
-	head, err := v.Head()
-	v.Close()
+	now, err := s.cfg.Zone.Time()
 	if err != nil {
 		return nil, nil, err
 	}
 	// Zone time stands still while a zone is idle: the clock decides about a capsule that starts now, the log later.
-	c, err = capsule.Verify(req.Envelope, max(head.Time, uint64(time.Now().UnixMilli())), s.cfg.Verified)
+	c, err = capsule.Verify(req.Envelope, max(now, uint64(time.Now().UnixMilli())), s.cfg.Verified)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -228,20 +223,12 @@ func (b *buffer) Write(p []byte) (int, error) {
 }
 
 func (s *Server) acknowledge(c *capsule.Capsule, status machine.Status) ([]byte, error) {
-	v, err := s.cfg.Zone.Query()
+	now, err := s.cfg.Zone.Time()
 	if err != nil {
 		return nil, err
 	}
-	defer v.Close()
-	head, err := v.Head()
-	if err != nil {
-		return nil, err
-	}
-	set, err := v.Voters()
-	if err != nil {
-		return nil, err
-	}
-	return api.SignAck(s.cfg.Identity, api.Ack{Zone: s.id, Generation: set.Generation, Epoch: set.Epoch, Capsule: c.ID(), Time: head.Time, Status: status})
+	set := s.cfg.Zone.Voters()
+	return api.SignAck(s.cfg.Identity, api.Ack{Zone: s.id, Generation: set.Generation, Epoch: set.Epoch, Capsule: c.ID(), Time: now, Status: status})
 }
 
 // admit holds a capsule until the zone has decided it, and proposes it.
@@ -346,6 +333,19 @@ func (s *Server) leaderFirst(keys []capsule.Key) []capsule.Key {
 		}
 	}
 	return out
+}
+
+// since encodes the acts that lead from an epoch to the present one, of which there mostly are none.
+func (s *Server) since(after uint64) ([][]byte, error) {
+	if s.cfg.Zone.Voters().Epoch <= after {
+		return [][]byte{}, nil
+	}
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	return epochs(&v.View, after)
 }
 
 // epochs encodes the acts that lead from an epoch to the present one.

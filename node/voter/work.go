@@ -110,32 +110,26 @@ func (s *Server) grant(ctx context.Context, e machine.Effect) (*api.LeaseGrant, 
 	if g.Warrant, err = c.Bytes(); err != nil {
 		return nil, err
 	}
-	v, err := s.cfg.Zone.Query()
+	// Mostly the warrant says all that was decided.
+	g.Body, err = capsule.Marshal(&machine.LeaseBody{
+		Fresh: warrant.Fresh, State: warrant.Start.State, StateHash: warrant.Start.StateHash,
+		Seed: warrant.Seed, Clock: warrant.Clock, Units: warrant.Units, Resume: warrant.Resume,
+	})
+	if err == nil && capsule.Sum(g.Body) != c.Decision.Body {
+		g.Body, err = s.body(c)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer v.Close()
-	slots, err := v.Slots(e.Capsule)
+	if g.Epochs, err = s.since(0); err != nil {
+		return nil, err
+	}
+	now, err := s.cfg.Zone.Time()
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range slots {
-		if d := c.Decision.Slot; r.Hop == d.Hop && r.Segment == d.Segment && r.Phase == d.Phase {
-			g.Body = r.Body
-		}
-	}
-	if g.Epochs, err = epochs(&v.View, 0); err != nil {
-		return nil, err
-	}
-	head, err := v.Head()
-	if err != nil {
-		return nil, err
-	}
-	set, err := v.Voters()
-	if err != nil {
-		return nil, err
-	}
-	g.Now = max(head.Time, min(uint64(time.Now().UnixMilli()), warrant.Expires))
+	set := s.cfg.Zone.Voters()
+	g.Now = max(now, min(uint64(time.Now().UnixMilli()), warrant.Expires))
 	g.Holders = s.cfg.Peers(set.Keys)
 	return g, nil
 }
