@@ -381,6 +381,7 @@ func start(ctx context.Context, stdout, stderr io.Writer, c *proc.Config, orders
 	}
 	log.Info("node is ready", "key", n.Key(), "zones", len(zones), "workers", len(n.Workers()))
 	go obey(ctx, orders, cfg.Line, log)
+	go collect(ctx)
 	failed := watchVoters(ctx, n, zones)
 	var cause error
 	select {
