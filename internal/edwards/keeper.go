@@ -7,9 +7,9 @@ import (
 
 // Bounds of a Keeper.
 const (
-	// keepAfter signatures of a key make it worth a table: even if the table is never used, it has cost an eighth on top of
-	// those.
-	keepAfter = 48
+	// keepAfter signatures of a key make it worth a table, which as many more pay for. If it is never used, it has cost half of
+	// those on top.
+	keepAfter = 16
 	// keysKept and keysCounted bound one of two generations: at most 18 MiB of tables, if so many keys sign so often.
 	keysKept    = 96
 	keysCounted = 4096
