@@ -71,14 +71,18 @@ func TestLimitsAreExact(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce runs a thousand instances of one compiled module while a profiler sends signals and the collector
-// runs without a pause.
+// TestManyAtOnce runs a thousand instances while a profiler sends signals and the collector runs without a pause: half of
+// them compiled, half interpreted until the background has code for them all.
 func TestManyAtOnce(t *testing.T) {
 	c := newCompiler(t)
 	wasm := read(t, "../bench/kernels/wasm/sha256.wasm")
-	m, err := vm.Decode(wasm)
-	if err != nil {
-		t.Fatal(err)
+	tiers := []vm.Tier{vm.TierJIT, vm.TierAuto}
+	mods := make([]*vm.Module, len(tiers)) // code belongs to a module
+	for i := range mods {
+		var err error
+		if mods[i], err = vm.Decode(wasm); err != nil {
+			t.Fatal(err)
+		}
 	}
 	want := run(t, wasm, vm.Config{}, "run", vm.I32(2))
 	var profile bytes.Buffer
@@ -88,9 +92,9 @@ func TestManyAtOnce(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(1))
 	stores := make([]*vm.Store, 1000)
 	for i := range stores {
-		s := vm.NewStore(vm.Config{Compiler: c, Tier: vm.TierJIT})
+		s := vm.NewStore(vm.Config{Compiler: c, Tier: tiers[i%2]})
 		defer s.Close()
-		inst, err := s.Instantiate(m, nil)
+		inst, err := s.Instantiate(mods[i%2], nil)
 		if err != nil {
 			t.Fatal(err)
 		}
