@@ -156,7 +156,7 @@ func (w *watches) refused(id capsule.ID, r *machine.Refusal) {
 func (w *watches) refusal(id capsule.ID) *machine.Refusal {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if h := w.m[id]; h.readers == 0 {
+	if h := w.m[id]; h != nil {
 		return h.refusal
 	}
 	return nil

@@ -63,6 +63,9 @@ func TestWatchesAreBounded(t *testing.T) {
 func TestWatchedIsNotForgotten(t *testing.T) {
 	w := newWatches()
 	id := numbered(0)
+	if r := w.refusal(id); r != nil {
+		t.Fatalf("a capsule that nothing was heard of was refused: %v", r)
+	}
 	leave := w.read(id)
 	w.add(id, api.WatchEvent{Kind: api.EventLog, Text: "first"})
 	for i := range 2 * maxWatched {
