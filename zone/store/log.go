@@ -65,6 +65,7 @@ type Log struct {
 	served atomic.Bool // Raft's goroutines use it: an error that Raft would panic on ends the goroutine instead
 	ran    atomic.Bool // they once did: one of them may outlive Close
 	listed sync.Map    // keys that stand in the list of stable keys
+	tail   tail
 	closed chan struct{}
 	gate   sync.RWMutex // held for reading by a write, for writing to close closed: no write begins after that
 }
@@ -246,8 +247,12 @@ func (l *Log) LastIndex() (i uint64, err error) {
 	return i, err
 }
 
-// GetLog reads and verifies one entry.
+// GetLog returns one entry: as it was stored, if that was just now, and else read and verified.
 func (l *Log) GetLog(index uint64, e *hraft.Log) error {
+	if held, ok := l.tail.get(index); ok {
+		*e = held
+		return nil
+	}
 	err := l.getLog(index, e)
 	if c := (*CorruptError)(nil); errors.As(err, &c) {
 		return l.stop(err)
@@ -319,6 +324,7 @@ func (l *Log) StoreLogs(entries []*hraft.Log) error {
 	if err := l.write("store entries", func() error { return l.bolt.StoreLogs(ptrs) }); err != nil {
 		return fmt.Errorf("store log entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err)
 	}
+	l.tail.put(entries)
 	if l.opts.Stored != nil {
 		l.opts.Stored(entries)
 	}
@@ -355,6 +361,7 @@ func (l *Log) DeleteRange(lo, hi uint64) error {
 	if a := l.appliedIndex(); hi >= last && lo <= a {
 		return l.refuse(lo, hi, a)
 	}
+	l.tail.clear()
 	for from, to := range parts(lo, hi, hi >= last) {
 		if err := l.write("delete entries", func() error { return l.bolt.DeleteRange(from, to) }); err != nil {
 			return fmt.Errorf("delete log entries %d to %d: %w", from, to, err)
@@ -399,6 +406,7 @@ func (l *Log) Clear() error {
 	if err != nil {
 		return err
 	}
+	l.tail.clear()
 	return l.write("clear", func() error { return l.bolt.DeleteRange(first, last) })
 }
 
