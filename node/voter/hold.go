@@ -36,13 +36,15 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 	if err := s.mayAsk(peer, req, facts); err != nil {
 		return nil, err
 	}
-	holders := []capsule.Key{peer}
+	// Who asks has the content itself, unless it names others: then it is fetching it at this moment.
+	var holders []capsule.Key
 	for _, p := range req.Holders {
 		if s.cfg.Hint != nil {
 			s.cfg.Hint(p)
 		}
 		holders = append(holders, p.Key)
 	}
+	holders = append(holders, peer)
 	var held []capsule.CID
 	var until uint64
 	for i := range facts {
