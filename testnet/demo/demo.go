@@ -86,7 +86,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	d := &demo{opt: o, s: newScreen(out, o.Live)}
 	d.rep.Seed = o.Seed
 	d.s.text("Logic that moves: a function is frozen in the middle of its loop, carried to where the next row is, and goes on.")
-	d.s.text("Three organisations, three nodes each, all processes of this machine on loopback. Seed %d.\n", o.Seed)
+	d.s.text("What for: three organisations keep their rows to themselves, and each lookup depends on the one before. Who calls from")
+	d.s.text("afar waits for the line at every lookup and takes every row out; what moves crosses it once a stop and leaves the rows there.")
+	d.s.text("Here each has three nodes, all processes of this machine on loopback. Seed %d.\n", o.Seed)
 	began := time.Now()
 	err = d.run(ctx)
 	d.rep.Seconds = time.Since(began).Seconds()
