@@ -23,6 +23,7 @@ import (
 	"github.com/kitwork/kwnode/sdk/build"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
 	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
@@ -173,6 +174,20 @@ func TestVoterAttestsWhatItHolds(t *testing.T) {
 	f.Until += 3_600_000
 	_, err = w.ask(ctx, 1, f, api.HoldRequest{Lease: lease})
 	refusedWith(t, err, api.CodeProtocol)
+	// Attestations may go before a command, but nothing else, and not any number of them.
+	restate, err := machine.NewRestate(cert.Slot{Capsule: s.ID, Phase: cert.PhaseIn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range [][][]byte{{restate}, slices.Repeat([][]byte{{0x84, machine.Version, byte(machine.KindAttest)}}, api.MaxHolds+1)} {
+		line, err := w.host.Dial(ctx, n.Voters[0].Key(), api.ProtoCommand)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = api.Ask[api.CommandReply](line, &api.CommandRequest{V: api.Version, Zone: n.Zone, Command: restate, First: first}, api.MaxMessage)
+		refusedWith(t, err, api.CodeProtocol)
+		_ = line.Close()
+	}
 
 	// The worker has lost its copy, a liar says that it has one, and voter 0 really does.
 	if err := w.cache.Remove(state); err != nil {
