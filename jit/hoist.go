@@ -69,7 +69,6 @@ type planner struct {
 	c       *compiler
 	loops   []loop
 	loop    int
-	closed  bool     // the machine or another function may change what isn't local
 	written []uint32 // of each slot, 1 + the last loop that writes it
 	globals map[uint32]bool
 	nodes   map[uint16]node
@@ -153,12 +152,11 @@ func (c *compiler) eachSlot(b *flow, visit func(slot uint16, written bool, in in
 // plan finds what a loop has use for.
 func (p *planner) plan(i int) {
 	c, l := p.c, &p.loops[i]
-	p.loop, p.closed = i, false
+	p.loop = i
 	p.globals, p.byChain, p.byLocal = map[uint32]bool{}, map[chain]*plan{}, map[uint16]*plan{}
 	empty := true
 	for k := range l.in.each {
 		b := &c.flows[k]
-		p.closed = p.closed || b.closed
 		empty = empty && !l.round.has(k)
 		p.writes(b)
 	}

@@ -32,6 +32,7 @@ var leaves = []struct {
 	{"divide", nil, asm{}.i64(1000).get(0).op(wasm.OpI64ExtendI32S).op(wasm.OpI64DivS), []int32{1, 0, -1, -2, -4}},
 	{"overflow", nil, asm{}.i32(-1 << 31).get(0).op(wasm.OpI32RemS).op(wasm.OpI64ExtendI32S).i64(-1 << 63).get(0).op(wasm.OpI64ExtendI32S).op(wasm.OpI64DivS).op(wasm.OpI64Add), []int32{1, -2, -4}},
 	{"select", nil, asm{}.get(1).i64(8).get(0).i32(6).op(wasm.OpI32LtS).op(wasm.OpSelect).get(0).op(wasm.OpI64ExtendI32U).op(wasm.OpI64Sub), []int32{4}},
+	{"large constant", nil, asm{}.get(1).i64(0x123456789ab).op(wasm.OpI64Xor).i64(0xba987654321).op(wasm.OpI64Add).i64(-0xfedcba987654).op(wasm.OpI64Mul), []int32{4}},
 	{"grown memory", nil, asm{}.op(wasm.OpMemorySize, 0).op(wasm.OpI64ExtendI32U).get(1).op(wasm.OpI64Add), []int32{4}},
 }
 
@@ -47,6 +48,8 @@ var callers = []struct {
 	{"a local and a constant", loopOf(asm{}.get(0).i64(3).op(wasm.OpCall, 0).get(2).op(wasm.OpI64Add).set(2).step(0, 1))},
 	{"operands below", loopOf(asm{}.get(2).i64(4).get(2).i64(5).op(wasm.OpI64Mul).get(0).get(2).op(wasm.OpCall, 0).op(wasm.OpI64Xor).op(wasm.OpI64Add).op(wasm.OpI64Sub).set(2).step(0, 1))},
 	{"a float below", loopOf(asm{}.get(1).op(wasm.OpF64ConvertI32S).f64(0.5).op(wasm.OpF64Mul).get(0).get(2).op(wasm.OpCall, 0).op(wasm.OpF64ConvertI64S).op(wasm.OpF64Add).op(wasm.OpI64ReinterpretF64).set(2).step(0, 1))},
+	{"beside what is kept", loopOf(asm{}.get(0).i32(7).op(wasm.OpI32Mul).i32(9).op(wasm.OpI32Add).get(1).op(wasm.OpI32Add).get(2).op(wasm.OpCall, 0).i64(0x1234567890).op(wasm.OpI64Xor).i64(0x2345678901).op(wasm.OpI64Add).i64(0x3456789012).op(wasm.OpI64Mul).i64(0x1234567890).op(wasm.OpI64Xor).i64(0x2345678901).op(wasm.OpI64Add).set(2))},
+	{"before what is kept", loopOf(asm{}.get(2).i64(0x1234567890).op(wasm.OpI64Xor).i64(0x2345678901).op(wasm.OpI64Add).i64(0x3456789012).op(wasm.OpI64Mul).i64(0x1234567890).op(wasm.OpI64Xor).i64(0x2345678901).op(wasm.OpI64Add).set(2).get(0).get(2).op(wasm.OpCall, 0).set(2))},
 	{"twice", loopOf(asm{}.get(0).get(2).op(wasm.OpCall, 0).set(2).get(0).get(2).op(wasm.OpCall, 0).get(2).op(wasm.OpI64Sub).set(2).step(0, 1))},
 	{"nested", loopOf(asm{}.get(0).get(0).i64(11).op(wasm.OpCall, 0).op(wasm.OpCall, 0).set(2).step(0, 1))},
 	{"dropped", loopOf(asm{}.get(0).get(2).op(wasm.OpCall, 0).op(wasm.OpDrop).get(0).add().step(0, 1))},

@@ -25,7 +25,7 @@ func (p *planner) extend(in instruction) (node, bool) {
 		return one(intChain, step{op: code.Const, k: c.f.Ins[in.pc+1]})
 	case op == code.GlobalGet:
 		t := c.m.Globals[c.m.NumImportedGlobals+in.imm()].Type
-		if p.closed || p.globals[in.imm()] {
+		if p.globals[in.imm()] {
 			return node{}, false
 		}
 		if c.isFloat(t) {
@@ -33,9 +33,6 @@ func (p *planner) extend(in instruction) (node, bool) {
 		}
 		return one(intChain, step{op: op, k: uint64(in.imm())})
 	case op == code.MemSize:
-		if p.closed {
-			return node{}, false
-		}
 		return one(intChain, step{op: op})
 	case op == code.RareBase+code.Op(wasm.OpV128Const):
 		return one(vectorChain, step{op: op, k: c.f.Ins[in.pc+1], hi: c.f.Ins[in.pc+2]})
