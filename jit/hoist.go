@@ -49,6 +49,14 @@ type plan struct {
 	gain   int // instructions that a round saves
 }
 
+// first is where a value is first used, or before that, which local it is.
+func (x *plan) first() uint64 {
+	if len(x.uses) == 0 {
+		return uint64(x.local)
+	}
+	return uint64(x.uses[0].pc)<<16 + 1<<16
+}
+
 // use is an instruction whose result a chain is, with those before it that are part of it; or one with a constant as
 // its second operand, which the chain is.
 type use struct {
@@ -94,12 +102,14 @@ func (c *compiler) planLoops(loops []loop) {
 	if len(loops) == 0 {
 		return
 	}
-	p := &planner{c: c, loops: loops, written: make([]uint32, c.f.Frame+2), taken: map[pinKey]blocks{}}
+	p := &planner{c: c, loops: loops, written: make([]uint32, c.f.Frame+2), taken: map[pinKey]blocks{}, nodes: map[uint16]node{}}
 	c.mentions()
 	for i := range loops {
 		p.plan(i)
 	}
-	slices.SortStableFunc(p.plans, func(a, b *plan) int { return cmp.Compare(b.weight, a.weight) })
+	slices.SortFunc(p.plans, func(a, b *plan) int {
+		return cmp.Or(cmp.Compare(b.weight, a.weight), a.loop-b.loop, cmp.Compare(a.first(), b.first()))
+	})
 	for _, x := range p.plans {
 		p.place(x)
 	}
@@ -158,6 +168,7 @@ func (p *planner) plan(i int) {
 	for k := range l.in.each {
 		b := &c.flows[k]
 		empty = empty && !l.round.has(k)
+		l.mention |= b.mention
 		p.writes(b)
 	}
 	if empty {
@@ -218,7 +229,7 @@ func (p *planner) useLocal(slot uint16, in instruction) {
 // block finds the chains of a block.
 func (p *planner) block(b *flow) {
 	c := p.c
-	p.nodes = map[uint16]node{}
+	clear(p.nodes)
 	for pc := b.pc; pc < b.end; {
 		in := decode(c.f.Ins, pc)
 		pc += in.size
@@ -329,12 +340,17 @@ func (p *planner) place(x *plan) {
 	if x.chain.n > 0 {
 		n.value, n.float, n.vector = &x.chain, x.chain.kind == floatChain, x.chain.kind == vectorChain
 	} else {
+		n.slot, n.float, n.vector, n.width = x.local, c.s.float[x.local] != 0, c.s.vector[x.local], c.s.float[x.local]
+	}
+	if l.full[b2i(n.float || n.vector)][b2i(x.gain >= minLent)] {
+		return
+	}
+	if n.value == nil {
 		for k := range l.in.each {
 			if slices.ContainsFunc(c.flows[k].locals, func(i uint8) bool { return c.pins[i].slot == x.local }) {
 				return // a loop around this one has it
 			}
 		}
-		n.slot, n.float, n.vector, n.width = x.local, c.s.float[x.local] != 0, c.s.vector[x.local], c.s.float[x.local]
 	}
 	reg, lent, ok := p.register(l, n.float || n.vector, x.gain >= minLent)
 	if !ok {
@@ -382,31 +398,29 @@ const minLent = 2
 // register finds a register for a loop, and the pin of the whole function that it is lent by.
 func (p *planner) register(l *loop, vector, borrow bool) (reg uint8, lent uint64, ok bool) {
 	c := p.c
-	mention := uint64(0)
-	for k := range l.in.each {
-		mention |= c.flows[k].mention
+	full := &l.full[b2i(vector)][b2i(borrow)]
+	if *full {
+		return 0, 0, false
 	}
-	var all []uint8
+	n := len(pinRegs)
 	if vector {
-		for _, x := range pinXmm {
-			all = append(all, uint8(x))
-		}
-	} else {
-		for _, r := range pinRegs {
-			all = append(all, uint8(r))
-		}
+		n = len(pinXmm)
 	}
-	for _, r := range all {
+	for i := range n {
+		r := uint8(pinXmm[i])
+		if !vector {
+			r = uint8(pinRegs[i])
+		}
 		key := pinKey{r, vector}
 		owner := c.sharers(key) & c.all()
-		if s := p.taken[key]; s != nil && s.meets(l.in) || owner&mention != 0 || owner != 0 && (!borrow || ok) {
+		if s := p.taken[key]; s != nil && s.meets(l.in) || owner&l.mention != 0 || owner != 0 && (!borrow || ok) {
 			continue
 		}
 		if reg, lent, ok = r, owner, true; owner == 0 {
 			break
 		}
 	}
-	if ok {
+	if *full = !ok; ok {
 		key := pinKey{reg, vector}
 		if p.taken[key] == nil {
 			p.taken[key] = newBlocks(len(c.flows))
@@ -414,6 +428,13 @@ func (p *planner) register(l *loop, vector, borrow bool) (reg uint8, lent uint64
 		p.taken[key].join(l.in)
 	}
 	return reg, lent, ok
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // sharers is the pins of a register.

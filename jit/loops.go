@@ -52,6 +52,9 @@ type loop struct {
 	// round is those of them that a round passes in which no register is lost.
 	round blocks
 	size  int
+
+	mention uint64     // pins of the whole function that it has to do with
+	full    [2][2]bool // no register is left, for integers or others, without and with borrowing
 }
 
 // maxLoopBlocks bounds the blocks of all loops of a function together, in each of which they are counted again: beyond
