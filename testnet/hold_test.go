@@ -451,3 +451,50 @@ func TestSmallStateWaitsForNoDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestIncompleteCapsuleIsHeldNowhere: whoever is told what is missing of a capsule sends that, and is not told of more then. A
+// state that came along with a capsule that is not complete is held nowhere, so it is missing too.
+func TestIncompleteCapsuleIsHeldNowhere(t *testing.T) {
+	ctx, n, c := up(t, Options{})
+	p, err := sdk.Build(ctx, programs.Count, build.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := kit.Marshal(programs.Order{Name: "incomplete", By: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepared, err := sdk.Prepare(ctx, p, input, sdk.PrepareOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := c.Seal(prepared, sdk.Keys("kv/count/*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := p2p.New(p2p.Config{Identity: identity(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	k, err := h.Connect(ctx, n.Voters[0].Addrs()[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := h.Dial(ctx, k, api.ProtoSubmit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	along := []capsule.CID{b.Capsule.Manifest().State}
+	for try := range 2 {
+		reply, err := api.Submit(s, b.Capsule.Bytes(), b.Blobs, along)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if missing := len(reply.Missing) > 0; missing != (try == 0) {
+			t.Fatalf("try %d: %v is missing", try, reply.Missing)
+		}
+		along = reply.Missing
+	}
+}

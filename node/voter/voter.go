@@ -152,6 +152,9 @@ func (s *Server) Submit(ctx context.Context, req *api.SubmitRequest, stream io.R
 	}
 	ended := row.Status.Ended() // then nobody needs its content any more
 	if missing := s.missing(c, state); len(missing) > 0 && !ended {
+		if id := c.Manifest().State; state != nil && len(s.missing(c, nil)) > len(missing) {
+			missing = append(missing, id) // nothing of a capsule that is not complete is held
+		}
 		return api.Accept(stream, &api.SubmitReply{V: api.Version, Missing: missing, Ack: []byte{}})
 	}
 	ack, err := s.acknowledge(c, row.Status)
