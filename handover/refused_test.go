@@ -254,6 +254,29 @@ func TestSilentTarget(t *testing.T) {
 	})
 }
 
+// A refusal stands in the capsule's lineage as long as it travels. Whoever asks about the hop once its offer has expired, as
+// anybody may, must not get a certificate that says otherwise.
+func TestRefusalOutlivesItsOffer(t *testing.T) {
+	l := newLeaver(t, nil)
+	l.leave()
+	slot := handover.InSlot(l.job.id, 0)
+	out := must(l.from.view().Offered(l.job.id, 0))
+	offer := must(handover.ParseOffer(out.Offer))
+	l.to.do(must(machine.NewTombstone(l.from.transfer(l.job.id, 0))))
+	l.to.tick(offer.Expires - l.to.now + 1)
+	r := l.to.try(must(machine.NewExpiredNoRecord(offer)))
+	if r.Refusal == nil || r.Refusal.Code != machine.CodeState || l.to.certs[slot].Decision.Verdict != cert.Tombstone {
+		t.Fatalf("asked after the offer has expired: %+v, and certified is %s", r, l.to.certs[slot].Decision.Verdict)
+	}
+	l.to.tick(l.sealed.Manifest().Expires - l.to.now + 1)
+	if _, err := l.to.view().Target(l.job.id); !errors.Is(err, machine.ErrNotFound) {
+		t.Errorf("the refusal is remembered for ever (%v)", err)
+	}
+	if _, err := l.to.view().Slots(l.job.id); !errors.Is(err, machine.ErrNotFound) {
+		t.Errorf("what was decided is remembered for ever (%v)", err)
+	}
+}
+
 // An author's cancel is altered field by field: with the old signature, signed by somebody else, and signed by the author
 // for something else. None of them ends the capsule, where it runs, where it is awaited, or on the way.
 func TestTamperedCancel(t *testing.T) {

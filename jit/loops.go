@@ -27,13 +27,6 @@ func apply(s, o blocks, f func(x, y uint64) uint64) {
 	}
 }
 
-func (s blocks) len() (n int) {
-	for _, w := range s {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
-
 // each yields the members in order.
 func (s blocks) each(yield func(i int) bool) {
 	for k, w := range s {

@@ -116,7 +116,9 @@ func (a *apply) saveTarget(id capsule.ID, r TargetRow) {
 	state := r.state()
 	if state.IsZero() {
 		a.delete(row(tabTarget, id[:]))
-		a.delete(row(tabStray, id[:]))
+		if !a.has(row(tabCapsule, id[:])) {
+			a.delete(row(tabStray, id[:]))
+		}
 		return
 	}
 	r.Due = r.Until

@@ -56,7 +56,7 @@ func runOffered(a *apply, p *prepared) (Result, *Refusal) {
 	}
 	if p.cmd.Kind == KindTombstone {
 		next, _ := r.state().Cancel(o.Hop, o.Expires, a.time)
-		a.saveTarget(o.Capsule, r.follow(next, o.Source, j.hash))
+		a.saveTarget(o.Capsule, r.follow(untilEnd(next, j.c), o.Source, j.hash))
 		a.refuseHop(&j, reasonUnreachable)
 		return res, nil
 	}
@@ -102,7 +102,7 @@ func (a *apply) passed(j *judged, r *TargetRow) (Result, *Refusal) {
 	if err := j.t.Lineage.Released(o, &j.t.Released, c.Manifest().Home, a.trust); err != nil {
 		return Result{}, refusalFrom(err)
 	}
-	a.saveTarget(o.Capsule, r.follow(handover.Target{Next: r.Next, Until: max(r.Until, o.Expires), Taken: r.state().Taken}, o.Source, j.hash))
+	a.saveTarget(o.Capsule, r.follow(untilEnd(r.state(), c), o.Source, j.hash))
 	a.refuseHop(j, reasonUnreachable)
 	return Result{Capsule: o.Capsule}, nil
 }
@@ -138,6 +138,9 @@ func (a *apply) accept(j *judged, r *TargetRow) (Result, *Refusal) {
 		return res, wait
 	}
 	next, v, fresh := r.state().Offer(o.Hop, o.Expires, a.time, reason == 0)
+	if v != handover.Accepted {
+		next = untilEnd(next, j.c)
+	}
 	a.saveTarget(o.Capsule, r.follow(next, o.Source, j.hash))
 	if v != handover.Accepted || !fresh {
 		if reason == 0 {
@@ -150,6 +153,13 @@ func (a *apply) accept(j *judged, r *TargetRow) (Result, *Refusal) {
 	a.receive(j, cr, rights)
 	res.Status = StatusReady
 	return res, nil
+}
+
+// untilEnd has the refusal of a hop remembered as long as c may travel: the refusal stays in its lineage, and whoever asked
+// about the hop in its offer's name after that had expired would otherwise be told, and certified, that nothing was decided.
+func untilEnd(t handover.Target, c *capsule.Capsule) handover.Target {
+	t.Until = max(t.Until, c.Manifest().Expires)
+	return t
 }
 
 // refuseHop certifies that the hop will never be accepted here.

@@ -125,7 +125,9 @@ func (a *apply) restated(s cert.Slot) {
 // ask.
 func (a *apply) forgetOutcomes(id capsule.ID, c *CapsuleRow) {
 	slots, stray := row(tabSlots, id[:]), row(tabStray, id[:])
-	if a.has(row(tabTarget, id[:])) {
+	if !a.has(row(tabTarget, id[:])) {
+		a.delete(stray)
+	} else {
 		var mine SlotRows
 		if c.Slots {
 			mine, _ = load[SlotRows](a.state, slots)

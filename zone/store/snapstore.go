@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -59,15 +60,21 @@ func (s *Snapshots) Create(version hraft.SnapshotVersion, index, term uint64, co
 		return nil, fmt.Errorf("unsupported raft snapshot version %d", version)
 	}
 	meta := hraft.SnapshotMeta{Version: version, Index: index, Term: term, Configuration: conf, ConfigurationIndex: confIndex}
-	// Fixed width makes the names sort by age. The last part keeps apart two of the same entry.
-	for n := 0; ; n++ {
-		meta.ID = fmt.Sprintf("%s%016x-%016x-%04x", snapPrefix, index, term, n)
-		if _, err := s.fs.Stat(s.fs.PathJoin(s.dir, meta.ID)); isNotExist(err) {
-			break
-		} else if err != nil {
-			return nil, fmt.Errorf("create snapshot: %w", err)
+	names, err := s.names()
+	if err != nil {
+		return nil, fmt.Errorf("create snapshot: %w", err)
+	}
+	// Fixed width makes the names sort by age. The last part keeps apart those of the same entry: a leader that lost the answer
+	// sends its snapshot again.
+	entry, n := fmt.Sprintf("%s%016x-%016x-", snapPrefix, index, term), uint64(0)
+	for _, name := range names {
+		if last, ok := strings.CutPrefix(name, entry); ok {
+			if m, err := strconv.ParseUint(last, 16, 32); err == nil {
+				n = max(n, m+1)
+			}
 		}
 	}
+	meta.ID = fmt.Sprintf("%s%04x", entry, n)
 	tmp := s.fs.PathJoin(s.dir, meta.ID+tmpSuffix)
 	if err := s.fs.RemoveAll(tmp); err != nil && !isNotExist(err) {
 		return nil, fmt.Errorf("create snapshot: %w", err)
@@ -144,12 +151,16 @@ func (s *Snapshots) Open(id string) (*hraft.SnapshotMeta, io.ReadCloser, error) 
 	return m, f, nil
 }
 
-func (s *Snapshots) reap() {
+// reap removes old snapshots, but not the one that was just published.
+func (s *Snapshots) reap(published string) {
 	names, err := s.names()
 	if err != nil {
 		return
 	}
 	for _, n := range names[min(keepSnaps, len(names)):] {
+		if n == published {
+			continue
+		}
 		// Best effort: one that is being sent stays on systems where an open file can't be removed, until the next time.
 		s.fs.RemoveAll(s.fs.PathJoin(s.dir, n))
 	}
@@ -195,7 +206,7 @@ func (k *sink) Close() error {
 		return errors.Join(fmt.Errorf("finish snapshot at entry %d: %w", k.meta.Index, err), k.Cancel())
 	}
 	k.done = true
-	k.s.reap()
+	k.s.reap(k.meta.ID)
 	return nil
 }
 

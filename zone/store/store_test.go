@@ -407,6 +407,30 @@ func TestSnapshotsStore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// A leader that never hears that its snapshot has arrived sends it again and again.
+	for i := range 5 {
+		id, err := write(11, snap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rc, err := s.Open(id)
+		if err != nil {
+			t.Fatalf("the snapshot of one entry, for the %dth time: %v", i+2, err)
+		}
+		rc.Close()
+		if list, err := s.List(); err != nil || len(list) > 2 || list[0].ID != id {
+			t.Fatalf("%s is not the newest of at most two: %v %v", id, list, err)
+		}
+	}
+	if err := s.fs.RemoveAll("snaps"); err != nil {
+		t.Fatal(err)
+	}
+	s = open()
+	for i := uint64(10); i < 12; i++ {
+		if _, err := write(i, snap); err != nil {
+			t.Fatal(err)
+		}
+	}
 	var c *CorruptError
 	if _, err := write(12, snap[:len(snap)-1]); !errors.As(err, &c) {
 		t.Fatalf("a cut snapshot was kept: %v", err)
