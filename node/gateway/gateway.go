@@ -370,8 +370,8 @@ func (g *Gateway) relay(ctx context.Context, z capsule.ZoneID, proto string, req
 // then goes on a stream that is kept.
 const maxBuffered = 32 << 10
 
-// exchange relays one request, with content that follows it, and its answer on a stream that is kept: voters limit how many one peer may open, whoever its
-// clients are.
+// exchange relays one request, with content that follows it, and its answer on a stream that is kept: voters limit how many
+// one peer may open, whoever its clients are.
 func (g *Gateway) exchange(ctx context.Context, k capsule.Key, proto string, req any, content []byte, s net.Conn) error {
 	g.mu.Lock()
 	pool := g.pool
