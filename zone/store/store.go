@@ -33,8 +33,9 @@ const (
 )
 
 const (
-	// memTable is the size of a memory table. It begins smaller and doubles until there is that much to write.
-	memTable = 4 << 20
+	// memTable is the size of a memory table. It begins smaller and doubles until there is that much to write. With half of it
+	// a zone takes a tenth fewer admissions, for all that is written to the next level more often.
+	memTable = 8 << 20
 	// memTables is how many may wait to be flushed before writers do. There are rarely more than three.
 	memTables = 4
 	// blocks is what is kept of the tables on disk. The operating system keeps more, and gives it back when others need it.
