@@ -149,11 +149,7 @@ func (n *Node) believe(z *api.ZoneInfo) error {
 	}
 	k.voters, k.expires = slices.Clone(d.Voters), d.Expires
 	if len(z.Voters) > 0 {
-		// Whoever is named wrongly passes on what it is asked for.
-		if i := slices.Index(k.voters, z.Voters[0].Key); i > 0 {
-			copy(k.voters[1:], k.voters[:i])
-			k.voters[0] = z.Voters[0].Key
-		}
+		api.First(k.voters, z.Voters[0].Key) // whoever is named wrongly passes on what it is asked for
 	}
 	k.info = api.ZoneInfo{V: api.Version, Zone: z.Zone, Genesis: z.Genesis, Descriptor: z.Descriptor}
 	for _, p := range z.Voters[:min(len(z.Voters), maxTold)] {

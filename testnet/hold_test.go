@@ -14,13 +14,11 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
-	"github.com/kitwork/kwnode/kit"
 	"github.com/kitwork/kwnode/node"
 	"github.com/kitwork/kwnode/node/attest"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/blob"
 	"github.com/kitwork/kwnode/sdk"
-	"github.com/kitwork/kwnode/sdk/build"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -394,24 +392,9 @@ func TestMissingContentIsFetched(t *testing.T) {
 // voter's disk as content. A voter of a zone without a quorum lends it to the others once it tells them of the capsule.
 func TestSmallStateWaitsForNoDisk(t *testing.T) {
 	ctx, n, c := up(t, Options{})
-	p, err := sdk.Build(ctx, programs.Count, build.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	hand := func(via *sdk.Client, name string) (*sdk.Submission, string) {
 		t.Helper()
-		input, err := kit.Marshal(programs.Order{Name: name, By: 1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		prepared, err := sdk.Prepare(ctx, p, input, sdk.PrepareOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := c.Seal(prepared, sdk.Keys("kv/count/*"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		b := sealCount(ctx, t, c, name, 1)
 		s, err := via.Submit(ctx, b)
 		if err != nil {
 			t.Fatal(err)
@@ -456,22 +439,7 @@ func TestSmallStateWaitsForNoDisk(t *testing.T) {
 // state that came along with a capsule that is not complete is held nowhere, so it is missing too.
 func TestIncompleteCapsuleIsHeldNowhere(t *testing.T) {
 	ctx, n, c := up(t, Options{})
-	p, err := sdk.Build(ctx, programs.Count, build.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	input, err := kit.Marshal(programs.Order{Name: "incomplete", By: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	prepared, err := sdk.Prepare(ctx, p, input, sdk.PrepareOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := c.Seal(prepared, sdk.Keys("kv/count/*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	b := sealCount(ctx, t, c, "incomplete", 1)
 	h, err := p2p.New(p2p.Config{Identity: identity(t)})
 	if err != nil {
 		t.Fatal(err)

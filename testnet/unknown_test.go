@@ -69,7 +69,7 @@ func TestReplay(t *testing.T) {
 	ctx, n, c := up(t, Options{})
 	again := func(by, want int64) {
 		t.Helper()
-		b := sealCount(ctx, t, c, by)
+		b := sealCount(ctx, t, c, "sealed", by)
 		for i := range 3 {
 			s, err := c.Submit(ctx, b)
 			if err != nil {
@@ -103,13 +103,13 @@ func TestReplay(t *testing.T) {
 }
 
 // sealCount makes a capsule that counts.
-func sealCount(ctx context.Context, t *testing.T, c *sdk.Client, by int64) *sdk.Bundle {
+func sealCount(ctx context.Context, t *testing.T, c *sdk.Client, name string, by int64) *sdk.Bundle {
 	t.Helper()
 	p, err := sdk.Build(ctx, programs.Count, build.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	input, err := kit.Marshal(programs.Order{Name: "sealed", By: by})
+	input, err := kit.Marshal(programs.Order{Name: name, By: by})
 	if err != nil {
 		t.Fatal(err)
 	}

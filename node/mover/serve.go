@@ -221,14 +221,9 @@ func (m *Mover) body(ctx context.Context, c *cert.Certificate, offer capsule.Has
 		return nil, err
 	}
 	defer v.Close()
-	rows, err := v.Slots(c.Decision.Slot.Capsule)
-	if err != nil {
-		return nil, err
+	r, ok, err := v.Outcome(c.Decision.Slot)
+	if err == nil && !ok {
+		err = errors.New("the answer's content is no longer kept here")
 	}
-	for _, r := range rows {
-		if r.Hop == c.Decision.Slot.Hop && r.Phase == c.Decision.Slot.Phase {
-			return r.Body, nil
-		}
-	}
-	return nil, errors.New("the answer's content is no longer kept here")
+	return r.Body, err
 }

@@ -284,16 +284,11 @@ func (s *Server) body(c *cert.Certificate) ([]byte, error) {
 		return nil, err
 	}
 	defer v.Close()
-	rows, err := v.Slots(c.Decision.Slot.Capsule)
-	if err != nil {
-		return nil, err
+	r, ok, err := v.Outcome(c.Decision.Slot)
+	if err == nil && !ok {
+		err = errors.New("the outcome's content is no longer kept here")
 	}
-	for _, r := range rows {
-		if r.Hop == c.Decision.Slot.Hop && r.Segment == c.Decision.Slot.Segment && r.Phase == c.Decision.Slot.Phase {
-			return r.Body, nil
-		}
-	}
-	return nil, errors.New("the outcome's content is no longer kept here")
+	return r.Body, err
 }
 
 // Read serves one api.ReadRequest of a worker.

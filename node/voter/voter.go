@@ -334,10 +334,7 @@ func (s *Server) Info(ctx context.Context, req *api.ZoneRequest) (*api.ZoneInfo,
 func (s *Server) leaderFirst(keys []capsule.Key) []capsule.Key {
 	out := slices.Clone(keys)
 	if leader, ok := s.cfg.Zone.Leader(); ok {
-		if i := slices.Index(out, leader); i > 0 {
-			copy(out[1:], out[:i])
-			out[0] = leader
-		}
+		api.First(out, leader)
 	}
 	return out
 }

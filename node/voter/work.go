@@ -111,10 +111,7 @@ func (s *Server) grant(ctx context.Context, e machine.Effect) (*api.LeaseGrant, 
 		return nil, err
 	}
 	// Mostly the warrant says all that was decided.
-	g.Body, err = capsule.Marshal(&machine.LeaseBody{
-		Fresh: warrant.Fresh, State: warrant.Start.State, StateHash: warrant.Start.StateHash,
-		Seed: warrant.Seed, Clock: warrant.Clock, Units: warrant.Units, Resume: warrant.Resume,
-	})
+	g.Body, err = capsule.Marshal(warrant.Body())
 	if err == nil && capsule.Sum(g.Body) != c.Decision.Body {
 		g.Body, err = s.body(c)
 	}

@@ -98,9 +98,14 @@ func Write(w io.Writer, v any) error {
 
 // WriteFrame is Write of what is encoded already.
 func WriteFrame(w io.Writer, b []byte) error {
-	frame := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(b)), uint32(len(b))), b...)
-	_, err := w.Write(frame)
+	_, err := w.Write(frame(b, nil))
 	return err
+}
+
+// frame is an encoded message with its length, and what follows it, for one write.
+func frame(b, content []byte) []byte {
+	f := binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(b)+len(content)), uint32(len(b)))
+	return append(append(f, b...), content...)
 }
 
 // Read reads one message into v, at most most bytes of it, and refuses what is not canonical with [ErrMessage]. A stream

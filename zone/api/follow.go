@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -234,6 +235,14 @@ type ZoneInfo struct {
 	Descriptor []byte   // encoding of a cert.SignedDescriptor, or empty
 	Voters     []Peer   // first the one to turn to first: the leader, if it is known
 	Gateways   []Peer
+}
+
+// First puts k before the others, if it is among keys.
+func First(keys []capsule.Key, k capsule.Key) {
+	if i := slices.Index(keys, k); i > 0 {
+		copy(keys[1:], keys[:i])
+		keys[0] = k
+	}
 }
 
 // Zones is the reply to a ZoneRequest.

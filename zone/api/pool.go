@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -49,16 +48,15 @@ func (p *Pool) Relay(ctx context.Context, k capsule.Key, proto string, request a
 	if err != nil {
 		return nil, fmt.Errorf("relay %T: %w", request, err)
 	}
-	both := append(binary.BigEndian.AppendUint32(make([]byte, 0, 4+len(b)+len(content)), uint32(len(b))), b...)
-	both = append(both, content...)
-	var frame []byte
+	both := frame(b, content)
+	var answer []byte
 	err = p.use(ctx, k, proto, func(s net.Conn) (err error) {
 		if _, err = s.Write(both); err == nil {
-			frame, err = readFrame(s, most+responseOverhead)
+			answer, err = readFrame(s, most+responseOverhead)
 		}
 		return err
 	})
-	return frame, err
+	return answer, err
 }
 
 // use makes an exchange on a stream, a new one if those that were kept are dead. The stream is good for another one if the

@@ -71,8 +71,7 @@ func (a *apply) again(j *judged, r *TargetRow, v handover.Verdict) (Result, *Ref
 		if !s.answers(j.hash) {
 			return a.twoOffers(j)
 		}
-		a.certify(handover.InSlot(o.Capsule, o.Hop), s.Verdict, s.Body)
-		a.restated(handover.InSlot(o.Capsule, o.Hop))
+		a.restate(handover.InSlot(o.Capsule, o.Hop), s)
 		return res, nil
 	}
 	if v == handover.ExpiredNoRecord {

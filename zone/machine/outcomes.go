@@ -99,10 +99,11 @@ func (a *apply) outcome(s cert.Slot) *SlotRow {
 	return nil
 }
 
-// restated notes that an outcome is certified once more, at this entry.
-func (a *apply) restated(s cert.Slot) {
+// restate has an outcome that is remembered certified once more, at this entry.
+func (a *apply) restate(s cert.Slot, r *SlotRow) {
+	a.certify(s, r.Verdict, r.Body)
 	c, ok := a.capsule(s.Capsule)
-	if r := c.admission(); ok && r != nil && r.slot(s.Capsule) == s {
+	if in := c.admission(); ok && in != nil && in.slot(s.Capsule) == s {
 		c.Admitted.At = a.index
 		save(a.state, row(tabCapsule, s.Capsule[:]), c)
 		return
@@ -147,7 +148,6 @@ func runRestate(a *apply, p *prepared) (Result, *Refusal) {
 	if r == nil {
 		return Result{}, refuse(CodeUnknown, "no outcome for %s is remembered", s)
 	}
-	a.certify(s, r.Verdict, r.Body)
-	a.restated(s)
+	a.restate(s, r)
 	return Result{Capsule: s.Capsule}, nil
 }

@@ -200,16 +200,22 @@ func (v View) Slots(id capsule.ID) ([]SlotRow, error) {
 
 // DecidedAt returns the entry that decided an outcome, or restated it last; 0 if it is not remembered.
 func (v View) DecidedAt(s cert.Slot) (uint64, error) {
-	rows, err := v.Slots(s.Capsule)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return 0, err
+	r, _, err := v.Outcome(s)
+	if errors.Is(err, ErrNotFound) {
+		err = nil
 	}
+	return r.At, err
+}
+
+// Outcome returns what was decided for a slot, if that is remembered. ErrNotFound says that nothing is of its capsule.
+func (v View) Outcome(s cert.Slot) (r SlotRow, ok bool, err error) {
+	rows, err := v.Slots(s.Capsule)
 	for i := len(rows) - 1; i >= 0; i-- {
 		if rows[i].slot(s.Capsule) == s {
-			return rows[i].At, nil
+			return rows[i], true, nil
 		}
 	}
-	return 0, nil
+	return SlotRow{}, false, err
 }
 
 // Rights returns what a capsule that has not ended may do.
@@ -360,6 +366,13 @@ type Warrant struct {
 	Envelope []byte
 	Inline   []byte // of Check if there is one, else of Start, when it is inline
 	Entries  []byte // of Check's journal, when it is inline
+}
+
+// Body is what the warrant says of the Leased decision that it rests on.
+func (w *Warrant) Body() *LeaseBody {
+	return &LeaseBody{
+		Fresh: w.Fresh, State: w.Start.State, StateHash: w.Start.StateHash, Seed: w.Seed, Clock: w.Clock, Units: w.Units, Resume: w.Resume,
+	}
 }
 
 // Warrant returns the warrant for a running capsule.
