@@ -50,18 +50,36 @@ func forge(seed, message []byte, moveA, moveR *edwards25519.Point) (public [32]b
 	return public, append(sig, new(edwards25519.Scalar).MultiplyAdd(k, a, r).Bytes()...)
 }
 
+// forms are those of a table that this processor can use.
+func forms() []bool {
+	if hasVectors {
+		return []bool{false, true}
+	}
+	return []bool{false}
+}
+
 // same fails if a table decides otherwise than crypto/ed25519, and returns what they decide.
 func same(t testing.TB, public [32]byte, message, sig []byte) bool {
 	t.Helper()
-	return sameFor(t, NewKey(public), public, message, sig)
+	return sameFor(t, keysOf(public), public, message, sig)
 }
 
-// sameFor is same, given what NewKey returned.
-func sameFor(t testing.TB, k *Key, public [32]byte, message, sig []byte) bool {
+// keysOf returns what newKey returns for each form.
+func keysOf(public [32]byte) (keys []*Key) {
+	for _, vectors := range forms() {
+		keys = append(keys, newKey(public, vectors))
+	}
+	return keys
+}
+
+// sameFor is same, given keysOf's.
+func sameFor(t testing.TB, keys []*Key, public [32]byte, message, sig []byte) bool {
 	t.Helper()
 	want := ed25519.Verify(public[:], message, sig)
-	if got := k != nil && k.Verify(message, sig); got != want {
-		t.Fatalf("a table says %v, crypto/ed25519 says %v: key %x, message %x, signature %x", got, want, public, message, sig)
+	for i, k := range keys {
+		if got := k != nil && k.Verify(message, sig); got != want {
+			t.Fatalf("a table (vectors: %v) says %v, crypto/ed25519 says %v: key %x, message %x, signature %x", forms()[i], got, want, public, message, sig)
+		}
 	}
 	return want
 }
@@ -115,11 +133,11 @@ func TestSameOnEncodings(t *testing.T) {
 	}
 	accepted := 0
 	for i, a := range append(odd, public) {
-		k := NewKey(a)
+		keys := keysOf(a)
 		for j, r := range append(odd, [32]byte(sig[:32])) {
 			for _, s := range append(scalars, sig[32:]) {
 				// Half of the pairs are enough: R is compared, and not decoded.
-				if (i+j)%2 == 0 && sameFor(t, k, a, []byte("m"), append(bytes.Clone(r[:]), s...)) {
+				if (i+j)%2 == 0 && sameFor(t, keys, a, []byte("m"), append(bytes.Clone(r[:]), s...)) {
 					accepted++
 				}
 			}
@@ -155,31 +173,41 @@ func plus(a, b []byte) []byte {
 	return out
 }
 
-// TestSameOnDigits reaches every digit of both tables: scalars of one digit, and their neighbours.
+// TestSameOnDigits reaches every digit of both tables in both forms: scalars of one digit, and their neighbours.
 func TestSameOnDigits(t *testing.T) {
-	for _, tab := range []struct {
-		name  string
-		table table
-	}{{"base", baseTable()}, {"key", newTable(edwards25519.NewGeneratorPoint(), keyWidth)}} {
-		t.Run(tab.name, func(t *testing.T) {
-			for i := range positions(tab.table.width) {
-				for digit := range 1 << tab.table.width {
-					var wide [64]byte
-					binary.LittleEndian.PutUint64(wide[i*tab.table.width/8:], uint64(digit)<<(i*tab.table.width%8))
-					s, err := new(edwards25519.Scalar).SetUniformBytes(wide[:])
-					if err != nil {
-						t.Fatal(err)
-					}
-					p := neutral()
-					p.addMultiple(&tab.table, s)
-					got := p.encode()
-					if want := new(edwards25519.Point).ScalarBaseMult(s).Bytes(); !bytes.Equal(got[:], want) {
-						t.Fatalf("digit %d at %d: %x, want %x", digit, i, got, want)
+	for _, vectors := range forms() {
+		for _, width := range []int{baseWidth, keyWidth} {
+			t.Run(fmt.Sprintf("width=%d,vectors=%v", width, vectors), func(t *testing.T) {
+				tab := newTable(edwards25519.NewGeneratorPoint(), width, vectors)
+				for i := range positions(width) {
+					for digit := range 1 << width {
+						var wide [64]byte
+						binary.LittleEndian.PutUint64(wide[i*width/8:], uint64(digit)<<(i*width%8))
+						s, err := new(edwards25519.Scalar).SetUniformBytes(wide[:])
+						if err != nil {
+							t.Fatal(err)
+						}
+						p := multiple(&tab, s)
+						got := p.encode()
+						if want := new(edwards25519.Point).ScalarBaseMult(s).Bytes(); !bytes.Equal(got[:], want) {
+							t.Fatalf("digit %d at %d: %x, want %x", digit, i, got, want)
+						}
 					}
 				}
-			}
-		})
+			})
+		}
 	}
+}
+
+func multiple(t *table, s *edwards25519.Scalar) point {
+	if t.vectors != nil {
+		v := newVectorSum()
+		v.addMultiple(t, s)
+		return v.point()
+	}
+	p := neutral()
+	p.addMultiple(t, s)
+	return p
 }
 
 func FuzzSame(f *testing.F) {
@@ -255,13 +283,14 @@ func BenchmarkVerify(b *testing.B) {
 	priv := ed25519.NewKeyFromSeed(make([]byte, 32))
 	public, message := priv.Public().(ed25519.PublicKey), make([]byte, 512)
 	sig := ed25519.Sign(priv, message)
-	k := NewKey([32]byte(public))
-	b.Run("table", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			k.Verify(message, sig)
-		}
-	})
+	for i, k := range keysOf([32]byte(public)) {
+		b.Run([]string{"table", "vectors"}[i], func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				k.Verify(message, sig)
+			}
+		})
+	}
 	b.Run("crypto", func(b *testing.B) {
 		for b.Loop() {
 			ed25519.Verify(public, message, sig)
