@@ -52,6 +52,7 @@ type bench struct {
 	echo    *sdk.Program
 	clients int
 	samples int
+	binary  string // of a kwnode, or empty
 	load    time.Duration
 	soak    time.Duration
 	out     *tabwriter.Writer
@@ -67,6 +68,7 @@ func main() {
 	rows := flag.String("row", "ready|idle|latency|load|kill", "regular `expression` of the rows to measure; soak is one more")
 	flag.IntVar(&b.clients, "clients", 64, "of the load")
 	flag.IntVar(&b.samples, "samples", 500, "of the latency")
+	flag.StringVar(&b.binary, "kwnode", "", "the `file` of a kwnode to measure, to compare two; the one of this checkout is built otherwise")
 	flag.DurationVar(&b.load, "load", 10*time.Second, "how long the load lasts")
 	flag.DurationVar(&b.soak, "soak", 30*time.Second, "how long the soak lasts; ten minutes for the table")
 	flag.Parse()
@@ -84,7 +86,9 @@ func (b *bench) run(ctx context.Context, rows *regexp.Regexp) (err error) {
 	}
 	defer os.RemoveAll(b.dir)
 	bin := filepath.Join(b.dir, "kwnode")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", bin, "./cmd/kwnode").CombinedOutput(); err != nil {
+	if b.binary != "" {
+		bin = b.binary
+	} else if out, err := exec.CommandContext(ctx, "go", "build", "-C", "..", "-o", bin, "./cmd/kwnode").CombinedOutput(); err != nil {
 		return fmt.Errorf("build: %w: %s", err, out)
 	}
 	began := time.Now()
@@ -107,7 +111,11 @@ func (b *bench) run(ctx context.Context, rows *regexp.Regexp) (err error) {
 	if b.echo, err = sdk.Build(ctx, Echo, build.Options{}); err != nil {
 		return err
 	}
-	if _, err := b.one(ctx, b.client); err != nil {
+	p, err := b.prepared(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := b.one(ctx, b.client, p); err != nil {
 		return err
 	}
 	for _, r := range []struct {
@@ -127,16 +135,17 @@ func (b *bench) run(ctx context.Context, rows *regexp.Regexp) (err error) {
 	return nil
 }
 
-// one runs the tiny capsule: the time is from handing it in to its verified result.
-func (b *bench) one(ctx context.Context, c *sdk.Client) (time.Duration, error) {
+// prepared is the tiny capsule, run up to where it asks for the time.
+func (b *bench) prepared(ctx context.Context) (*sdk.Prepared, error) {
 	input, err := kit.Marshal(7)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	p, err := sdk.Prepare(ctx, b.echo, input, sdk.PrepareOptions{})
-	if err != nil {
-		return 0, err
-	}
+	return sdk.Prepare(ctx, b.echo, input, sdk.PrepareOptions{})
+}
+
+// one seals a capsule anew and runs it: the time is from handing it in to its verified result.
+func (b *bench) one(ctx context.Context, c *sdk.Client, p *sdk.Prepared) (time.Duration, error) {
 	bundle, err := c.Seal(p)
 	if err != nil {
 		return 0, err
@@ -192,7 +201,11 @@ func quantile(sorted []time.Duration, q float64) time.Duration {
 func (b *bench) latency(ctx context.Context) error {
 	var all []time.Duration
 	for i := range b.samples + 20 {
-		d, err := b.one(ctx, b.client)
+		p, err := b.prepared(ctx)
+		if err != nil {
+			return err
+		}
+		d, err := b.one(ctx, b.client, p)
 		if err != nil {
 			return err
 		}

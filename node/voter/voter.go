@@ -67,6 +67,7 @@ type Server struct {
 	watch   *watches
 	keep    *keeper
 	vouches chan struct{} // a token for each Vouch whose content is on its way
+	words   words
 	pending *pending
 
 	ctx    context.Context // ends with the server
