@@ -20,45 +20,91 @@ func baseOf(f *code.Func) uint64 { return uint64(uintptr(unsafe.Pointer(unsafe.S
 
 func (c *compiler) address(pc uint32) uint64 { return c.base() + uint64(pc)*8 }
 
-// body translates the blocks in order, those of loops of one block several times.
+// body translates the blocks in order. Of a loop that needs no checks two copies are made: the one with them stands behind
+// the others.
 func (c *compiler) body() error {
 	for i := range c.flows {
-		b := &c.flows[i]
-		c.block = i
-		c.activate(i)
-		if !c.dead {
-			c.sync(b.pc)
-			c.settle(b.pc, c.surplus(b.pc))
-		}
-		if b.header {
-			c.align()
-		}
-		c.label(b.pc)
-		if checking {
-			if err := c.checkBlock(b.pc); err != nil {
-				return fmt.Errorf("jit: function %d: before word %d: %w", c.f.Index, b.pc, err)
-			}
-		}
-		c.pay(i)
-		for c.copies = c.credits[i].times - 1; ; c.copies-- {
-			if err := c.instructions(b); err != nil {
+		v := c.versionOf(i)
+		switch {
+		case v == nil:
+			if err := c.blockCode(i); err != nil {
 				return err
 			}
-			if c.copies == 0 {
-				break
+		case i == v.head:
+			c.test(v)
+			if err := c.copyOf(v, true); err != nil {
+				return err
 			}
-			// The next copy follows, for which the jump back has seen to the pins.
-			w := c.wants[i]
-			c.meet(w)
-			c.valid, c.dirty = w.valid, w.dirty
-			c.ahead -= b.cost - b.inlined
-			c.skip = 0
+			continue
+		default:
+			continue
+		}
+		if next := c.versionOf(i + 1); !c.dead && next != nil && i+1 != next.head {
+			c.goTo(i + 1)
 		}
 	}
 	if !c.dead {
 		c.b = UD2(c.b)
+		c.dead = true
+	}
+	for _, v := range c.versions {
+		if err := c.copyOf(v, false); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// arriveAt makes the next code the one that is gone to for a block, if the code before it falls into it as well.
+func (c *compiler) arriveAt(i int, label uint32) error {
+	b := &c.flows[i]
+	c.block = i
+	c.activate(i)
+	if !c.dead {
+		c.sync(b.pc)
+		c.settle(b.pc, c.surplus(b.pc))
+	}
+	if b.header && (c.copied != nil || c.versionOf(i) == nil) {
+		c.align()
+	}
+	c.label(label)
+	if checking {
+		if err := c.checkBlock(b.pc); err != nil {
+			return fmt.Errorf("jit: function %d: before word %d: %w", c.f.Index, b.pc, err)
+		}
+	}
+	return nil
+}
+
+// blockCode translates a block, a loop of one block several times.
+func (c *compiler) blockCode(i int) error {
+	b := &c.flows[i]
+	if err := c.arriveAt(i, c.inCopy(b.pc)); err != nil {
+		return err
+	}
+	c.pay(i)
+	for c.copies = c.credits[i].times - 1; ; c.copies-- {
+		if err := c.instructions(b); err != nil {
+			return err
+		}
+		if c.copies == 0 {
+			return nil
+		}
+		// The next copy follows, for which the jump back has seen to the pins.
+		w := c.wants[i]
+		c.meet(w)
+		c.valid, c.dirty = w.valid, w.dirty
+		c.ahead -= b.cost - b.inlined
+		c.skip = 0
+	}
+}
+
+// goTo jumps to a block.
+func (c *compiler) goTo(i int) {
+	pc := c.flows[i].pc
+	c.sync(pc)
+	c.jumpInCopy(c.inCopy(pc))
+	c.dead = true
 }
 
 // instructions translates a block's, but for its Charge.
@@ -205,13 +251,16 @@ func (c *compiler) control(in instruction) error {
 // that carries the charge goes to the Charge word before its target.
 func (c *compiler) dest(to uint32, charge uint16) uint32 {
 	if charge != 0 || c.s.behindCharge(c.f.Ins, to) {
-		return to - 1
+		to--
 	}
-	return to
+	return c.inCopy(to)
 }
 
 func (c *compiler) jump(to uint32, charge uint16) {
-	dest := c.dest(to, charge)
+	c.jumpInCopy(c.dest(to, charge))
+}
+
+func (c *compiler) jumpInCopy(dest uint32) {
 	c.checkJump(dest)
 	if surplus := c.surplus(dest); surplus < 0 {
 		c.turn(dest, surplus)

@@ -54,11 +54,25 @@ type guards struct {
 // constBase is the base of constants.
 const constBase = 0
 
-func findGuards(f *code.Func, s *shape) map[uint32]guard {
+// findGuards finds the groups of the function, and the loops that need no checks.
+func (c *compiler) findGuards(loops []loop) {
+	f := c.f
 	g := &guards{at: map[uint32]guard{}, value: make([]symbol, f.Frame+1), stamp: make([]uint32, f.Frame+1)}
-	n := uint32(len(f.Ins)) - 1
+	g.words(f, c.s, 0, uint32(len(f.Ins))-1)
+	c.guards = g.at
+	c.findVersions(loops)
+	for _, v := range c.versions {
+		g.at = v.guards
+		for i := range v.in.each {
+			g.words(f, c.s, c.flows[i].pc, c.flows[i].end)
+		}
+	}
+}
+
+// words finds groups of accesses that nothing is known of in at.
+func (g *guards) words(f *code.Func, s *shape, pc, end uint32) {
 	g.begin()
-	for pc := uint32(0); pc < n; {
+	for pc < end {
 		in := decode(f.Ins, pc)
 		if in.op == code.Charge || s.target[pc] {
 			g.begin()
@@ -70,7 +84,6 @@ func findGuards(f *code.Func, s *shape) map[uint32]guard {
 		pc += in.size
 	}
 	g.begin()
-	return g.at
 }
 
 // begin starts a region.
@@ -112,7 +125,7 @@ func (g *guards) set(slot uint16, s symbol) {
 }
 
 func (g *guards) instruction(f *code.Func, in instruction) {
-	if slot, off, size, ok := accessOf(f.Ins, in); ok {
+	if slot, off, size, ok := accessOf(f.Ins, in); ok && !g.at[in.pc].covered {
 		g.access(in.pc, g.of(slot), off, size)
 	}
 	switch in.op {

@@ -117,6 +117,10 @@ type compiler struct {
 	copies   int32            // how many copies of the current block are still to come
 	wants    []want           // of each block
 	wantOf   []int32          // of the word that a block begins at, its place in wants
+	versions []*version       // loops that there are two copies of, in the order of their heads
+	version  []*version       // of each block, or nil if there are none
+	copied   *version         // the loop of which a copy is made,
+	fast     bool             // and which one: that without checks
 
 	sites   map[uint32]*site  // calls that are inlined
 	passing map[uint32]uint32 // moves that only pass an argument to a call that may be inlined
@@ -193,7 +197,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32
 			return nil, err
 		}
 	}
-	c.guards = findGuards(f, s)
+	c.findGuards(loops)
 	out := &output{inlined: c.inlined(), kept: len(c.pins) - c.fixed}
 	c.prologue() // the first code: where compiled code calls
 	if err := c.body(); err != nil {

@@ -226,17 +226,9 @@ func (c *compiler) pay(i int) {
 	total := b.cost*k.times + k.ahead
 	c.ahead = total - (b.cost - b.inlined)
 	charged := code.Plain(code.Op(c.f.Ins[b.pc])) == code.Charge
-	w, start := c.wants[i], len(c.b)
-	if charged && (!metered || k.arrive == 0) {
-		if w.valid&c.shared == 0 {
-			c.entry(b.pc)
-		} else {
-			c.late = append(c.late, func() {
-				c.enter(b.pc, w)
-				c.b = JMP(c.b, 0)
-				c.patch(len(c.b)-4, start)
-			})
-		}
+	enters := charged && (c.copied == nil || !c.fast && i != c.copied.head)
+	if enters && (!metered || k.arrive == 0) {
+		c.enterHere(i, 0)
 	}
 	if !metered {
 		return
@@ -246,22 +238,36 @@ func (c *compiler) pay(i int) {
 		c.jcc(L, c.notPaid(b.pc, total, c.dirty))
 	}
 	c.giveBack(k.arrive - total)
-	if !charged || k.arrive == 0 {
+	if enters && k.arrive > 0 {
+		c.enterHere(i, total)
+	}
+}
+
+// enterHere makes the next code a place where Go may go on at a block, with what that code has been paid. Go comes with
+// what the interpreter would have, and with slots as they are at home.
+func (c *compiler) enterHere(i int, due int32) {
+	pc, w, start := c.flows[i].pc, c.wants[i], len(c.b)
+	if due == 0 && w.valid&c.shared == 0 {
+		c.entry(pc)
 		return
 	}
-	paid := len(c.b)
 	c.late = append(c.late, func() {
-		// Go comes with what the interpreter would have, and with slots as they are at home.
-		c.enter(b.pc, w)
-		c.b = ALURI(c.b, SUB, 8, regGas, total)
+		c.enter(pc, w)
+		if due == 0 {
+			c.b = JMP(c.b, 0)
+			c.patch(len(c.b)-4, start)
+			return
+		}
+		c.b = ALURI(c.b, SUB, 8, regGas, due)
 		c.b = Jcc(c.b, GE, 0)
-		c.patch(len(c.b)-4, paid)
-		c.notPaid(b.pc, total, 0)()
+		c.patch(len(c.b)-4, start)
+		c.notPaid(pc, due, 0)()
 	})
 }
 
 // notPaid makes the way out before a block that gas was to be taken for, and was; in all, with what was paid before.
 func (c *compiler) notPaid(pc uint32, gas int32, dirty uint64) func() {
+	pc = c.word(pc)
 	return func() {
 		c.giveBack(gas)
 		c.b = MOVRI(c.b, scratch, uint64(pc))
@@ -311,7 +317,7 @@ func (c *compiler) pays(pc uint32, surplus int32, unpaid func()) {
 // jumpThrough goes where a table leads. What that costs is paid on the way; if it isn't covered, the machine goes on at
 // the table.
 func (c *compiler) jumpThrough(b *flow) {
-	to := b.next[0]
+	to := c.inCopy(b.next[0])
 	c.sync(to)
 	c.checkJump(to)
 	surplus := c.surplus(to)

@@ -367,8 +367,8 @@ func (c *compiler) leafResult(in instruction, t *site) {
 // inlineEntry is where Go goes on behind a call that the interpreter made.
 func (c *compiler) inlineEntry(in instruction, t *site) {
 	pc := in.pc + in.size
-	if c.copies > 0 || c.s.behindCharge(c.f.Ins, pc+1) {
-		return // the last copy has it, or the block that begins there
+	if c.copies > 0 || c.fast || c.s.behindCharge(c.f.Ins, pc+1) {
+		return // the last copy has it, or that with checks, or the block that begins there
 	}
 	after, paid, temps, w := len(c.b), c.ahead, slices.Clone(c.temps), want{c.valid, c.dirty}
 	c.late = append(c.late, func() {

@@ -55,8 +55,10 @@ func (c *compiler) effective(slot uint16, off uint64, size Width, pc uint32) Mem
 	if t := c.find(slot); t != nil && t.kind == isConst && t.value+end <= math.MaxInt32 {
 		at := t.value + off
 		c.drop(slot)
-		c.b = ALUMI(c.b, CMP, 8, c.field(c.lay.MemLen), int32(at+uint64(size)))
-		c.trap(B, code.NativeTrapMemory, pc)
+		if !c.guards[pc].covered {
+			c.b = ALUMI(c.b, CMP, 8, c.field(c.lay.MemLen), int32(at+uint64(size)))
+			c.trap(B, code.NativeTrapMemory, pc)
+		}
 		return Mem{Base: regMem, Disp: int32(at)}
 	}
 	g, grouped := c.guards[pc]
