@@ -83,3 +83,9 @@ func TestIndicesAreMasked(t *testing.T) {
 		t.Error("call_indirect reads a table by an index that is only compared")
 	}
 }
+
+// RefuseChecks has loops trap whose addresses must be checked one by one. It holds for what is compiled from then on.
+func RefuseChecks(t *testing.T) {
+	refuseChecks = true
+	t.Cleanup(func() { refuseChecks = false })
+}

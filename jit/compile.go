@@ -74,6 +74,8 @@ type output struct {
 	entries []entry
 	inlined []uint32 // the callee of each call that is inlined
 	kept    int      // values and locals that loops have in registers of their own
+	// unchecked is how many loops have a copy that needs no bounds checks.
+	unchecked int
 }
 
 // entry is a place in register code with its machine code.
@@ -198,7 +200,7 @@ func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32
 		}
 	}
 	c.findGuards(loops)
-	out := &output{inlined: c.inlined(), kept: len(c.pins) - c.fixed}
+	out := &output{inlined: c.inlined(), kept: len(c.pins) - c.fixed, unchecked: len(c.versions)}
 	c.prologue() // the first code: where compiled code calls
 	if err := c.body(); err != nil {
 		return nil, err

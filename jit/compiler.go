@@ -71,6 +71,7 @@ type Event struct {
 	CodeBytes   int    // of machine code
 	Inlined     []Call // those in whose place the callee's code stands
 	Kept        int    // values and locals that loops have in registers of their own
+	Unchecked   int    // loops with a copy that needs no bounds checks
 	Err         error  // why the function stays interpreted
 }
 
@@ -258,7 +259,7 @@ func (n *module) report(f *code.Func, hot uint32, start time.Time, out *output, 
 	defer n.c.seen.Unlock()
 	e := Event{
 		Module: n.m.Hash(), Function: f.Index, Name: n.m.FuncName(f.Index), Hot: hot, At: start.Sub(n.c.born), Took: took,
-		SourceBytes: int(body.End - body.Off), CodeBytes: len(out.code), Kept: out.kept, Err: err,
+		SourceBytes: int(body.End - body.Off), CodeBytes: len(out.code), Kept: out.kept, Unchecked: out.unchecked, Err: err,
 	}
 	for _, fn := range out.inlined {
 		e.Inlined = append(e.Inlined, Call{fn, n.m.FuncName(fn)})

@@ -46,6 +46,9 @@ const (
 	minSaved      = 2       // checks in a round that a loop must save which all are for addresses that don't change
 )
 
+// refuseChecks makes loops whose test fails trap instead, so that the package's tests see which ones did.
+var refuseChecks = false
+
 func (c *compiler) versionOf(block int) *version {
 	if c.version == nil || block >= len(c.version) {
 		return nil
@@ -164,33 +167,42 @@ func (v *version) choose(r *ranger) {
 
 // limit finds what ends the loop.
 func (r *ranger) limit() limit {
-	c := r.c
+	for i := range r.l.in.each {
+		if x, ok := r.exit(i); ok && r.everyRound(i) && r.everyRound(r.steps[x.local].block) {
+			return x
+		}
+	}
 	latch := -1
 	for i := range r.l.in.each {
-		for _, pc := range c.flows[i].next {
-			if int(c.wantOf[pc]) != r.l.head {
-				continue
-			}
-			if latch >= 0 && latch != i {
-				latch = math.MaxInt // several
-			} else {
+		for _, pc := range r.c.flows[i].next {
+			if int(r.c.wantOf[pc]) == r.l.head && latch != i {
+				if latch >= 0 {
+					return limit{} // a round ends in several places
+				}
 				latch = i
 			}
 		}
 	}
-	each := func(i int) bool { return i == r.l.head || i == latch } // blocks that every round passes
-	for _, i := range []int{latch, r.l.head} {
-		if i < 0 || i == math.MaxInt {
-			continue
-		}
-		if x, ok := r.exit(i); ok && each(r.steps[x.local].block) {
-			return x
+	return r.below(latch)
+}
+
+// everyRound reports whether every round passes a block, whichever way it takes.
+func (r *ranger) everyRound(block int) bool {
+	seen, work := newBlocks(len(r.c.flows)), []int{r.l.head}
+	for block != r.l.head && len(work) > 0 {
+		i := work[len(work)-1]
+		work = work[:len(work)-1]
+		for _, pc := range r.c.flows[i].next {
+			switch to := int(r.c.wantOf[pc]); {
+			case to == r.l.head:
+				return false
+			case to != block && r.l.in.has(to) && !seen.has(to):
+				seen.add(to)
+				work = append(work, to)
+			}
 		}
 	}
-	if latch >= 0 && latch != math.MaxInt {
-		return r.below(latch)
-	}
-	return limit{}
+	return true
 }
 
 // below is a limit that a local has wherever a round begins, the first one aside, if the last block compares it so and
@@ -293,7 +305,7 @@ func (r *ranger) exit(i int) (limit, bool) {
 	if _, moves := r.stepOf(e.x); !moves {
 		e.x, e.y = e.y, e.x
 	}
-	return r.toward(e.x, e.y, e.width, e.kind == condNe)
+	return r.toward(e.x, e.y, e.width)
 }
 
 // stepOf is the step of a form of one local and a constant.
@@ -306,7 +318,7 @@ func (r *ranger) stepOf(x form) (step64, bool) {
 }
 
 // toward makes a limit of two forms that are different as long as the loop goes on.
-func (r *ranger) toward(x, y form, w Width, exact bool) (limit, bool) {
+func (r *ranger) toward(x, y form, w Width) (limit, bool) {
 	s, ok := r.stepOf(x)
 	if !ok || w == 8 && !(x.wide && y.wide && s.wide) {
 		return limit{}, false
@@ -322,10 +334,7 @@ func (r *ranger) toward(x, y form, w Width, exact bool) (limit, bool) {
 	if by < 0 {
 		by, l.away = -by, -l.away
 	}
-	if by < 1 || by > maxStride || by&(by-1) != 0 || by > 1 && !exact {
-		return limit{}, false // it may step over the value
-	}
-	return l, true
+	return l, by > 0 && by <= maxStride && by&(by-1) == 0
 }
 
 // test is where a loop begins: it goes to the copy with checks unless the other one, which follows, may run.
@@ -341,6 +350,10 @@ func (c *compiler) test(v *version) {
 	c.enterHere(i, due)
 	checked := c.flows[i].pc + 2*uint32(len(c.wantOf)/3)
 	unless := func(cond Cond) {
+		if refuseChecks {
+			c.trap(cond, code.NativeTrapUnreachable, c.flows[i].pc)
+			return
+		}
 		c.b = Jcc(c.b, cond, 0)
 		c.jumps = append(c.jumps, patch{len(c.b) - 4, checked, len(c.b)})
 	}
@@ -394,6 +407,7 @@ func (c *compiler) rounds(l *limit, unless func(Cond)) {
 		return
 	}
 	if by > 1 {
+		// Otherwise it steps over the value.
 		c.b = TESTRI(c.b, w, RCX, int32(by-1))
 		unless(NE)
 		c.b = ShiftRI(c.b, SHR, w, RCX, uint8(bits.TrailingZeros64(uint64(by))))
