@@ -21,9 +21,9 @@ func TestTiers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inlined := 0
+	inlined, unchecked := 0, 0
 	c.Observe(func(e jit.Event) {
-		inlined += len(e.Inlined)
+		inlined, unchecked = inlined+len(e.Inlined), unchecked+e.Unchecked
 		if e.Err != nil {
 			t.Errorf("function %d stays interpreted: %v", e.Function, e.Err)
 		}
@@ -68,8 +68,8 @@ func TestTiers(t *testing.T) {
 			traps[s.Trap]++
 		}
 	}
-	t.Logf("%d calls agree in all tiers, by trap: %v; %d were inlined", steps, traps, inlined)
-	if *countFlag >= 1000 && inlined == 0 {
-		t.Error("no call was inlined")
+	t.Logf("%d calls agree in all tiers, by trap: %v; %d were inlined, %d loops have a copy without checks", steps, traps, inlined, unchecked)
+	if *countFlag >= 1000 && (inlined == 0 || unchecked == 0) {
+		t.Error("no call was inlined, or every loop checks its addresses")
 	}
 }

@@ -12,7 +12,7 @@ type stride struct {
 	first        bool   // and is the first operand
 }
 
-// strided writes a loop of one block whose addresses differ by a constant from one round to the next.
+// strided writes a loop whose addresses differ by a constant from one round to the next, mostly of one block.
 func (f *body) strided() {
 	n := len(f.typ.Params) + len(scratchTypes)
 	counter := uint64(n - 1)
@@ -63,7 +63,14 @@ func (f *body) strided() {
 		f.op(wasm.OpLocalSet, s.cursor)
 	}
 	s.first = f.chance(50)
-	f.i32(rounds)
+	met := s.step != 0 && f.chance(40) // the cursor itself ends the loop
+	if met {
+		f.op(wasm.OpLocalGet, s.cursor)
+		f.i32(s.step * rounds)
+		f.op(wasm.OpI32Add)
+	} else {
+		f.i32(rounds)
+	}
 	f.op(wasm.OpLocalSet, counter)
 	f.op(wasm.OpLoop)
 	f.b = append(f.b, 0x40)
@@ -71,6 +78,14 @@ func (f *body) strided() {
 		s.access()
 	}
 	s.advance()
+	if f.chance(25) {
+		f.op(wasm.OpLocalGet, f.scratch(wasm.I64))
+		f.op(wasm.OpI32WrapI64)
+		f.op(wasm.OpIf)
+		f.b = append(f.b, 0x40)
+		s.access()
+		f.op(wasm.OpEnd)
+	}
 	if f.chance(30) {
 		s.move(counter)
 	}
@@ -82,15 +97,30 @@ func (f *body) strided() {
 		f.op(wasm.OpMemoryGrow, 0)
 		f.op(wasm.OpDrop)
 	}
-	f.op(wasm.OpLocalGet, counter)
-	f.i32(1)
-	f.op(wasm.OpI32Sub)
-	f.op(wasm.OpLocalTee, counter)
+	if met {
+		s.meets(counter)
+	} else {
+		f.op(wasm.OpLocalGet, counter)
+		f.i32(1)
+		f.op(wasm.OpI32Sub)
+		f.op(wasm.OpLocalTee, counter)
+	}
 	f.op(wasm.OpBrIf, 0)
 	f.op(wasm.OpEnd)
 	f.op(wasm.OpLocalGet, f.scratch(wasm.I64))
 	f.push(wasm.I64)
 	f.discard()
+}
+
+// meets compares the cursor with where it is behind the last round. Whatever it does before, it comes there.
+func (s stride) meets(end uint64) {
+	s.op(wasm.OpLocalGet, s.cursor)
+	s.op(wasm.OpLocalGet, end)
+	if s.step > 0 {
+		s.op(pick(s.gen, []wasm.Op{wasm.OpI32Ne, wasm.OpI32LtU, wasm.OpI32LtS}))
+	} else {
+		s.op(pick(s.gen, []wasm.Op{wasm.OpI32Ne, wasm.OpI32GtU, wasm.OpI32GtS}))
+	}
 }
 
 func (s stride) advance() {
