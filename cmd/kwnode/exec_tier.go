@@ -88,6 +88,8 @@ type execFunc struct {
 	WasmBytes int           `json:"wasm_bytes"`
 	CodeBytes int           `json:"code_bytes"`
 	Inlined   []execInlined `json:"inlined"`
+	Kept      int           `json:"kept"`
+	Unchecked int           `json:"unchecked"`
 	Error     *string       `json:"error"`
 }
 
@@ -109,7 +111,7 @@ func (t *tiers) report() *execCompiled {
 	s := c.Stats()
 	out := &execCompiled{[]execFunc{}, s.Functions, s.SourceBytes, s.Nanoseconds, held}
 	for _, e := range t.events {
-		f := execFunc{e.Function, e.Name, e.Hot, int64(e.At), int64(e.Took), e.SourceBytes, e.CodeBytes, inlined(e.Inlined), nil}
+		f := execFunc{e.Function, e.Name, e.Hot, int64(e.At), int64(e.Took), e.SourceBytes, e.CodeBytes, inlined(e.Inlined), e.Kept, e.Unchecked, nil}
 		if e.Err != nil {
 			text := e.Err.Error()
 			f.Error = &text
@@ -154,8 +156,15 @@ func (f *execFunc) note() string {
 	if f.Error != nil {
 		return ", stays interpreted: " + *f.Error
 	}
+	text := ""
+	if f.Kept > 0 {
+		text += fmt.Sprintf(", %d kept in registers by loops", f.Kept)
+	}
+	if f.Unchecked > 0 {
+		text += fmt.Sprintf(", %d loops tested once for all their addresses", f.Unchecked)
+	}
 	if len(f.Inlined) == 0 {
-		return ""
+		return text
 	}
 	var parts []string
 	for _, in := range f.Inlined {
@@ -165,7 +174,7 @@ func (f *execFunc) note() string {
 		}
 		parts = append(parts, part)
 	}
-	return ", inlines " + strings.Join(parts, ", ")
+	return text + ", inlines " + strings.Join(parts, ", ")
 }
 
 // title is a function for people.
