@@ -54,7 +54,7 @@ func must[T any](v T, err error) T {
 // Marshal returns the canonical CBOR of v. Structs must carry the tag `cbor:",toarray"`: a struct is the
 // array of its fields in declared order. Maps, floats and times are an error.
 func Marshal(v any) ([]byte, error) {
-	b, err := encMode.Marshal(v)
+	b, err := encode(v)
 	if err != nil {
 		return nil, fmt.Errorf("encode %T: %w", v, err)
 	}
@@ -76,7 +76,7 @@ func Unmarshal(b []byte, v any) error {
 	}
 	// The library is lenient about types: a short byte string fills a longer array, a tag is skipped.
 	// Encoding the value again settles it, whatever the type: equal bytes or refusal.
-	again, err := encMode.Marshal(v)
+	again, err := encode(v)
 	if err != nil {
 		return &EncodingError{Offset: 0, Reason: err.Error()}
 	}

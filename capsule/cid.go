@@ -43,11 +43,12 @@ const (
 const cborNull = 0xf6
 
 // MarshalCBOR implements cbor.Marshaler.
-func (c CID) MarshalCBOR() ([]byte, error) {
+func (c CID) MarshalCBOR() ([]byte, error) { return c.append(make([]byte, 0, linkSize)) }
+
+func (c *CID) append(b []byte) ([]byte, error) {
 	if c.IsZero() {
-		return []byte{cborNull}, nil
+		return append(b, cborNull), nil
 	}
-	b := make([]byte, 0, linkSize)
 	switch c.Codec {
 	case Raw:
 		b = append(b, linkHeadRaw...)
