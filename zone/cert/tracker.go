@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/kitwork/kwnode/capsule"
 )
@@ -19,12 +18,13 @@ type Tracker struct {
 	genesis  *Genesis
 	state    trackerState
 	evidence *Evidence
-	held     [maxHeld]capsule.Hash // of the last quorums that held
-	next     int                   // place in held that is the oldest
+	// held are the last quorums that held, in two generations: when young is full it becomes old.
+	young, old map[capsule.Hash]struct{}
 }
 
-// maxHeld is how many quorums a tracker remembers: the outcomes of one log entry share theirs, and come together.
-const maxHeld = 32
+// maxHeld is how many quorums one generation of them has: the outcomes of one log entry share theirs and come together, and
+// a capsule that moves on brings the proofs of all its hops again. Both take some 100 KB.
+const maxHeld = 1024
 
 type trackerState struct {
 	_        struct{} `cbor:",toarray"`
@@ -149,14 +149,18 @@ func (t *Tracker) quorum(q *Quorate, set *VoterSet) error {
 		return err
 	}
 	h := capsule.Sum(b)
-	if slices.Contains(t.held[:], h) {
+	if _, ok := t.young[h]; ok {
 		return nil
 	}
-	if err := q.Verify(set); err != nil {
-		return err
+	if _, ok := t.old[h]; !ok {
+		if err := q.Verify(set); err != nil {
+			return err
+		}
 	}
-	t.held[t.next] = h
-	t.next = (t.next + 1) % maxHeld
+	if t.young == nil || len(t.young) >= maxHeld {
+		t.old, t.young = t.young, map[capsule.Hash]struct{}{}
+	}
+	t.young[h] = struct{}{}
 	return nil
 }
 

@@ -29,8 +29,9 @@ type Machine struct {
 	verified *capsule.Cache
 	memo     memo
 	view     atomic.Pointer[view]
-	own      *cert.Tracker // see ownTracker; Apply alone uses it
-	rows     *rowCache     // nil before the first Apply, which alone uses it
+	own      *cert.Tracker               // see ownTracker; Apply alone uses it
+	peers    map[capsule.ZoneID]heldPeer // see peerTracker; Apply alone uses it
+	rows     *rowCache                   // nil before the first Apply, which alone uses it
 }
 
 // view is what the last Apply left that Prepare can use to check signatures ahead.
@@ -45,7 +46,7 @@ func New(zone capsule.ZoneID, verified *capsule.Cache) *Machine {
 	if verified == nil {
 		verified = capsule.NewCache(8 << 20)
 	}
-	return &Machine{zone: zone, verified: verified, memo: newMemo()}
+	return &Machine{zone: zone, verified: verified, memo: newMemo(), peers: map[capsule.ZoneID]heldPeer{}}
 }
 
 // Zone returns the zone whose log this machine applies.

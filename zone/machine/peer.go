@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -180,13 +181,39 @@ func (a *apply) trust(c *cert.Certificate) error {
 	if r != nil {
 		return r
 	}
-	t, err := cert.ParseTracker(p.Tracker)
+	t, err := a.peerTracker(z, p.Tracker)
 	if err != nil {
-		a.fail(err)
 		return err
 	}
 	return t.Verify(c)
 }
+
+// peerTracker returns what row says of a zone. A tracker remembers quorums that held, so a lineage that comes with one step
+// more costs the signatures of that step: it is kept as long as the row is the same.
+func (a *apply) peerTracker(z capsule.ZoneID, row []byte) (*cert.Tracker, error) {
+	if k, ok := a.m.peers[z]; ok && bytes.Equal(k.row, row) {
+		return k.tracker, nil
+	}
+	t, err := cert.ParseTracker(row)
+	if err != nil {
+		a.fail(err)
+		return nil, err
+	}
+	if len(a.m.peers) >= maxPeersHeld {
+		clear(a.m.peers)
+	}
+	a.m.peers[z] = heldPeer{row: bytes.Clone(row), tracker: t}
+	return t, nil
+}
+
+// heldPeer is a zone's tracker with the row that it was made of.
+type heldPeer struct {
+	row     []byte
+	tracker *cert.Tracker // nothing but Verify is called on it, whose answers don't depend on what it remembers
+}
+
+// maxPeersHeld bounds the trackers in memory.
+const maxPeersHeld = 64
 
 // ownTracker returns this zone's voter sets from its genesis on, as it would show them to others.
 func (a *apply) ownTracker() (*cert.Tracker, error) {
