@@ -365,7 +365,7 @@ func (w workerNet) Keep(id capsule.CID, owner string)    { w.c.Keep(id, owner) }
 func (w workerNet) Release(id capsule.CID, owner string) { w.c.Release(id, owner) }
 
 func (w workerNet) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
-	return w.x.Fetch(ctx, id, most, holders...)
+	return w.x.Borrow(ctx, id, most, holders...) // a worker has promised nobody anything
 }
 
 // fits checks a continuation for a voter.
@@ -385,6 +385,10 @@ type contents struct {
 
 func (c contents) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
 	return c.x.Fetch(ctx, id, most, holders...)
+}
+
+func (c contents) Borrow(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
+	return c.x.Borrow(ctx, id, most, holders...)
 }
 
 func (n *Node) localVoter(z capsule.ZoneID) gateway.Voter {

@@ -45,42 +45,70 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 		holders = append(holders, p.Key)
 	}
 	holders = append(holders, peer)
-	var held []capsule.CID
-	var until uint64
+	states := make([][]byte, len(facts))
 	for i := range facts {
 		f := &facts[i]
-		b, err := s.cfg.Contents.Fetch(ctx, f.Blob, int64(f.Size), holders...)
+		b, err := s.cfg.Contents.Borrow(ctx, f.Blob, int64(f.Size), holders...)
 		if err != nil {
 			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: err.Error(), Retry: 500}
 		}
 		if uint64(len(b)) != f.Size {
 			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: fmt.Sprintf("%s has %d bytes, not %d", f.Blob, len(b), f.Size)}
 		}
-		if !f.Other.IsZero() {
-			if err := s.fitsCode(ctx, f.Other, req.Envelope, b, holders); err != nil {
-				return nil, err
-			}
+		states[i] = b
+	}
+	// Three waits at once, and each must be over before a word is given: for the disk that is to have the content, for the
+	// disk that is to have the promise, and for what is checked. A promise without a word keeps content a little longer.
+	done := make(chan error, 2)
+	go func() { done <- s.settle(facts) }()
+	go func() { done <- s.promise(facts) }()
+	for i := range facts {
+		if f := &facts[i]; !f.Other.IsZero() {
+			err = errors.Join(err, s.fitsCode(ctx, f.Other, req.Envelope, states[i], holders))
 		}
-		if f.Fact == machine.FactFits {
+	}
+	if err = errors.Join(err, <-done, <-done); err != nil {
+		return nil, err
+	}
+	for _, f := range facts {
+		if f.Fact != machine.FactHeld {
 			continue
 		}
-		held, until = append(held, f.Blob), max(until, f.Until)
-	}
-	if err := s.keep.promises.add(held, until, nowMS()); err != nil {
-		return nil, err
+		s.cfg.Contents.Keep(f.Blob, s.keep.owner)
+		// It may have gone while nobody kept it, and come again: then the word isn't given, or the disk waited for once more.
+		if err := s.cfg.Contents.Flush(f.Blob); err != nil {
+			return nil, &api.Refusal{Code: api.CodeBusy, Detail: "no room for " + f.Blob.String() + " here: " + err.Error(), Retry: 1000}
+		}
 	}
 	out := &api.HoldReply{V: api.Version}
 	for _, b := range req.Facts {
 		out.Sigs = append(out.Sigs, s.cfg.Identity.Sign(machine.KindAttest.SigKind(), b))
 	}
-	for _, id := range held {
-		s.cfg.Contents.Keep(id, s.keep.owner)
-		// It may have gone while nobody kept it: then the word isn't given.
-		if !s.cfg.Contents.Has(id) {
-			return nil, &api.Refusal{Code: api.CodeBusy, Detail: "no room for " + id.String() + " here", Retry: 1000}
+	return out, nil
+}
+
+// settle waits until content that is to be held survives a power loss.
+func (s *Server) settle(facts []machine.Attest) error {
+	for i := range facts {
+		if f := &facts[i]; f.Fact == machine.FactHeld {
+			if err := s.cfg.Contents.Flush(f.Blob); err != nil {
+				return err
+			}
 		}
 	}
-	return out, nil
+	return nil
+}
+
+// promise writes down until when content is to be held.
+func (s *Server) promise(facts []machine.Attest) error {
+	var held []capsule.CID
+	var until uint64
+	for i := range facts {
+		if f := &facts[i]; f.Fact == machine.FactHeld {
+			held, until = append(held, f.Blob), max(until, f.Until)
+		}
+	}
+	return s.keep.promises.add(held, until, nowMS())
 }
 
 func parseFacts(req *api.HoldRequest) ([]machine.Attest, error) {

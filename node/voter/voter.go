@@ -33,6 +33,9 @@ type Contents interface {
 	Keep(id capsule.CID, owner string)
 	Release(id capsule.CID, owner string)
 	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
+	// Borrow is Fetch that waits for no disk. Flush does, and fails if the content is gone.
+	Borrow(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
+	Flush(id capsule.CID) error
 }
 
 // Config joins a voter to what surrounds it.

@@ -241,11 +241,13 @@ func (w *Worker) parts(ctx context.Context, g *grant) (parts, error) {
 		}
 	}
 	if p.state = g.warrant.Inline; !at.Inline || len(p.state) == 0 {
-		if p.state, err = fetch(state); err != nil {
+		if p.state, err = fetch(state); err != nil { // verified there, a megabyte is not hashed again here
 			return p, err
 		}
+	} else if capsule.RawCID(p.state) != state {
+		return p, fmt.Errorf("%w: the continuation has another hash", errBroken)
 	}
-	if capsule.RawCID(p.state) != state {
+	if state.Codec != capsule.Raw {
 		return p, fmt.Errorf("%w: the continuation has another hash", errBroken)
 	}
 	p.base = w.cfg.Cache.baseOf(g.manifest, fetch)

@@ -209,23 +209,22 @@ func (c *Cache) store(codec capsule.Codec, b []byte, lasting bool) (capsule.CID,
 	}
 	st, digest := states(b)
 	id := capsule.CID{Codec: codec, Digest: digest}
-	if c.use(digest) {
-		if lasting {
-			return id, c.flush(digest)
+	if !c.use(digest) {
+		f, err := os.CreateTemp(c.dir, putPrefix+"*")
+		if err != nil {
+			return id, fmt.Errorf("blob: put: %w", err)
 		}
-		return id, nil
+		defer os.Remove(f.Name()) // fails once renamed
+		if err = writeWhole(f, st, b); err == nil {
+			err = c.commit(f, digest, int64(len(b)))
+		}
+		f.Close()
+		if err != nil {
+			return id, fmt.Errorf("blob: put: %w", err)
+		}
 	}
-	f, err := os.CreateTemp(c.dir, putPrefix+"*")
-	if err != nil {
-		return id, fmt.Errorf("blob: put: %w", err)
-	}
-	defer os.Remove(f.Name()) // fails once renamed
-	if err = writeWhole(f, st, b); err == nil {
-		err = c.commit(f, digest, int64(len(b)), lasting)
-	}
-	f.Close()
-	if err != nil {
-		return id, fmt.Errorf("blob: put: %w", err)
+	if lasting {
+		return id, c.Flush(id)
 	}
 	return id, nil
 }
@@ -275,54 +274,46 @@ func (c *Cache) use(d capsule.Hash) bool {
 	return true
 }
 
-// commit makes the finished file f the copy of d: if it is to last, flushed, then renamed, then the directory flushed.
-// It closes f, which Windows wants before a rename.
-func (c *Cache) commit(f *os.File, d capsule.Hash, size int64, lasting bool) error {
-	var err error
-	if lasting {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
+// commit makes the finished file f the copy of d, which Flush then makes last. It closes f, which Windows wants before a
+// rename. A power loss may leave the name with anything under it: OpenCache and Get find that out.
+func (c *Cache) commit(f *os.File, d capsule.Hash, size int64) error {
+	if err := f.Close(); err != nil {
 		return err
 	}
-	if err := c.enter(f.Name(), d, size, lasting); err != nil || !lasting {
-		return err
-	}
-	return syncDir(c.dir)
-}
-
-// enter gives the file its name.
-func (c *Cache) enter(file string, d capsule.Hash, size int64, lasting bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if old := c.blobs[d]; old != nil && (!old.soft || !lasting) {
-		return os.Remove(file) // somebody else was faster
-	} else if old != nil {
-		if err := c.drop(d); err != nil {
-			return err
-		}
+	if c.blobs[d] != nil {
+		return os.Remove(f.Name()) // somebody else was faster
 	}
 	if err := c.room(fileSize(size)); err != nil {
 		return err
 	}
-	if err := os.Rename(file, c.path(d)); err != nil {
+	if err := os.Rename(f.Name(), c.path(d)); err != nil {
 		return err
 	}
-	c.add(d, fileSize(size)).soft = !lasting
+	c.add(d, fileSize(size)).soft = true
 	c.counts.Stored++
 	return nil
 }
 
-// flush makes the copy of d survive a power loss.
-func (c *Cache) flush(d capsule.Hash) error {
+// Flush makes the copy of id survive a power loss: the file with its name, then the directory. ErrNotFound says that there
+// is none.
+func (c *Cache) Flush(id capsule.CID) error {
+	d := id.Digest
 	c.mu.Lock()
 	e := c.blobs[d]
 	soft := e != nil && e.soft
 	c.mu.Unlock()
+	if e == nil {
+		return ErrNotFound
+	}
 	if !soft {
 		return nil
 	}
 	f, err := os.OpenFile(c.path(d), os.O_RDWR, 0) // Windows flushes only what may be written
+	if errors.Is(err, os.ErrNotExist) {
+		return ErrNotFound // evicted meanwhile
+	}
 	if err != nil {
 		return fmt.Errorf("blob: flush %s: %w", d, err)
 	}

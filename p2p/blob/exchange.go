@@ -171,11 +171,20 @@ func (x *Exchange) pace(ctx context.Context, peer capsule.Key, n int) error {
 // stays for the next attempt, of this process or of the next. Several calls for one blob share the transfer; it ends
 // with the context of the first, and the others then go on by themselves.
 func (x *Exchange) Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
+	b, err := x.Borrow(ctx, id, most, holders...)
+	if err == nil {
+		// One that was evicted already is as good as one that is evicted next.
+		if err = x.c.Flush(id); errors.Is(err, ErrNotFound) {
+			err = nil
+		}
+	}
+	return b, err
+}
+
+// Borrow is Fetch that waits for no disk: until Flush, the copy here may be gone after a power loss.
+func (x *Exchange) Borrow(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error) {
 	for fetched := false; ; {
 		b, err := x.c.Get(id)
-		if err == nil {
-			err = x.c.flush(id.Digest)
-		}
 		switch {
 		case err == nil && int64(len(b)) > most:
 			return nil, fmt.Errorf("%w: %s has %d bytes, at most %d", ErrTooLarge, id, len(b), most)
@@ -267,7 +276,7 @@ func (x *Exchange) transfer(ctx context.Context, d capsule.Hash, most int64, hol
 		return nil, cause
 	}
 	x.counts.fetched.Add(1)
-	if err := x.c.commit(p.f, d, p.size, true); err != nil {
+	if err := x.c.commit(p.f, d, p.size); err != nil {
 		return nil, err
 	}
 	return p.whole(), nil
