@@ -113,7 +113,7 @@ func (b *bench) authors(ctx context.Context) (clients []*sdk.Client, err error) 
 
 // pressed has every author run capsules one after the other for a while. All ask the same, as a generator of load does that
 // sends one request again and again: each capsule is signed by itself, and the function's pure part ran once before.
-func (b *bench) pressed(ctx context.Context, d time.Duration, every time.Duration, look func(done uint64)) (all []time.Duration, took time.Duration, err error) {
+func (b *bench) pressed(ctx context.Context, d time.Duration, every time.Duration, look func(at time.Duration, done uint64)) (all []time.Duration, took time.Duration, err error) {
 	clients, err := b.authors(ctx)
 	if err != nil {
 		return nil, 0, err
@@ -154,7 +154,7 @@ func (b *bench) pressed(ctx context.Context, d time.Duration, every time.Duratio
 			case <-stop:
 				return
 			case <-t.C:
-				look(done.Load())
+				look(time.Since(began), done.Load())
 			}
 		}
 	})
@@ -168,7 +168,7 @@ func (b *bench) pressed(ctx context.Context, d time.Duration, every time.Duratio
 
 func (b *bench) throughput(ctx context.Context) error {
 	before, client := b.cpu(), processorTime(os.Getpid())
-	all, took, err := b.pressed(ctx, b.load, time.Hour, func(uint64) {})
+	all, took, err := b.pressed(ctx, b.load, time.Hour, func(time.Duration, uint64) {})
 	if err != nil {
 		return err
 	}
@@ -179,71 +179,12 @@ func (b *bench) throughput(ctx context.Context) error {
 	return nil
 }
 
-// soakLooks is how often a soak looks at the nodes' memory.
-const soakLooks = 20
-
-func (b *bench) soaked(ctx context.Context) error {
-	var seen []map[string]memory
-	all, took, err := b.pressed(ctx, b.soak, b.soak/soakLooks, func(done uint64) {
-		now := b.resident()
-		seen = append(seen, now)
-		var text []string
-		for _, name := range names(now) {
-			text = append(text, now[name].String())
-		}
-		fmt.Fprintf(os.Stderr, "%8d capsules, anonymous+files MB  %s\n", done, strings.Join(text, " "))
-	})
-	if err != nil {
-		return err
-	}
-	if len(seen) < soakLooks/2 {
-		return fmt.Errorf("the soak of %s was too short to look %d times; want some seconds", b.soak, soakLooks)
-	}
-	for _, name := range names(seen[0]) {
-		first, middle, last := seen[0][name], seen[len(seen)/2][name], seen[len(seen)-1][name]
-		b.row(fmt.Sprintf("anonymous memory after 1/%d, half and all of %s and %d capsules: %s", soakLooks, took.Round(time.Second), len(all), name),
-			"flat", "%d, %d, %d MB; pages of files %d, %d, %d MB", first.anon>>10, middle.anon>>10, last.anon>>10, first.file>>10, middle.file>>10, last.file>>10)
-	}
-	return nil
-}
-
 func names[V any](m map[string]V) []string {
 	var out []string
 	for n := range m {
 		out = append(out, n)
 	}
 	slices.Sort(out)
-	return out
-}
-
-// memory is what a process has resident, in KiB. Pages of files go when the system needs the room.
-type memory struct{ anon, file int64 }
-
-func (m memory) String() string { return fmt.Sprintf("%d+%d", m.anon>>10, m.file>>10) }
-
-// resident is each node's memory, where the system tells.
-func (b *bench) resident() map[string]memory {
-	out := map[string]memory{}
-	for _, s := range b.net.State().Nodes {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID))
-		if err != nil {
-			continue
-		}
-		var m memory
-		for l := range strings.Lines(string(text)) {
-			f := strings.Fields(l)
-			if len(f) < 2 {
-				continue
-			}
-			switch n, _ := strconv.ParseInt(f[1], 10, 64); f[0] {
-			case "RssAnon:":
-				m.anon = n
-			case "RssFile:":
-				m.file = n
-			}
-		}
-		out[s.Name] = m
-	}
 	return out
 }
 

@@ -3,7 +3,7 @@
 //
 //	go run ./net                          every row, about a minute
 //	go run ./net -row 'latency|kill'      some of them
-//	go run ./net -row soak -soak 10m      memory of each node under load
+//	go run ./net -row soak -soak 10m      memory of each node under load, minute by minute, and whether it is flat
 package main
 
 import (
@@ -177,19 +177,6 @@ func (b *bench) ready(ctx context.Context, up time.Duration) error {
 			return err
 		}
 		b.row("start to ready: "+name, "≤ 1 s", "%.2f s", time.Since(began).Seconds())
-	}
-	return nil
-}
-
-func (b *bench) idle(ctx context.Context) error {
-	select {
-	case <-time.After(3 * time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	now := b.resident()
-	for _, name := range names(now) {
-		b.row("idle, resident: "+name, "≤ 60 MB", "%d MB", (now[name].anon+now[name].file)>>10)
 	}
 	return nil
 }

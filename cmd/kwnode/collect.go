@@ -9,33 +9,69 @@ import (
 )
 
 // A node at rest is to be small, one at work is not to spend its time on collecting the same few megabytes. So its heap may
-// grow to three times what lives, instead of two, while collections come often.
+// grow to three times what lives, instead of two, while collections come often; and when there has been nothing to do for
+// some seconds, what lives no longer is collected at once and given back to the system, where the runtime would wait for
+// minutes, or for as much again.
 const (
 	percentAtRest = 100
 	percentAtWork = 200
 	collectLook   = time.Second
-	oftenCycles   = 2  // collections in a second from which on the node is at work
-	restAfter     = 30 // seconds with less than that until it is at rest
+	oftenCycles   = 2       // collections in a second from which on the node is at work
+	restAfter     = 30      // seconds with less than that until it is at rest
+	idleBytes     = 1 << 20 // allocated in a second at most, where nothing is to do: a voter's beat takes a tenth of it
+	idleAfter     = 5       // such seconds until memory is given back
+	spareBytes    = 3 << 20 // what is worth a collection, allocated since memory was given back last
+	spareShare    = 4       // or this part of what lives, if that is more: collecting costs as much as lives
 )
 
-// pace decides on the percentage from how many collections each second had.
-type pace struct {
-	work  bool
-	quiet int // seconds
+// usage is what the runtime says of its memory.
+type usage struct {
+	cycles    uint64 // collections so far that it began by itself
+	allocated uint64 // bytes so far
+	live      uint64 // bytes that the last collection found
 }
 
-// next takes one second's collections, and reports the percentage and whether it has changed.
-func (p *pace) next(cycles uint64) (percent int, changed bool) {
+// pace decides how the collector works from what each second was like.
+type pace struct {
+	before   usage
+	work     bool
+	calm     int    // seconds without many collections
+	idle     int    // seconds without much allocated
+	released uint64 // bytes allocated when memory was given back last
+}
+
+// next takes the usage after another second. It returns the percentage and whether it has changed, and whether memory is to
+// be given back now.
+func (p *pace) next(u usage) (percent int, changed, release bool) {
 	was := p.work
-	if p.quiet++; cycles >= oftenCycles {
-		p.work, p.quiet = true, 0
-	} else if p.quiet >= restAfter {
+	if p.calm++; u.cycles-p.before.cycles >= oftenCycles {
+		p.work, p.calm = true, 0
+	} else if p.calm >= restAfter {
 		p.work = false
 	}
 	if percent = percentAtRest; p.work {
 		percent = percentAtWork
 	}
-	return percent, p.work != was
+	if p.idle++; u.allocated-p.before.allocated > idleBytes {
+		p.idle = 0
+	}
+	if release = p.idle >= idleAfter && u.allocated-p.released > max(spareBytes, u.live/spareShare); release {
+		p.released = u.allocated
+	}
+	p.before = u
+	return percent, p.work != was, release
+}
+
+// meter reads the usage.
+type meter []metrics.Sample
+
+func newMeter() meter {
+	return meter{{Name: "/gc/cycles/automatic:gc-cycles"}, {Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"}}
+}
+
+func (m meter) read() usage {
+	metrics.Read(m)
+	return usage{cycles: m[0].Value.Uint64(), allocated: m[1].Value.Uint64(), live: m[2].Value.Uint64()}
 }
 
 // collect adapts the collector to the node's work until ctx ends, unless the environment says how it is to be.
@@ -43,22 +79,22 @@ func collect(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return
 	}
-	cycles := []metrics.Sample{{Name: "/gc/cycles/automatic:gc-cycles"}}
-	metrics.Read(cycles)
-	before := cycles[0].Value.Uint64()
+	m := newMeter()
+	p := &pace{before: m.read()} // what starting took is spare
 	t := time.NewTicker(collectLook)
 	defer t.Stop()
-	for p := (&pace{}); ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
 		}
-		metrics.Read(cycles)
-		now := cycles[0].Value.Uint64()
-		if percent, changed := p.next(now - before); changed {
+		percent, changed, release := p.next(m.read())
+		if changed {
 			debug.SetGCPercent(percent)
 		}
-		before = now
+		if release {
+			debug.FreeOSMemory()
+		}
 	}
 }

@@ -1,13 +1,18 @@
 package main
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+)
 
 // TestPace: a second with many collections is work at once; rest takes half a minute without one.
 func TestPace(t *testing.T) {
 	var p pace
+	var u usage
 	step := func(cycles uint64, percent int, changed bool) {
 		t.Helper()
-		if got, c := p.next(cycles); got != percent || c != changed {
+		u.cycles += cycles
+		if got, c, _ := p.next(u); got != percent || c != changed {
 			t.Fatalf("%d, %v after %d collections; want %d, %v", got, c, cycles, percent, changed)
 		}
 	}
@@ -22,4 +27,59 @@ func TestPace(t *testing.T) {
 	}
 	step(0, percentAtRest, true)
 	step(0, percentAtRest, false)
+}
+
+// TestPaceRelease: memory is given back once when a node has nothing more to do, and again only when that is worth it.
+func TestPaceRelease(t *testing.T) {
+	var p pace
+	u := usage{live: spareBytes * spareShare}
+	second := func(allocated uint64) bool {
+		u.allocated += allocated
+		_, _, release := p.next(u)
+		return release
+	}
+	busy := func() {
+		t.Helper()
+		for range 3 * idleAfter {
+			if second(idleBytes + 1) {
+				t.Fatal("memory is given back while the node works")
+			}
+		}
+	}
+	idle := func() {
+		t.Helper()
+		for i := range idleAfter - 1 {
+			if second(0) {
+				t.Fatalf("memory is given back after %d seconds", i+1)
+			}
+		}
+		if !second(0) {
+			t.Fatal("memory isn't given back when nothing is to do")
+		}
+	}
+	busy()
+	idle()
+	if n := uint64(spareBytes); second(n/4) || second(n/4) || second(n/4) || second(n/4) {
+		t.Fatal("memory is given back again for a little")
+	}
+	if !second(1) {
+		t.Fatal("what was allocated little by little isn't given back")
+	}
+	busy()
+	idle()
+	u.live *= 8
+	if second(idleBytes) || second(idleBytes) || second(idleBytes) || second(idleBytes) {
+		t.Fatal("a large heap is collected for a little")
+	}
+}
+
+// TestMeter: the runtime has what pace is told.
+func TestMeter(t *testing.T) {
+	m := newMeter()
+	before := m.read()
+	b := make([]byte, 1<<20)
+	b[rand.IntN(len(b))] = 1
+	if after := m.read(); after.allocated < before.allocated+1<<20 {
+		t.Fatalf("%d bytes allocated, %d before a megabyte", after.allocated, before.allocated)
+	}
 }
