@@ -3,6 +3,7 @@ package capsule
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
@@ -71,12 +72,22 @@ func Unmarshal(b []byte, v any) error {
 	if fail := scan(b); fail != nil {
 		return fail
 	}
+	if rv := reflect.ValueOf(v); rv.Kind() == reflect.Pointer && !rv.IsNil() {
+		if p := planOf(rv.Type().Elem()); p != nil {
+			r := reader{b: b}
+			return r.read(p, rv.UnsafePointer())
+		}
+	}
+	return unmarshalByLibrary(b, v)
+}
+
+func unmarshalByLibrary(b []byte, v any) error {
 	if err := decMode.Unmarshal(b, v); err != nil {
 		return &EncodingError{Offset: 0, Reason: strings.TrimPrefix(err.Error(), "cbor: ")}
 	}
 	// The library is lenient about types: a short byte string fills a longer array, a tag is skipped.
 	// Encoding the value again settles it, whatever the type: equal bytes or refusal.
-	again, err := encode(v)
+	again, err := encMode.Marshal(v)
 	if err != nil {
 		return &EncodingError{Offset: 0, Reason: err.Error()}
 	}

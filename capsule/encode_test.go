@@ -128,10 +128,10 @@ func TestEncodersAgree(t *testing.T) {
 		reflect.TypeFor[zoo](), reflect.TypeFor[Manifest](), reflect.TypeFor[Grant](), reflect.TypeFor[everything](),
 		reflect.TypeFor[[]zoo](), reflect.TypeFor[uint64](), reflect.TypeFor[string](), reflect.TypeFor[Key](), reflect.TypeFor[*animal](),
 	} {
-		if encoderOf(typ) == nil {
+		if planOf(typ) == nil {
 			t.Errorf("%s is left to the library", typ)
 		}
-		for range 300 {
+		for range 60 {
 			v := reflect.New(typ)
 			fill(v.Elem(), rng)
 			for _, x := range []any{v.Interface(), v.Elem().Interface()} {
@@ -141,8 +141,74 @@ func TestEncodersAgree(t *testing.T) {
 					t.Fatalf("seed %d: %+v encodes to %x (%v), by the library to %x (%v)", seed, x, got, err, want, libErr)
 				}
 			}
+			b, err := encode(v.Interface())
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameReading(t, typ, b)
+			for range 8 {
+				broken := bytes.Clone(b)
+				broken[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
+				sameReading(t, typ, broken)
+			}
 		}
 	}
+}
+
+// sameReading fails if Unmarshal and the library judge bytes as a type differently, or read other values.
+func sameReading(t *testing.T, typ reflect.Type, b []byte) {
+	t.Helper()
+	got, want := reflect.New(typ), reflect.New(typ)
+	err := Unmarshal(b, got.Interface())
+	if scan(b) != nil {
+		if err == nil {
+			t.Fatalf("%x is read as a %s and is not canonical", b, typ)
+		}
+		return
+	}
+	libErr := unmarshalByLibrary(b, want.Interface())
+	if (err == nil) != (libErr == nil) {
+		t.Fatalf("%x as a %s: %v, by the library: %v", b, typ, err, libErr)
+	}
+	if err == nil && !reflect.DeepEqual(got.Interface(), want.Interface()) {
+		t.Fatalf("%x as a %s is %+v, by the library %+v", b, typ, got.Elem(), want.Elem())
+	}
+}
+
+// TestReaderBounds: lists are bounded in number, and memory by the input's size, before anything is known of the elements.
+func TestReaderBounds(t *testing.T) {
+	list := func(n int, element byte) []byte {
+		return append(appendHead(nil, majorArray, uint64(n)), bytes.Repeat([]byte{element}, n)...)
+	}
+	var numbers []uint16
+	if err := Unmarshal(list(maxElements, 1), &numbers); err != nil || len(numbers) != maxElements {
+		t.Errorf("%d numbers: %v", maxElements, err)
+	}
+	if err := Unmarshal(list(maxElements+1, 1), &numbers); err == nil {
+		t.Errorf("%d numbers are read", maxElements+1)
+	}
+	b := list(maxElements, 0x80)
+	var zoos []zoo
+	before := allocated()
+	err := Unmarshal(b, &zoos)
+	if cost := allocated() - before; err == nil || cost > uint64(32*len(b)) {
+		t.Errorf("%d bytes that are no list of zoos allocate %d (%v)", len(b), cost, err)
+	}
+}
+
+func FuzzReadersAgree(f *testing.F) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	types := []reflect.Type{reflect.TypeFor[zoo](), reflect.TypeFor[everything](), reflect.TypeFor[Manifest]()}
+	for i, typ := range types {
+		v := reflect.New(typ)
+		fill(v.Elem(), rng)
+		b, err := encode(v.Interface())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(uint8(i), b)
+	}
+	f.Fuzz(func(t *testing.T, i uint8, b []byte) { sameReading(t, types[int(i)%len(types)], b) })
 }
 
 // TestEncoderLeaves gives what no encoder may be made for: the library encodes it, or says why not.
@@ -184,7 +250,7 @@ func TestEncoderLeaves(t *testing.T) {
 		if v == nil {
 			continue
 		}
-		if typ := reflect.TypeOf(v); typ.Kind() == reflect.Pointer && encoderOf(typ.Elem()) != nil || typ.Kind() != reflect.Pointer && encoderOf(typ) != nil {
+		if typ := reflect.TypeOf(v); typ.Kind() == reflect.Pointer && planOf(typ.Elem()) != nil || typ.Kind() != reflect.Pointer && planOf(typ) != nil {
 			t.Errorf("%T has an encoder", v)
 		}
 	}
@@ -207,6 +273,22 @@ func BenchmarkMarshal(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			encMode.Marshal(m)
+		}
+	})
+}
+
+func BenchmarkUnmarshal(b *testing.B) {
+	data := testCapsule(b, 3).ManifestBytes()
+	b.Run("plan", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			Unmarshal(data, new(Manifest))
+		}
+	})
+	b.Run("library", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			unmarshalByLibrary(data, new(Manifest))
 		}
 	})
 }
