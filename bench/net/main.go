@@ -65,7 +65,7 @@ func (b *bench) row(what, target, format string, args ...any) {
 
 func main() {
 	var b bench
-	rows := flag.String("row", "ready|idle|latency|load|kill", "regular `expression` of the rows to measure; soak is one more")
+	rows := flag.String("row", "ready|idle|latency|load|kill|change", "regular `expression` of the rows to measure; soak is one more")
 	flag.IntVar(&b.clients, "clients", 64, "of the load")
 	flag.IntVar(&b.samples, "samples", 500, "of the latency")
 	flag.StringVar(&b.binary, "kwnode", "", "the `file` of a kwnode to measure, to compare two; the one of this checkout is built otherwise")
@@ -92,7 +92,7 @@ func (b *bench) run(ctx context.Context, rows *regexp.Regexp) (err error) {
 		return fmt.Errorf("build: %w: %s", err, out)
 	}
 	began := time.Now()
-	if b.net, err = proc.Up(ctx, proc.Options{Binary: bin, Dir: filepath.Join(b.dir, "net"), Zones: 1, Voters: 3, Workers: 2, Gateways: 1, Slots: 64, Heartbeat: 250 * time.Millisecond}); err != nil {
+	if b.net, err = proc.Up(ctx, proc.Options{Binary: bin, Dir: filepath.Join(b.dir, "net"), Zones: 1, Voters: 3, Workers: 2, Gateways: 1, Slots: 64, Namespaces: []string{"notes"}, Heartbeat: 250 * time.Millisecond}); err != nil {
 		return err
 	}
 	defer b.net.Close()
@@ -123,7 +123,7 @@ func (b *bench) run(ctx context.Context, rows *regexp.Regexp) (err error) {
 		run  func(context.Context) error
 	}{
 		{"ready", func(ctx context.Context) error { return b.ready(ctx, up) }},
-		{"idle", b.idle}, {"latency", b.latency}, {"load", b.throughput}, {"kill", b.kill}, {"soak", b.soaked},
+		{"idle", b.idle}, {"latency", b.latency}, {"load", b.throughput}, {"kill", b.kill}, {"change", b.change}, {"soak", b.soaked},
 	} {
 		if !rows.MatchString(r.name) {
 			continue
