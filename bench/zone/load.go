@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -91,7 +92,11 @@ func beside(ctx context.Context, o *options, row string) (*bed, *rawRaft, error)
 	return b, r, nil
 }
 
+// gcAtWork is the percentage that `kwnode start` gives the collector while a node is at work.
+const gcAtWork = 200
+
 func throughputRow(ctx context.Context, o *options) ([]line, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(gcAtWork))
 	b, r, err := beside(ctx, o, "throughput")
 	if err != nil {
 		return nil, err
