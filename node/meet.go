@@ -114,8 +114,8 @@ func (n *Node) serveVoters() error {
 				return v.server.Read(ctx, peer, r, s)
 			}),
 		api.ProtoHandover: toVoter(n, api.MaxHandover, func(r *api.HandoverRequest) capsule.ZoneID { return r.Zone },
-			func(ctx context.Context, v *voting, _ capsule.Key, r *api.HandoverRequest, s *p2p.Stream) error {
-				return v.mover.Serve(ctx, r, s)
+			func(ctx context.Context, v *voting, peer capsule.Key, r *api.HandoverRequest, s *p2p.Stream) error {
+				return v.mover.Serve(ctx, peer, r, s)
 			}),
 		api.ProtoHold: toVoter(n, api.MaxHold, func(r *api.HoldRequest) capsule.ZoneID { return r.Zone },
 			func(ctx context.Context, v *voting, peer capsule.Key, r *api.HoldRequest, s *p2p.Stream) error {

@@ -287,6 +287,11 @@ func (n *Node) openZone(z Zone) error {
 		server, err := voter.New(voter.Config{
 			Zone: opened, Identity: n.cfg.Identity, Genesis: z.Genesis, Contents: contents{n.cache, n.exchange},
 			Promises: filepath.Join(dir, "promises"), Open: n.open, Fits: n.fits,
+			Ahead: func(target capsule.ZoneID, a api.Ahead) {
+				if m := carrier.Load(); m != nil {
+					m.Announce(target, a)
+				}
+			},
 			Hint:  func(p api.Peer) { n.host.Hint(p.Key, p.Addrs[:min(len(p.Addrs), api.MaxAddrs)]) },
 			Peers: n.peers, Forward: n.forward, Publish: n.publish, Verified: n.verified, Logger: n.log,
 			Elsewhere: func(z capsule.ZoneID) []capsule.Key { return n.votersOf(z, nil) },

@@ -166,6 +166,7 @@ type delayConn struct {
 	line   *Line
 	near   atomic.Bool
 	queue  chan delayed
+	queued atomic.Int64  // writes that were made and have not left
 	failed chan struct{} // closed when the connection below has failed; err is set before
 	err    error
 
@@ -192,12 +193,16 @@ func (c *delayConn) Write(b []byte) (int, error) {
 		return 0, c.err
 	default:
 	}
-	due := time.Now()
-	if !c.near.Load() {
-		due = due.Add(time.Duration(c.line.delay.Load()))
+	delay := time.Duration(c.line.delay.Load())
+	if c.near.Load() {
+		delay = 0
 	}
+	if delay == 0 && c.queued.Load() == 0 {
+		return c.Conn.Write(b) // as without a line, so that what is measured over short lines is not this
+	}
+	c.queued.Add(1)
 	select {
-	case c.queue <- delayed{due, append([]byte(nil), b...)}:
+	case c.queue <- delayed{time.Now().Add(delay), append([]byte(nil), b...)}:
 		return len(b), nil
 	case <-c.closed:
 		return 0, net.ErrClosed
@@ -268,5 +273,6 @@ func (c *delayConn) pass(m delayed) bool {
 		close(c.failed)
 		return false
 	}
+	c.queued.Add(-1)
 	return true
 }

@@ -66,6 +66,45 @@ func TestDelayPipelines(t *testing.T) {
 	})
 }
 
+// TestDelayEnds writes while a line is long and after it has become short: what is on the way is not overtaken, and then
+// nothing waits.
+func TestDelayEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		line := p2p.NewLine(time.Second)
+		c := p2p.LineConn(near, line)
+		got := make([]byte, 6)
+		read := make(chan error)
+		go func() {
+			for _, part := range [][]byte{got[:4], got[4:]} {
+				_, err := io.ReadFull(far, part)
+				read <- err
+			}
+		}()
+		began := time.Now()
+		write := func(b string) {
+			t.Helper()
+			if _, err := c.Write([]byte(b)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("ab")
+		line.Set(0)
+		write("cd")
+		if err := <-read; err != nil || string(got[:4]) != "abcd" || time.Since(began) != time.Second {
+			t.Fatalf("%q arrived after %s: %v", got[:4], time.Since(began), err)
+		}
+		synctest.Wait()
+		write("ef")
+		if err := <-read; err != nil || string(got) != "abcdef" || time.Since(began) != time.Second {
+			t.Errorf("%q arrived after %s: %v", got, time.Since(began), err)
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestLine holds what goes to a far peer, as long as it says, and leaves a near one alone.
 func TestLine(t *testing.T) {
 	here := p2p.NewLine(0, sim.Identity(2).Key())

@@ -30,7 +30,10 @@ func SealBook(body []byte) []byte {
 const WasteBurst = wasteBurst
 
 // DelayConn is a connection that holds what is written to it.
-func DelayConn(c net.Conn, d time.Duration) net.Conn { return newDelayConn(plain{c}, NewLine(d)) }
+func DelayConn(c net.Conn, d time.Duration) net.Conn { return LineConn(c, NewLine(d)) }
+
+// LineConn is c with everything that is written to it held as l says.
+func LineConn(c net.Conn, l *Line) net.Conn { return newDelayConn(plain{c}, l) }
 
 type plain struct{ net.Conn }
 

@@ -24,6 +24,8 @@ import (
 type Contents interface {
 	Has(id capsule.CID) bool
 	Fetch(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
+	// Borrow is Fetch that waits for no disk.
+	Borrow(ctx context.Context, id capsule.CID, most int64, holders ...capsule.Key) ([]byte, error)
 }
 
 // Voter is the voter beside the mover.
@@ -57,6 +59,8 @@ type Mover struct {
 	mu    sync.Mutex // guards tasks
 	tasks map[key]*task
 	wake  chan struct{} // a task is due at once
+
+	ahead *ahead
 
 	newsMu sync.Mutex // guards news; held for moments only, since the log's own goroutine takes it
 	news   map[key]bool
@@ -100,7 +104,7 @@ func Start(cfg Config) *Mover {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Mover{cfg: cfg, lines: &lines{pool: api.Pool{Open: cfg.Open}}, tasks: map[key]*task{}, news: map[key]bool{}, wake: make(chan struct{}, 1)}
+	m := &Mover{cfg: cfg, lines: &lines{pool: api.Pool{Open: cfg.Open}}, tasks: map[key]*task{}, news: map[key]bool{}, wake: make(chan struct{}, 1), ahead: newAhead()}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.wg.Go(m.run)
 	return m
@@ -123,6 +127,9 @@ func (m *Mover) run() {
 			return
 		case <-t.C:
 		case <-m.wake:
+		case do := <-m.ahead.jobs:
+			m.wg.Go(do)
+			continue
 		}
 		if s := m.cfg.Zone.Status(); s.Leader != s.Self {
 			scanned = time.Time{}

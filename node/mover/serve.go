@@ -20,10 +20,10 @@ import (
 const maxContent = 32 << 20
 
 // Serve answers one request of another zone's mover.
-func (m *Mover) Serve(ctx context.Context, req *api.HandoverRequest, w io.Writer) error {
+func (m *Mover) Serve(ctx context.Context, peer capsule.Key, req *api.HandoverRequest, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	reply, err := m.serve(ctx, req)
+	reply, err := m.serve(ctx, peer, req)
 	if err != nil {
 		return api.Refuse(w, refusal(err))
 	}
@@ -46,7 +46,7 @@ func refusal(err error) *api.Refusal {
 
 func malformed(err error) error { return &api.Refusal{Code: api.CodeProtocol, Detail: err.Error()} }
 
-func (m *Mover) serve(ctx context.Context, req *api.HandoverRequest) (*api.HandoverReply, error) {
+func (m *Mover) serve(ctx context.Context, peer capsule.Key, req *api.HandoverRequest) (*api.HandoverReply, error) {
 	if req.V != api.Version || req.Zone != m.cfg.Zone.ID() || len(req.Epochs) > api.MaxEpochs {
 		return nil, malformed(fmt.Errorf("version %d for zone %s with %d epochs", req.V, req.Zone, len(req.Epochs)))
 	}
@@ -79,9 +79,20 @@ func (m *Mover) serve(ctx context.Context, req *api.HandoverRequest) (*api.Hando
 		if err != nil {
 			return nil, err
 		}
-		return &api.HandoverReply{V: api.Version, Answer: []byte{}, Certificate: []byte{}, Epochs: [][]byte{}}, m.propose(ctx, cmd)
+		return nothing(), m.propose(ctx, cmd)
+	case api.HandoverAhead:
+		var a api.Ahead
+		if err := capsule.Unmarshal(req.Body, &a); err != nil {
+			return nil, malformed(err)
+		}
+		return nothing(), m.heard(peer, req.Source, a)
 	}
 	return nil, malformed(fmt.Errorf("a request of the unknown kind %d", req.Kind))
+}
+
+// nothing is the reply to what only informs.
+func nothing() *api.HandoverReply {
+	return &api.HandoverReply{V: api.Version, Answer: []byte{}, Certificate: []byte{}, Epochs: [][]byte{}}
 }
 
 // decide has the log decide about an offer. An offer that is genuine has its content fetched first, so that a worker

@@ -56,6 +56,9 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: fmt.Sprintf("%s has %d bytes, not %d", f.Blob, len(b), f.Size)}
 		}
 		states[i] = b
+		if s.cfg.Ahead != nil && f.Fact == machine.FactHeld && req.Target != (capsule.ZoneID{}) {
+			s.cfg.Ahead(req.Target, api.Ahead{State: f.Blob, Size: f.Size})
+		}
 	}
 	// Three waits at once, and each must be over before a word is given: for the disk that is to have the content, for the
 	// disk that is to have the promise, and for what is checked. A promise without a word keeps content a little longer.

@@ -52,6 +52,8 @@ type Config struct {
 	// Open reaches another voter, Hint says where.
 	Open func(ctx context.Context, k capsule.Key, proto string) (net.Conn, error)
 	Hint func(p api.Peer)
+	// Ahead tells a zone of a state that it is about to be offered; nil tells nobody.
+	Ahead func(target capsule.ZoneID, a api.Ahead)
 	// Fits checks a continuation against its code in bounded memory and time. A refusal with api.CodeUnfit condemns it.
 	Fits     func(ctx context.Context, m *capsule.Manifest, state []byte, fetch func(capsule.CID) ([]byte, error)) error
 	Peers    func(keys []capsule.Key) []api.Peer // where keys can be reached, as known here

@@ -36,8 +36,8 @@ func (p *placement) release() {
 }
 
 // place makes content findable for the zone: its voters fetch it from here, and enough of them attest that they hold it.
-// Their words go into the log together with the command that needs them.
-func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...content) (*placement, error) {
+// Their words go into the log together with the command that needs them. A target is told of the content ahead.
+func (w *Worker) place(ctx context.Context, s machine.Segment, target capsule.ZoneID, contents ...content) (*placement, error) {
 	p := &placement{w: w, owner: fmt.Sprintf("segment %s/%d/%d", s.Capsule, s.Segment, s.Lease)}
 	if len(contents) == 0 {
 		return p, nil
@@ -70,7 +70,7 @@ func (w *Worker) place(ctx context.Context, s machine.Segment, contents ...conte
 	}
 	gather, cancel := context.WithTimeout(ctx, placeTime)
 	defer cancel()
-	req := api.HoldRequest{Lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}}
+	req := api.HoldRequest{Lease: api.LeaseRef{Capsule: s.Capsule, Number: s.Lease}, Target: target}
 	var err error
 	for wait := retryLow; ; wait *= 2 {
 		p.words, err = attest.Gather(gather, &set, facts, req, ask, w.wg.Go)

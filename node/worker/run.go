@@ -298,7 +298,7 @@ func (w *Worker) commit(ctx context.Context, seg *segment, out outcome) error {
 	default:
 		// One that ran dry pauses in the middle of a segment: what it holds back waits with it.
 		var err error
-		c.Saved, placed, err = w.keep(ctx, seg, out.end == machine.EndDry)
+		c.Saved, placed, err = w.keep(ctx, seg, out.end == machine.EndDry, out.target)
 		defer placed.release()
 		if err != nil {
 			return err
@@ -342,7 +342,7 @@ func (w *Worker) send(ctx context.Context, c *machine.Commit, placed *placement)
 
 // checkpoint saves a segment that runs long, with what it has read and holds back.
 func (w *Worker) checkpoint(ctx context.Context, seg *segment) error {
-	saved, placed, err := w.keep(ctx, seg, true)
+	saved, placed, err := w.keep(ctx, seg, true, capsule.ZoneID{})
 	defer placed.release()
 	if err != nil {
 		return err
@@ -365,7 +365,7 @@ func isRefused(err error, code machine.Code) bool {
 
 // keep freezes a segment, in its middle with its journal, so that the zone can find what is named: small parts go along,
 // the others are placed with the voters. The placement is never nil.
-func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (machine.Saved, *placement, error) {
+func (w *Worker) keep(ctx context.Context, seg *segment, middle bool, target capsule.ZoneID) (machine.Saved, *placement, error) {
 	saved, state, err := seg.save()
 	if err != nil {
 		return saved, &placement{}, fmt.Errorf("freeze: %w", err)
@@ -388,7 +388,7 @@ func (w *Worker) keep(ctx context.Context, seg *segment, middle bool) (machine.S
 			large = append(large, content{saved.Journal, journal})
 		}
 	}
-	placed, err := w.place(ctx, seg.warrant.Segment, large...)
+	placed, err := w.place(ctx, seg.warrant.Segment, target, large...)
 	return saved, placed, err
 }
 

@@ -233,6 +233,16 @@ func TestLentContentIsFlushedBeforeItCounts(t *testing.T) {
 		if !soft(b, id) {
 			t.Error("serving it flushed it")
 		}
+		borrowed := put(t, a.c, content(13, 9))
+		if got, err := b.x.Borrow(t.Context(), borrowed, 9, a.h.Key()); err != nil || len(got) != 9 || !soft(b, borrowed) {
+			t.Fatalf("borrowed: %d bytes, %v; flushed %v", len(got), err, !soft(b, borrowed))
+		}
+		if err := b.c.Flush(borrowed); err != nil || soft(b, borrowed) {
+			t.Errorf("flushed: %v, %v", err, !soft(b, borrowed))
+		}
+		if err := b.c.Flush(capsule.RawCID(content(14, 9))); !errors.Is(err, ErrNotFound) {
+			t.Errorf("what isn't here was flushed: %v", err)
+		}
 		if got, err := b.x.Fetch(t.Context(), id, 1<<22); err != nil || !bytes.Equal(got, want) || soft(b, id) {
 			t.Fatalf("fetched where it was lent: %d bytes, %v; flushed %v", len(got), err, !soft(b, id))
 		}

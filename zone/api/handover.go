@@ -17,6 +17,7 @@ const (
 	HandoverCancel                          // handover.Transfer: say yes or no to it now
 	HandoverExpired                         // handover.Offer: its time is over, and nothing was heard
 	HandoverClosed                          // machine.Closed: the acceptance is known
+	HandoverAhead                           // Ahead: an offer with this state is about to come
 )
 
 // MaxHandover bounds a request: an envelope, an inline state and the longest lineage.
@@ -33,7 +34,15 @@ type HandoverRequest struct {
 	Epochs [][]byte // encodings of the cert.SignedAdmin that lead to the source's present voters, at most MaxEpochs
 }
 
-// HandoverReply is the certified answer. Of HandoverClosed all fields are empty.
+// Ahead tells of a state that its sender, a voter of the source, has and is about to offer. It proves nothing and binds
+// nobody: who hears of it may have the state by the time the offer comes.
+type Ahead struct {
+	_     struct{} `cbor:",toarray"`
+	State capsule.CID
+	Size  uint64
+}
+
+// HandoverReply is the certified answer. Of HandoverClosed and HandoverAhead all fields are empty.
 type HandoverReply struct {
 	_           struct{} `cbor:",toarray"`
 	V           uint8

@@ -28,6 +28,8 @@ type HoldRequest struct {
 	// Envelope is the capsule whose code a continuation is to fit. Only FactFits needs it.
 	Envelope []byte
 	Holders  []Peer // who has the content beside the one that asks, at most MaxHolders
+	// Target is the zone that the capsule is about to be offered to, or zero: its voters may fetch the content meanwhile.
+	Target capsule.ZoneID
 }
 
 // HoldReply has the voter's signatures under the facts, in their order.
