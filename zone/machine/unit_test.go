@@ -62,19 +62,21 @@ func TestStateHashIsAMultiset(t *testing.T) {
 
 // Lanes are added one by one here.
 func TestStateHashLanes(t *testing.T) {
-	var h, one ltHash
+	var h ltHash
 	var want [ltBytes / 2]uint16
 	for i := range 20 {
 		k, v := fmt.Append(nil, "k", i), fmt.Append(nil, "v", i)
 		h.add(k, v)
-		one.row(k, v)
+		var row [ltBytes]byte
+		seed := h.seed(k, v)
+		expand(&seed, &row)
 		for j := range want {
-			want[j] += binary.LittleEndian.Uint16(one.buf[2*j:])
+			want[j] += binary.LittleEndian.Uint16(row[2*j:])
 		}
 		if i%3 == 0 {
 			h.remove(k, v)
 			for j := range want {
-				want[j] -= binary.LittleEndian.Uint16(one.buf[2*j:])
+				want[j] -= binary.LittleEndian.Uint16(row[2*j:])
 			}
 		}
 	}
@@ -90,6 +92,45 @@ func TestStateHashLanes(t *testing.T) {
 	}
 	if back.load(got[1:]) == nil {
 		t.Fatal("a short row loaded")
+	}
+}
+
+// TestSumRow: a voter whose processor has AES has the state hash of one that hasn't.
+func TestSumRow(t *testing.T) {
+	if !hasSumRow {
+		t.Skip("this processor has no AES that sumRow knows")
+	}
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 3_000 {
+		var seed [32]byte
+		for i := range seed {
+			seed[i] = byte(r.Uint32())
+		}
+		var a, b ltHash
+		for i := range a.lanes {
+			switch r.IntN(4) {
+			case 0:
+				a.lanes[i] = ^uint64(0) << (16 * r.IntN(4))
+			case 1:
+				a.lanes[i] = 0x8000_0000_7fff_0001
+			default:
+				a.lanes[i] = r.Uint64()
+			}
+		}
+		b.lanes = a.lanes
+		at := a.lanes
+		sumRow(&a.lanes, &seed, 0)
+		b.addExpanded(&seed)
+		if a.lanes != b.lanes {
+			t.Fatalf("seed %x added to %x is %x, want %x", seed, at, a.lanes, b.lanes)
+		}
+		seed[r.IntN(32)] ^= byte(r.IntN(2))
+		at = a.lanes
+		sumRow(&a.lanes, &seed, ^uint64(0))
+		b.removeExpanded(&seed)
+		if a.lanes != b.lanes {
+			t.Fatalf("seed %x taken from %x is %x, want %x", seed, at, a.lanes, b.lanes)
+		}
 	}
 }
 
