@@ -384,6 +384,10 @@ func eventLines(e *api.WatchEvent) []string {
 // eventText is an event in one line.
 func eventText(e *api.WatchEvent) string {
 	switch e.Kind {
+	case api.EventStatus:
+		if e.N > 0 {
+			return fmt.Sprintf("%s, place %d of those that wait for a worker", printable([]byte(e.Text)), e.N)
+		}
 	case api.EventGas:
 		return fmt.Sprintf("%d units", e.N)
 	case api.EventDenied:

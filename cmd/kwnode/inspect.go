@@ -274,7 +274,11 @@ func printCapsules(cmd *cobra.Command, asJSON bool, all []admin.CapsuleInfo) err
 	tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "STATUS\tSEGMENT\tUNITS\tCAPSULE\tAUTHOR\tWORKER")
 	for _, i := range all {
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%s\n", i.Status, i.Segment, i.Gas, i.ID, i.Author, i.Worker)
+		status := i.Status
+		if i.Place > 0 {
+			status += fmt.Sprintf(" (place %d)", i.Place)
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%s\n", status, i.Segment, i.Gas, i.ID, i.Author, i.Worker)
 	}
 	return tw.Flush()
 }

@@ -396,6 +396,10 @@ func (a *asker) capsules(from []byte) (*Capsules, error) {
 		return nil, err
 	}
 	out := &Capsules{Capsules: []CapsuleInfo{}}
+	places := map[capsule.ID]int{}
+	if err := a.v.Waiting(MaxPlace, func(id capsule.ID) { places[id] = len(places) + 1 }); err != nil {
+		return nil, err
+	}
 	var last capsule.ID
 	seen := 0
 	err = a.v.Capsules(capsule.ID(after), a.rows, func(id capsule.ID, c machine.CapsuleRow) {
@@ -403,7 +407,7 @@ func (a *asker) capsules(from []byte) (*Capsules, error) {
 		if !a.all && c.Author != a.peer && c.Payer != a.peer {
 			return
 		}
-		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Expires: c.Expires,
+		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Place: places[id], Expires: c.Expires,
 			Since: c.Since, Gas: c.Gas.Used + c.Gas.Spent + c.Gas.Retry, State: c.Run.Saved.Size}
 		if c.Status == machine.StatusRunning {
 			i.Worker = c.Lease.Worker.String()

@@ -26,6 +26,7 @@ type history struct {
 	events  []api.WatchEvent
 	last    uint64 // sequence of the newest
 	status  machine.Status
+	place   uint64 // among those that wait for a worker, as an event told last
 	lease   uint64 // number of the one that an event told of last
 	retries uint32 // that events told of
 	refusal *machine.Refusal
@@ -122,13 +123,16 @@ func (w *watches) read(id capsule.ID) (leave func()) {
 	}
 }
 
-// changed compares a capsule's row with what events told of it last, and takes note. One of those who watch gets to tell.
-func (w *watches) changed(id capsule.ID, row *machine.CapsuleRow) (status, lease bool) {
+// changed compares a capsule's row, and its place among those that wait for a worker, with what events told of it last, and
+// takes note. One of those who watch gets to tell. Who waits hears of it each time that it has half as many before it.
+func (w *watches) changed(id capsule.ID, row *machine.CapsuleRow, place uint64) (status, lease bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	h := w.get(id)
-	status, lease = h.status != row.Status, row.Status == machine.StatusRunning && h.lease < row.Lease.Number
-	h.status = row.Status
+	status, lease = h.status != row.Status || place > 0 && place <= h.place/2, row.Status == machine.StatusRunning && h.lease < row.Lease.Number
+	if h.status = row.Status; status {
+		h.place = place
+	}
 	if lease {
 		h.lease = row.Lease.Number
 	}
@@ -212,12 +216,16 @@ func (s *Server) observe(id capsule.ID) bool {
 	if err != nil {
 		return false
 	}
-	status, lease := s.watch.changed(id, &row)
+	var place uint64
+	if row.Queue != 0 {
+		place = s.place(id)
+	}
+	status, lease := s.watch.changed(id, &row, place)
 	if !status && !lease {
 		return false
 	}
 	var end machine.EndBody
-	e := api.WatchEvent{Kind: api.EventStatus, Segment: row.Segment, Text: row.Status.String(), Final: row.Status.Ended()}
+	e := api.WatchEvent{Kind: api.EventStatus, Segment: row.Segment, N: place, Text: row.Status.String(), Final: row.Status.Ended()}
 	if e.Final && row.Status != machine.StatusGone {
 		if o, err := s.ended(id); err == nil {
 			e.Outcome, end = o.bytes, o.end
@@ -231,6 +239,27 @@ func (s *Server) observe(id capsule.ID) bool {
 		s.watch.add(id, e)
 	}
 	return true
+}
+
+// maxPlace bounds how far back in the queue a place is looked for; 0 is told of those behind.
+const maxPlace = 4096
+
+// place is where a capsule stands among those that wait for a worker, from 1, or 0 if it doesn't any more.
+func (s *Server) place(id capsule.ID) (at uint64) {
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return 0
+	}
+	defer v.Close()
+	n := uint64(0)
+	if err := v.Waiting(maxPlace, func(x capsule.ID) {
+		if n++; x == id {
+			at = n
+		}
+	}); err != nil {
+		return 0
+	}
+	return at
 }
 
 // tellRetries makes events of attempts that came to nothing. Those of a capsule that has ended stand in its end.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 func numbered(n int) (id capsule.ID) {
@@ -99,5 +100,28 @@ func TestWatchedIsNotForgotten(t *testing.T) {
 		if events, _ := w.after(numbered(i), 0); len(events) == 0 || events[len(events)-1].Sequence != maxEvents || !slices.IsSortedFunc(events, func(a, b api.WatchEvent) int { return int(a.Sequence) - int(b.Sequence) }) {
 			t.Fatalf("capsule %d: %d events", i, len(events))
 		}
+	}
+}
+
+// Who waits in a queue is told at first, and whenever it has half as many before it.
+func TestPlacesAreToldNowAndThen(t *testing.T) {
+	w := newWatches()
+	id := numbered(0)
+	row := &machine.CapsuleRow{Status: machine.StatusReady}
+	var told []uint64
+	for place := uint64(100); place > 0; place-- {
+		if status, _ := w.changed(id, row, place); status {
+			told = append(told, place)
+		}
+	}
+	if want := []uint64{100, 50, 25, 12, 6, 3, 1}; !slices.Equal(told, want) {
+		t.Errorf("told %v, want %v", told, want)
+	}
+	row.Status = machine.StatusRunning
+	if status, _ := w.changed(id, row, 0); !status {
+		t.Error("the end of waiting is not told")
+	}
+	if status, _ := w.changed(id, row, 0); status {
+		t.Error("nothing is told as a change")
 	}
 }

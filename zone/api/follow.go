@@ -141,7 +141,7 @@ type EventKind uint8
 
 // The kinds. Only those with a certificate are more than what one node says.
 const (
-	EventStatus  EventKind = 1 + iota // a decision: Outcome is set, Text the status
+	EventStatus  EventKind = 1 + iota // a decision: Outcome is set, Text the status, N the place of one that waits for a worker
 	EventLease                        // a worker took or lost the segment: Text its key
 	EventLog                          // a line that the capsule logged: N its level
 	EventDenied                       // a call was refused: Text the call and the resource, N the error code

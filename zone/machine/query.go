@@ -282,6 +282,17 @@ func (v View) Capsules(after capsule.ID, limit int, fn func(capsule.ID, CapsuleR
 	return list(v, tabCapsule, nil, after[:], limit, func(k []byte, r CapsuleRow) { fn(capsule.ID(k), r) })
 }
 
+// Waiting calls fn with at most limit capsules that wait for a worker, in the order in which they came.
+func (v View) Waiting(limit int, fn func(capsule.ID)) error {
+	return v.tx.Scan([]byte{tabReady}, nil, func(_, id []byte) bool {
+		if limit--; limit < 0 {
+			return false
+		}
+		fn(capsule.ID(id))
+		return true
+	})
+}
+
 // Namespaces calls fn with at most limit namespaces whose names are greater than after.
 func (v View) Namespaces(after string, limit int, fn func(string, NamespaceRow)) error {
 	return list(v, tabNamespace, nil, []byte(after), limit, func(k []byte, r NamespaceRow) { fn(string(k), r) })
