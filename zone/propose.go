@@ -18,8 +18,9 @@ import (
 // Limits of the batches in which commands go into the log.
 const (
 	maxBatchBytes = 1 << 20
-	maxInFlight   = 2    // entries that wait for their commit: one on the disks while the next fills
-	maxQueue      = 8192 // commands that wait for a batch; more are refused
+	maxInFlight   = 2        // entries that wait for their commit: one on the disks while the next fills
+	maxQueue      = 8192     // commands that wait for a batch; more are refused
+	maxQueueBytes = 16 << 20 // of them
 	retryEvery    = 50 * time.Millisecond
 )
 
@@ -49,8 +50,9 @@ type proposer struct {
 	slot chan struct{} // one token for each entry in flight
 	wake chan struct{}
 
-	mu    sync.Mutex // guards queue
+	mu    sync.Mutex // guards what follows
 	queue []*proposal
+	bytes int // of the commands in queue
 }
 
 // propose puts commands into an entry and waits until the entry is applied here.
@@ -65,18 +67,9 @@ func (p *proposer) propose(ctx context.Context, cmds ...[]byte) (*proposal, erro
 	for _, cmd := range cmds {
 		pr.size += len(cmd)
 	}
-	p.mu.Lock()
-	if len(p.queue) >= maxQueue {
-		p.mu.Unlock()
-		return nil, ErrBusy
+	if err := p.enqueue(pr); err != nil {
+		return nil, err
 	}
-	if machine.KindOf(cmds[0]) == machine.KindRenew {
-		// Leases run out while renewals wait: then the zone would do its work again just when it has most of it.
-		p.queue = slices.Insert(p.queue, 0, pr)
-	} else {
-		p.queue = append(p.queue, pr)
-	}
-	p.mu.Unlock()
 	select {
 	case p.wake <- struct{}{}:
 	default:
@@ -89,6 +82,23 @@ func (p *proposer) propose(ctx context.Context, cmds ...[]byte) (*proposal, erro
 	case <-p.z.ctx.Done():
 		return nil, fmt.Errorf("%w: %w", raft.ErrUnknown, raft.ErrStopped)
 	}
+}
+
+// enqueue has a proposal wait for its entry. A single one has room in an empty queue, whatever its size.
+func (p *proposer) enqueue(pr *proposal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if n := len(p.queue); n >= maxQueue || n > 0 && p.bytes+pr.size > maxQueueBytes {
+		return ErrBusy
+	}
+	p.bytes += pr.size
+	if machine.KindOf(pr.cmds[0]) == machine.KindRenew {
+		// Leases run out while renewals wait: then the zone would do its work again just when it has most of it.
+		p.queue = slices.Insert(p.queue, 0, pr)
+	} else {
+		p.queue = append(p.queue, pr)
+	}
+	return nil
 }
 
 func (p *proposer) run() {
@@ -127,11 +137,13 @@ func (p *proposer) take() []*proposal {
 	n, cmds, size := 0, 0, 0
 	for ; n < len(p.queue); n++ {
 		pr := p.queue[n]
-		cmds, size = cmds+len(pr.cmds), size+pr.size
-		if cmds > machine.MaxCommands-1 || n > 0 && size > maxBatchBytes {
+		cmds += len(pr.cmds)
+		if cmds > machine.MaxCommands-1 || n > 0 && size+pr.size > maxBatchBytes {
 			break
 		}
+		size += pr.size
 	}
+	p.bytes -= size
 	batch := p.queue[:n:n]
 	if p.queue = p.queue[n:]; len(p.queue) == 0 {
 		p.queue = nil

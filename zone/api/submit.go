@@ -218,6 +218,10 @@ func pack(id capsule.CID, b []byte) (Content, []byte, error) {
 // packFrom is the size in bytes from which packing is tried.
 const packFrom = 64 << 10
 
+// unpackBuffers hold what is on its way from a stream to where it is stored: most content is small, and io.Copy would make
+// 32 KiB of garbage of each.
+var unpackBuffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
 // Unpack reads one announced content off the stream, checks it against its address and hands it to store in pieces. It
 // holds no more than a decompression window. If it fails, the stream is of no use any more, and what store was given is
 // unproven.
@@ -230,7 +234,9 @@ func Unpack(r io.Reader, c Content, store io.Writer) error {
 	if c.Encoding == Deflate {
 		plain = flate.NewReader(wire)
 	}
-	if _, err := io.Copy(store, capsule.NewBlobReader(plain, c.CID, MaxContent)); err != nil {
+	buf := unpackBuffers.Get().(*[]byte)
+	defer unpackBuffers.Put(buf)
+	if _, err := io.CopyBuffer(store, capsule.NewBlobReader(plain, c.CID, MaxContent), *buf); err != nil {
 		return fmt.Errorf("content %s: %w", c.CID, err)
 	}
 	// Bytes behind the end of the compressed data are the sender's nonsense, but the next content stands behind them.

@@ -199,11 +199,14 @@ func Open(cfg Config) (*Node, error) {
 	c.NoSnapshotRestoreOnStart = true // the state is durable by itself; catchUp covers the rest
 	c.NoLegacyTelemetry = true
 	c.NotifyCh = notify
-	if n.raft, err = hraft.NewRaft(c, &fsm{n}, cfg.Log, cfg.Log, cfg.Snapshots, n.trans); err != nil {
+	c.MaxAppendEntries = appendAtOnce
+	paced := &pacedLog{Log: cfg.Log, n: n}
+	if n.raft, err = hraft.NewRaft(c, &fsm{n}, paced, cfg.Log, cfg.Snapshots, n.trans); err != nil {
 		n.cancel()
 		n.trans.Close()
 		return nil, fmt.Errorf("start consensus: %w", err)
 	}
+	paced.raft.Store(n.raft)
 	cfg.Log.Serve()
 	n.raft.RegisterObserver(hraft.NewObserver(nil, false, n.leaderSeen))
 	if _, ok := n.Leader(); ok {

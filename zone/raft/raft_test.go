@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -26,6 +27,7 @@ type journal struct {
 	mu      sync.Mutex
 	db      *store.Store
 	entries []string
+	gate    atomic.Pointer[chan struct{}] // if set, Apply waits until it is closed
 }
 
 func (j *journal) Applied() uint64 { return j.db.Applied().Index }
@@ -33,6 +35,9 @@ func (j *journal) Applied() uint64 { return j.db.Applied().Index }
 func (j *journal) Apply(index uint64, entry []byte) (any, error) {
 	if string(entry) == "poison" {
 		return nil, errors.New("poisoned")
+	}
+	if g := j.gate.Load(); g != nil {
+		<-*g
 	}
 	b, err := j.db.Begin()
 	if err != nil {
@@ -317,6 +322,55 @@ func TestSnapshotCatchesUpAndMembership(t *testing.T) {
 			}
 		}
 		z.propose(l, "y")
+	})
+}
+
+// TestWhoAppliesSlowlyStoresSlowly: what a follower holds in memory for its state machine has a bound in bytes, and the
+// others go on meanwhile.
+func TestWhoAppliesSlowlyStoresSlowly(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		l := z.leader()
+		var slow *voter
+		for _, v := range z.voters {
+			if v != l {
+				slow = v
+			}
+		}
+		before := z.propose(l, "x")
+		if err := slow.node.WaitApplied(t.Context(), before); err != nil {
+			t.Fatal(err)
+		}
+		gate := make(chan struct{})
+		open := sync.OnceFunc(func() { close(gate) })
+		defer open() // before the zone closes
+		slow.j.gate.Store(&gate)
+		entry := strings.Repeat("x", 128<<10) // so that a request fits what memnet has on the way
+		var last uint64
+		for i := 0; i*len(entry) < 2*raft.MostBehind(len(entry)); i++ {
+			last = z.propose(l, entry)
+		}
+		time.Sleep(5 * time.Second) // virtual: whatever was on its way has come
+		stored, err := slow.log.LastIndex()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := int(stored-before) * len(entry); n > raft.MostBehind(len(entry)) {
+			t.Errorf("%d bytes wait in memory, at most %d are allowed", n, raft.MostBehind(len(entry)))
+		} else if n == 0 {
+			t.Error("nothing is stored ahead of what is applied")
+		}
+		if _, ok := l.node.Leading(); !ok {
+			t.Error("the leader lost its office because a follower is slow")
+		}
+		open()
+		if err := slow.node.WaitApplied(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := len(slow.j.list()), len(l.j.list()); got != want {
+			t.Errorf("%d entries applied, %d by the leader", got, want)
+		}
 	})
 }
 
