@@ -33,7 +33,9 @@ const (
 	cacheRowOver = 128      // of a row beside its bytes
 )
 
-func newRowCache() *rowCache { return &rowCache{young: map[string]cachedRow{}} }
+func newRowCache() *rowCache {
+	return &rowCache{young: map[string]cachedRow{}, old: map[string]cachedRow{}}
+}
 
 func (c *rowCache) get(key string) (cachedRow, bool) {
 	if c == nil {
@@ -60,7 +62,8 @@ func (c *rowCache) put(key string, r cachedRow) {
 		return
 	}
 	if c.bytes += n; c.bytes > cacheBytes {
-		c.old, c.young, c.bytes = c.young, map[string]cachedRow{}, n
+		clear(c.old) // it has room already for as many rows as are to come
+		c.old, c.young, c.bytes = c.young, c.old, n
 	}
 	c.young[key] = r // what old has under the key is not seen any more, and goes before this does
 }

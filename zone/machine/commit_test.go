@@ -274,7 +274,7 @@ func TestRevokedWhileRunning(t *testing.T) {
 	w.refused(CodeRevoked, must(NewAdmit(w.seal().Bytes())))
 	w.checkState()
 	w.tick(101 * 3_600_000)
-	if k, ok := newState(w.tx).first([]byte{tabRevoked}); ok {
+	if k, ok := newState(w.tx, 0).first([]byte{tabRevoked}); ok {
 		t.Fatalf("revocation %q outlives its grant", k)
 	}
 }

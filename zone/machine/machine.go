@@ -71,7 +71,7 @@ type apply struct {
 // wrong stands in Outcome.Results. An error means that the replica must stop, and the shell drop tx: unless
 // tx itself failed, nothing was written to it.
 func (m *Machine) Apply(tx Tx, index uint64, entry []byte) (Outcome, error) {
-	s := newState(tx)
+	s := newState(tx, len(entry))
 	head, founded := load[Head](s, keyHead)
 	if s.err != nil {
 		return Outcome{}, s.err

@@ -47,7 +47,11 @@ type undo struct {
 	old cellValue
 }
 
-func newState(tx Tx) *state { return &state{tx: tx, cells: map[string]*cell{}} }
+// newState has room for the rows that commands of size bytes are likely to touch.
+func newState(tx Tx, size int) *state {
+	const bytesPerRow, mostRows = 128, 4096
+	return &state{tx: tx, cells: make(map[string]*cell, min(size/bytesPerRow, mostRows))}
+}
 
 // keep takes a row of the cache, or of the store, as what stands there.
 func (c *cell) keep(r cachedRow) {

@@ -183,7 +183,7 @@ func TestStateScan(t *testing.T) {
 			_ = tx.Set([]byte(k), []byte("base"))
 			model[k] = "base"
 		}
-		s := newState(tx)
+		s := newState(tx, 0)
 		mark, undone := -1, map[string]string{}
 		for i := range 30 {
 			if i == 15 {
