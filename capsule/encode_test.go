@@ -125,7 +125,7 @@ func TestEncodersAgree(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	rng := rand.New(rand.NewPCG(seed, 1))
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[zoo](), reflect.TypeFor[Manifest](), reflect.TypeFor[Grant](), reflect.TypeFor[everything](),
+		reflect.TypeOf(zoo{hidden: 1}), reflect.TypeFor[Manifest](), reflect.TypeFor[Grant](), reflect.TypeFor[everything](),
 		reflect.TypeFor[[]zoo](), reflect.TypeFor[uint64](), reflect.TypeFor[string](), reflect.TypeFor[Key](), reflect.TypeFor[*animal](),
 	} {
 		if planOf(typ) == nil {

@@ -59,8 +59,10 @@ func TestPaceRelease(t *testing.T) {
 	}
 	busy()
 	idle()
-	if n := uint64(spareBytes); second(n/4) || second(n/4) || second(n/4) || second(n/4) {
-		t.Fatal("memory is given back again for a little")
+	for range 4 {
+		if second(spareBytes / 4) {
+			t.Fatal("memory is given back again for a little")
+		}
 	}
 	if !second(1) {
 		t.Fatal("what was allocated little by little isn't given back")
@@ -68,8 +70,10 @@ func TestPaceRelease(t *testing.T) {
 	busy()
 	idle()
 	u.live *= 8
-	if second(idleBytes) || second(idleBytes) || second(idleBytes) || second(idleBytes) {
-		t.Fatal("a large heap is collected for a little")
+	for range 4 {
+		if second(idleBytes) {
+			t.Fatal("a large heap is collected for a little")
+		}
 	}
 }
 
