@@ -79,11 +79,17 @@ func (z *Zone) prepare(entries []*hraft.Log) {
 		if e.Type != hraft.LogCommand || len(e.Data) == 0 {
 			continue
 		}
-		data := e.Data
+		index, data := e.Index, e.Data
 		z.duties.background(func() {
-			if cmds, err := machine.Commands(data); err == nil {
-				parallel(len(cmds), func(i int) { z.m.Prepare(cmds[i]) })
+			cmds, err := machine.Commands(data)
+			if err != nil {
+				return
 			}
+			parallel(len(cmds), func(i int) {
+				if z.db.Applied().Index < index { // or nobody would ask for the result, and it would only fill memory
+					z.m.Prepare(cmds[i])
+				}
+			})
 		})
 	}
 }

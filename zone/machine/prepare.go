@@ -240,9 +240,9 @@ type memo struct {
 	bytes int
 }
 
-// memoBytes bounds the commands of one generation of the memo, as encoded. Decoded they take about twice
-// as much.
-const memoBytes = 8 << 20
+// memoBytes bounds the commands of one generation of the memo, as encoded. Decoded they take about twice as much. It is
+// room for what a voter has in its log and not applied; what is pushed out is only computed again.
+const memoBytes = 2 << 20
 
 func newMemo() memo { return memo{young: map[capsule.Hash]*prepared{}} }
 
