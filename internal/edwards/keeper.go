@@ -7,8 +7,8 @@ import (
 
 // Bounds of a Keeper.
 const (
-	// keepAfter signatures of a key make it worth a table, which as many more pay for. If it is never used, it has cost half of
-	// those on top.
+	// keepAfter signatures of a key make it worth a table, which as many more pay for, or half as many where there are vectors.
+	// If it is never used, it has cost half of those on top.
 	keepAfter = 16
 	// keysKept and keysCounted bound one of two generations: at most 18 MiB of tables, if so many keys sign so often.
 	keysKept    = 96

@@ -132,9 +132,6 @@ type NamespaceInfo struct {
 	Frozen bool        `json:"frozen"` // the rent is due
 }
 
-// MaxPlace bounds how far back in the queue for workers a capsule's place is told.
-const MaxPlace = 4096
-
 // CapsuleInfo is a capsule's place in its life.
 type CapsuleInfo struct {
 	ID      capsule.ID  `json:"id"`
@@ -143,7 +140,7 @@ type CapsuleInfo struct {
 	Status  string      `json:"status"`
 	Hop     uint32      `json:"hop"`
 	Segment uint32      `json:"segment"`
-	Place   int         `json:"place,omitempty"` // among those that wait for a worker, of the first MaxPlace
+	Place   int         `json:"place,omitempty"` // among those that wait for a worker, of the first machine.MaxPlace
 	Worker  string      `json:"worker,omitempty"`
 	Expires uint64      `json:"expires"` // zone ms
 	Since   uint64      `json:"since"`   // zone ms of the last change of status

@@ -397,7 +397,11 @@ func (a *asker) capsules(from []byte) (*Capsules, error) {
 	}
 	out := &Capsules{Capsules: []CapsuleInfo{}}
 	places := map[capsule.ID]int{}
-	if err := a.v.Waiting(MaxPlace, func(id capsule.ID) { places[id] = len(places) + 1 }); err != nil {
+	err = a.v.Waiting(func(place int, id capsule.ID) bool {
+		places[id] = place
+		return true
+	})
+	if err != nil {
 		return nil, err
 	}
 	var last capsule.ID

@@ -48,7 +48,7 @@ func TestWordsAreGatheredOnce(t *testing.T) {
 		crowd(other, 3)
 		set = &cert.VoterSet{Epoch: 2}
 		close(crowd(code, 4).done)
-		time.Sleep(wordFresh)
+		time.Sleep(wordFresh) // virtual
 		close(crowd(code, 5).done)
 		if len(w.m) != 1 {
 			t.Fatalf("%d words are held, but for one all are stale", len(w.m))

@@ -241,22 +241,20 @@ func (s *Server) observe(id capsule.ID) bool {
 	return true
 }
 
-// maxPlace bounds how far back in the queue a place is looked for; 0 is told of those behind.
-const maxPlace = 4096
-
-// place is where a capsule stands among those that wait for a worker, from 1, or 0 if it doesn't any more.
+// place is where a capsule stands among those that wait for a worker, from 1, or 0 if it doesn't any more, or far behind.
 func (s *Server) place(id capsule.ID) (at uint64) {
 	v, err := s.cfg.Zone.Query()
 	if err != nil {
 		return 0
 	}
 	defer v.Close()
-	n := uint64(0)
-	if err := v.Waiting(maxPlace, func(x capsule.ID) {
-		if n++; x == id {
-			at = n
+	err = v.Waiting(func(place int, x capsule.ID) bool {
+		if x == id {
+			at = uint64(place)
 		}
-	}); err != nil {
+		return x != id
+	})
+	if err != nil {
 		return 0
 	}
 	return at

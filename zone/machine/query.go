@@ -282,14 +282,15 @@ func (v View) Capsules(after capsule.ID, limit int, fn func(capsule.ID, CapsuleR
 	return list(v, tabCapsule, nil, after[:], limit, func(k []byte, r CapsuleRow) { fn(capsule.ID(k), r) })
 }
 
-// Waiting calls fn with at most limit capsules that wait for a worker, in the order in which they came.
-func (v View) Waiting(limit int, fn func(capsule.ID)) error {
+// MaxPlace bounds how far back in the queue for workers a capsule's place is told.
+const MaxPlace = 4096
+
+// Waiting calls fn with the first MaxPlace capsules that wait for a worker and their places, from 1, until fn returns false.
+func (v View) Waiting(fn func(place int, id capsule.ID) bool) error {
+	place := 0
 	return v.tx.Scan([]byte{tabReady}, nil, func(_, id []byte) bool {
-		if limit--; limit < 0 {
-			return false
-		}
-		fn(capsule.ID(id))
-		return true
+		place++
+		return place <= MaxPlace && fn(place, capsule.ID(id))
 	})
 }
 
