@@ -36,8 +36,9 @@ const (
 )
 
 var rules = []rule{
-	{folder: "capsule", may: "internal/edwards", not: noNetwork},
-	{folder: "internal/edwards", not: pure},
+	{folder: "capsule", may: "internal/edwards internal/recent", not: noNetwork},
+	{folder: "internal/edwards", may: "internal/recent", not: pure},
+	{folder: "internal/recent", not: pure},
 	{folder: "internal/num", not: pure},
 	{folder: "internal/bubble", not: noNetwork},
 	{folder: "internal/plant", not: pure},
@@ -49,10 +50,10 @@ var rules = []rule{
 	{folder: "vm/hostabi", may: "vm", not: noNetwork},
 	{folder: "vm/wasi", may: "vm", not: noNetwork},
 	{folder: "jit", may: "jit vm internal/code internal/num", not: noNetwork},
-	{folder: "p2p", may: "p2p capsule"},
-	{folder: "zone/cert", may: "capsule", not: noChance},
+	{folder: "p2p", may: "p2p capsule internal/recent"},
+	{folder: "zone/cert", may: "capsule internal/recent", not: noChance},
 	{folder: "handover", may: "capsule internal/plant zone/cert", not: pure + " sync"},
-	{folder: "zone/machine", may: "capsule internal/plant zone/cert handover", not: pure},
+	{folder: "zone/machine", may: "capsule internal/plant internal/recent zone/cert handover", not: pure},
 	{folder: "zone", may: "capsule internal/plant zone handover"},
 	{folder: "kit", may: "kit", not: noNetwork},
 	{folder: "sdk", may: "sdk capsule vm p2p zone/api zone/cert handover kit"},

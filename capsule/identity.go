@@ -105,7 +105,7 @@ func (k Kind) message(payload []byte) []byte {
 }
 
 // keeper has tables of the keys that sign often. It is one for the process: what it answers depends on no caller.
-var keeper edwards.Keeper
+var keeper = edwards.NewKeeper()
 
 // VerifySig reports whether s is k's signature of payload as kind. Its rule is crypto/ed25519's and no other,
 // because verifiers disagree in edge cases and replicas must not; weak keys are refused before.

@@ -225,7 +225,7 @@ func FuzzSame(f *testing.F) {
 
 func TestKeeper(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 11))
-	var k Keeper
+	k := NewKeeper()
 	type signer struct {
 		public  [32]byte
 		message []byte
@@ -248,14 +248,14 @@ func TestKeeper(t *testing.T) {
 			t.Fatal("a bad signature was accepted")
 		}
 	}
-	if n := len(k.kept.young); n != len(signers) {
+	if n := k.kept.Len(); n != len(signers) {
 		t.Fatalf("tables of %d keys, want %d", n, len(signers))
 	}
 }
 
 // TestKeeperBound floods a keeper with keys that sign once, and with more busy keys than it keeps.
 func TestKeeperBound(t *testing.T) {
-	var k Keeper
+	k := NewKeeper()
 	for i := range 3 * keysCounted {
 		var public [32]byte
 		binary.LittleEndian.PutUint32(public[:], uint32(i))
@@ -263,18 +263,18 @@ func TestKeeperBound(t *testing.T) {
 			t.Fatal("one signature makes no busy key")
 		}
 	}
-	if n := len(k.counted.young) + len(k.counted.old); n > 2*keysCounted {
+	if n := k.counted.Len(); n > 2*keysCounted {
 		t.Fatalf("%d keys are counted, at most %d", n, 2*keysCounted)
 	}
 	busy := [32]byte{1}
-	k.kept.put(busy, new(Key), keysKept)
+	k.kept.Put(busy, new(Key))
 	for i := range 3 * keysKept {
-		k.kept.put([32]byte{2, byte(i), byte(i >> 8)}, new(Key), keysKept)
-		if _, ok := k.kept.get(busy, keysKept); !ok {
+		k.kept.Put([32]byte{2, byte(i), byte(i >> 8)}, new(Key))
+		if _, ok := k.kept.Get(busy); !ok {
 			t.Fatal("a key in use was pushed out")
 		}
 	}
-	if n := len(k.kept.young) + len(k.kept.old); n > 2*keysKept {
+	if n := k.kept.Len(); n > 2*keysKept {
 		t.Fatalf("%d tables are kept, at most %d", n, 2*keysKept)
 	}
 }

@@ -3,6 +3,8 @@ package edwards
 import (
 	"crypto/ed25519"
 	"sync"
+
+	"github.com/kitwork/kwnode/internal/recent"
 )
 
 // Bounds of a Keeper.
@@ -16,17 +18,22 @@ const (
 )
 
 // Keeper verifies signatures and keeps the tables of keys that sign often: voters, workers, busy authors. Its answers don't
-// depend on what it keeps. The zero value is ready; it is safe for concurrent use.
+// depend on what it keeps. It is safe for concurrent use.
 type Keeper struct {
 	mu      sync.Mutex // guards what follows
-	kept    generations[*Key]
-	counted generations[int]
+	kept    *recent.Map[[32]byte, *Key]
+	counted *recent.Map[[32]byte, int]
+}
+
+// NewKeeper returns a keeper that knows no key.
+func NewKeeper() *Keeper {
+	return &Keeper{kept: recent.New[[32]byte, *Key](keysKept, nil), counted: recent.New[[32]byte, int](keysCounted, nil)}
 }
 
 // Verify reports what ed25519.Verify would.
 func (k *Keeper) Verify(public [32]byte, message, sig []byte) bool {
 	k.mu.Lock()
-	key, ok := k.kept.get(public, keysKept)
+	key, ok := k.kept.Get(public)
 	k.mu.Unlock()
 	if ok {
 		return key.Verify(message, sig)
@@ -37,7 +44,7 @@ func (k *Keeper) Verify(public [32]byte, message, sig []byte) bool {
 	if k.count(public) {
 		key := NewKey(public)
 		k.mu.Lock()
-		k.kept.put(public, key, keysKept)
+		k.kept.Put(public, key)
 		k.mu.Unlock()
 	}
 	return true
@@ -47,30 +54,7 @@ func (k *Keeper) Verify(public [32]byte, message, sig []byte) bool {
 func (k *Keeper) count(public [32]byte) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	n, _ := k.counted.get(public, keysCounted)
-	k.counted.put(public, n+1, keysCounted)
+	n, _ := k.counted.Get(public)
+	k.counted.Put(public, n+1)
 	return n+1 == keepAfter
-}
-
-// generations forget what was not used for long: what is used moves to the young, and when they are full they become the
-// old and the old go. Keys that come once cannot push out those in use.
-type generations[V any] struct{ young, old map[[32]byte]V }
-
-func (g *generations[V]) get(k [32]byte, limit int) (V, bool) {
-	v, ok := g.young[k]
-	if ok {
-		return v, true
-	}
-	if v, ok = g.old[k]; ok {
-		delete(g.old, k)
-		g.put(k, v, limit)
-	}
-	return v, ok
-}
-
-func (g *generations[V]) put(k [32]byte, v V, limit int) {
-	if _, ok := g.young[k]; !ok && len(g.young) >= limit || g.young == nil {
-		g.young, g.old = map[[32]byte]V{}, g.young
-	}
-	g.young[k] = v
 }
