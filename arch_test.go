@@ -23,7 +23,7 @@ const module = "github.com/kitwork/kwnode"
 type rule struct {
 	folder string
 	may    string // folders of ours, with all below them, separated by spaces; "." is everything
-	not    string // packages of the standard library that would break the folder's promise
+	not    string // packages of others that would break the folder's promise
 }
 
 // Promises that are kept by not importing.
@@ -33,6 +33,8 @@ const (
 	noChance = noNetwork + " time math/rand math/rand/v2 crypto/rand"
 	// A state machine: a message in, effects out, nothing of the world around.
 	pure = noChance + " os os/exec"
+	// No protocol that isn't used: libp2p's package of options links each transport that it can default to.
+	noDefaults = "github.com/libp2p/go-libp2p"
 )
 
 var rules = []rule{
@@ -50,7 +52,7 @@ var rules = []rule{
 	{folder: "vm/hostabi", may: "vm", not: noNetwork},
 	{folder: "vm/wasi", may: "vm", not: noNetwork},
 	{folder: "jit", may: "jit vm internal/code internal/num", not: noNetwork},
-	{folder: "p2p", may: "p2p capsule internal/recent"},
+	{folder: "p2p", may: "p2p capsule internal/recent", not: noDefaults},
 	{folder: "zone/cert", may: "capsule internal/recent", not: noChance},
 	{folder: "handover", may: "capsule internal/plant zone/cert", not: pure + " sync"},
 	{folder: "zone/machine", may: "capsule internal/plant internal/recent zone/cert handover", not: pure},
@@ -75,6 +77,8 @@ var owners = map[string]string{
 	"golang.org/x/sys/":                  "vm jit cmd internal/edwards zone/machine",
 	"github.com/libp2p/":                 "p2p",
 	"github.com/multiformats/":           "p2p",
+	"github.com/quic-go/quic-go":         "=p2p",
+	"go.uber.org/fx":                     "=p2p",
 	"github.com/ipfs/go-datastore":       "p2p",
 	"github.com/hashicorp/":              "=zone zone/raft zone/store",
 	"go.etcd.io/bbolt":                   "zone/raft zone/store",
@@ -274,6 +278,7 @@ func TestPlantedViolations(t *testing.T) {
 		{"kit to capsule", unit{folder: "kit", imports: []string{ours("capsule")}}, "imports capsule"},
 		{"libp2p outside p2p", unit{folder: "node", imports: []string{"github.com/libp2p/go-libp2p/core/peer"}}, `belongs to "p2p"`},
 		{"libp2p in a test", unit{folder: "capsule", tests: []string{"github.com/libp2p/go-libp2p"}}, `belongs to "p2p"`},
+		{"libp2p with all it has", unit{folder: "p2p", imports: []string{"github.com/libp2p/go-libp2p"}}, "imports github.com/libp2p/go-libp2p, which"},
 		{"cbor outside capsule", unit{folder: "zone/cert", imports: []string{"github.com/fxamacker/cbor/v2"}}, `belongs to "capsule"`},
 		{"pebble in the machine", unit{folder: "zone/machine", imports: []string{"github.com/cockroachdb/pebble/v2"}}, `belongs to "=zone zone/store zone_test"`},
 		{"raft in the messages", unit{folder: "zone/api", imports: []string{"github.com/hashicorp/raft"}}, `belongs to "=zone`},

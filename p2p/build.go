@@ -5,18 +5,27 @@ import (
 	"net"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/config"
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/transport"
 	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
-	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	trimmer "github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcpreuse"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/quic-go/quic-go"
+	"go.uber.org/fx"
 )
 
 // Reach says how peers get through to this host. The zero value relies on the addresses in Config.Listen alone.
@@ -44,20 +53,19 @@ const (
 const gracePeriod = 20 * time.Second
 
 // build makes the libp2p host, listening nowhere yet: libp2p is content when one of many addresses works, we are not.
+//
+// It fills libp2p's configuration itself, for libp2p's package of options links its defaults, too, and with them WebRTC,
+// WebTransport and WebSockets: 6 MB of program that nothing here calls.
 func build(cfg Config, g *gate, w *waste, relays autorelay.PeerSource) (host.Host, error) {
 	if cfg.Packets != nil { // no router to ask for ports, no kernel to bind a second address
 		cfg.Reach.PortMap, cfg.Reach.AutoNAT = false, false
-	}
-	more, err := reachOptions(cfg.Reach, relays)
-	if err != nil {
-		return nil, err
 	}
 	limits := cfg.Limits
 	key, err := crypto.UnmarshalEd25519PrivateKey(cfg.Identity.PrivateKey())
 	if err != nil {
 		return nil, err
 	}
-	manager, err := connmgr.NewConnManager(limits.LowPeers, limits.HighPeers, connmgr.WithGracePeriod(gracePeriod))
+	manager, err := trimmer.NewConnManager(limits.LowPeers, limits.HighPeers, trimmer.WithGracePeriod(gracePeriod))
 	if err != nil {
 		return nil, err
 	}
@@ -71,56 +79,74 @@ func build(cfg Config, g *gate, w *waste, relays autorelay.PeerSource) (host.Hos
 	if err != nil {
 		return nil, err
 	}
-	opts := []libp2p.Option{
-		libp2p.Identity(key), libp2p.NoListenAddrs, libp2p.EnableRelay(), libp2p.DisableMetrics(),
-		libp2p.UserAgent("kwnode"), libp2p.ProtocolVersion("/kitwork/1"),
-		libp2p.ConnectionManager(manager), libp2p.ConnectionGater(g), libp2p.ResourceManager(resources), libp2p.Peerstore(store),
-		libp2p.Security(noise.ID, noise.New), libp2p.Muxer(yamux.ID, streamMuxer()),
-		libp2p.WithDialTimeout(dialTimeout),
+	c := &config.Config{
+		PeerKey: key, UserAgent: "kwnode", ProtocolVersion: "/kitwork/1",
+		ListenAddrs: []ma.Multiaddr{}, RelayCustom: true, Relay: true, DisableMetrics: true,
+		ConnManager: manager, ConnectionGater: g, ResourceManager: resources, Peerstore: store,
+		SecurityTransports: []config.Security{{ID: noise.ID, Constructor: noise.New}},
+		Muxers:             []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: streamMuxer()}},
+		DialTimeout:        dialTimeout,
 		// After 95 failed dials of 100 libp2p takes UDP, or IPv6, for blocked and stops using it. In a mesh where nodes
 		// come, go and move, most known addresses are stale: it then refused to dial the ones that worked.
-		libp2p.UDPBlackHoleSuccessCounter(nil), libp2p.IPv6BlackHoleSuccessCounter(nil),
+		CustomUDPBlackHoleSuccessCounter: true, CustomIPv6BlackHoleSuccessCounter: true,
 	}
-	opts = append(opts, more...)
+	if err := cfg.Reach.apply(c, relays); err != nil {
+		return nil, err
+	}
 	if cfg.Packets != nil {
-		return newSimulated(cfg.Packets, opts)
+		return newSimulated(cfg.Packets, c)
 	}
 	if cfg.Line == nil && cfg.LinkDelay > 0 {
 		cfg.Line = NewLine(cfg.LinkDelay)
 	}
 	if cfg.Line != nil {
-		return libp2p.New(append(opts, libp2p.Transport(delayedTCP(cfg.Line)))...)
+		c.Transports = []fx.Option{provide(delayedTCP(cfg.Line))}
+	} else {
+		c.Transports = []fx.Option{provide(newQUIC), provide(newTCP)}
 	}
-	return libp2p.New(append(opts, libp2p.Transport(libp2pquic.NewTransport), libp2p.Transport(tcp.NewTCPTransport))...)
+	return c.NewNode()
 }
 
-func reachOptions(r Reach, candidates autorelay.PeerSource) ([]libp2p.Option, error) {
-	var opts []libp2p.Option
-	add := func(on bool, o libp2p.Option) {
-		if on {
-			opts = append(opts, o)
-		}
+// provide makes a transport's constructor known to libp2p.
+func provide(constructor any) fx.Option {
+	return fx.Provide(fx.Annotate(constructor, fx.As(new(transport.Transport)), fx.ResultTags(`group:"transport"`)))
+}
+
+func newQUIC(key crypto.PrivKey, m *quicreuse.ConnManager, gater connmgr.ConnectionGater, r network.ResourceManager) (transport.Transport, error) {
+	return libp2pquic.NewTransport(key, m, nil, gater, r)
+}
+
+func newTCP(u transport.Upgrader, r network.ResourceManager, shared *tcpreuse.ConnMgr) (*tcp.TcpTransport, error) {
+	return tcp.NewTCPTransport(u, r, shared)
+}
+
+func (r Reach) apply(c *config.Config, candidates autorelay.PeerSource) error {
+	if r.PortMap {
+		c.NATManager = basichost.NewNATManager
 	}
-	add(r.PortMap, libp2p.NATPortMap())
-	add(r.AutoNAT, libp2p.EnableAutoNATv2())
-	add(r.HolePunch, libp2p.EnableHolePunching())
-	add(r.Serve, libp2p.EnableRelayService())
-	add(r.Public, libp2p.ForceReachabilityPublic())
-	add(r.Private, libp2p.ForceReachabilityPrivate())
-	if len(r.Relays) > 0 {
-		var static []peer.AddrInfo
-		for _, s := range r.Relays {
-			info, err := parseAddr(s)
-			if err != nil {
-				return nil, fmt.Errorf("relay: %w", err)
-			}
-			static = append(static, *info)
+	c.EnableAutoNATv2, c.EnableHolePunching, c.EnableRelayService = r.AutoNAT, r.HolePunch, r.Serve
+	if r.Public {
+		public := network.ReachabilityPublic
+		c.ForceReachability = &public
+	}
+	if r.Private {
+		private := network.ReachabilityPrivate
+		c.ForceReachability = &private
+	}
+	var static []peer.AddrInfo
+	for _, s := range r.Relays {
+		info, err := parseAddr(s)
+		if err != nil {
+			return fmt.Errorf("relay: %w", err)
 		}
-		add(r.Relay, libp2p.EnableAutoRelayWithStaticRelays(static))
+		static = append(static, *info)
+	}
+	if c.EnableAutoRelay = r.Relay; len(static) > 0 {
+		c.AutoRelayOpts = []autorelay.Option{autorelay.WithStaticRelays(static)}
 	} else {
-		add(r.Relay, libp2p.EnableAutoRelayWithPeerSource(candidates, autorelay.WithMinInterval(relayEvery), autorelay.WithBootDelay(relayBoot)))
+		c.AutoRelayOpts = []autorelay.Option{autorelay.WithPeerSource(candidates), autorelay.WithMinInterval(relayEvery), autorelay.WithBootDelay(relayBoot)}
 	}
-	return opts, nil
+	return nil
 }
 
 // simulated is a host whose QUIC runs over given packets.
@@ -129,21 +155,24 @@ type simulated struct {
 	quic *quicreuse.ConnManager
 }
 
-func newSimulated(packets func(*net.UDPAddr) (net.PacketConn, error), opts []libp2p.Option) (host.Host, error) {
+func newSimulated(packets func(*net.UDPAddr) (net.PacketConn, error), c *config.Config) (host.Host, error) {
 	s := new(simulated)
 	ip := new(fixedIP)
-	opts = append(opts, libp2p.Transport(libp2pquic.NewTransport),
-		// The observer of our address starts timers that keep a virtual clock from ever being idle.
-		libp2p.DisableIdentifyAddressDiscovery(),
-		libp2p.QUICReuse(quicreuse.NewConnManager,
-			func(m *quicreuse.ConnManager) error { s.quic = m; return nil },
+	c.Transports = []fx.Option{provide(newQUIC)}
+	// The observer of our address starts timers that keep a virtual clock from ever being idle.
+	c.DisableIdentifyAddressDiscovery = true
+	c.QUICReuse = []fx.Option{fx.Provide(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
+		var err error
+		s.quic, err = quicreuse.NewConnManager(reset, token,
 			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) { return ip, nil }),
 			quicreuse.OverrideListenUDP(func(_ string, a *net.UDPAddr) (net.PacketConn, error) {
 				ip.IP = a.IP
 				return packets(a)
-			})))
+			}))
+		return s.quic, err
+	})}
 	var err error
-	if s.Host, err = libp2p.New(opts...); err != nil {
+	if s.Host, err = c.NewNode(); err != nil {
 		return nil, err
 	}
 	return s, nil

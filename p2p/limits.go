@@ -6,10 +6,16 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/host/autonat"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/x/rate"
 )
 
@@ -91,9 +97,7 @@ func streamMuxer() *yamux.Transport {
 // resourceManager builds the accounting that every connection and stream passes. Nothing is derived from the machine:
 // two hosts with the same Limits refuse at the same point.
 func resourceManager(l Limits, w *waste) (network.ResourceManager, error) {
-	scaling := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&scaling)
-	base := scaling.Scale(0, 0)
+	base := rcmgr.DefaultLimits.Scale(0, 0)
 
 	conns := rcmgr.LimitVal(l.HighPeers)
 	system := rcmgr.ResourceLimits{
@@ -127,7 +131,8 @@ func resourceManager(l Limits, w *waste) (network.ResourceManager, error) {
 		ProtocolDefault: perProtocol, ProtocolPeerDefault: perProtocolPeer,
 		Conn:   rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 6), FD: 1},
 		Stream: rcmgr.ResourceLimits{Memory: rcmgr.LimitVal64(l.Memory / 16)},
-	}.Build(base)
+	}
+	limitServices(&limits)
 
 	shared4, shared6 := []rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{} // nil would be libp2p's own
 	var unlimited []rate.PrefixLimit
@@ -139,7 +144,7 @@ func resourceManager(l Limits, w *waste) (network.ResourceManager, error) {
 			shared6 = append(shared6, none)
 		}
 	}
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits), rcmgr.WithMetricsDisabled(), rcmgr.WithMetrics(w),
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Build(base)), rcmgr.WithMetricsDisabled(), rcmgr.WithMetrics(w),
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: l.ConnsPerIP}},
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: l.ConnsPerIP}, {PrefixLength: 48, ConnCount: 4 * l.ConnsPerIP}},
@@ -153,6 +158,42 @@ func resourceManager(l Limits, w *waste) (network.ResourceManager, error) {
 				GracePeriod:      time.Minute,
 			},
 		}))
+}
+
+// limitServices bounds what libp2p's own services hold: of all peers, and of each. The figures are libp2p's.
+func limitServices(limits *rcmgr.PartialLimitConfig) {
+	limits.Service, limits.ServicePeer = map[string]rcmgr.ResourceLimits{}, map[string]rcmgr.ResourceLimits{}
+	limits.Protocol, limits.ProtocolPeer = map[protocol.ID]rcmgr.ResourceLimits{}, map[protocol.ID]rcmgr.ResourceLimits{}
+	each := func(in, out, all rcmgr.LimitVal, memory rcmgr.LimitVal64) rcmgr.ResourceLimits {
+		return rcmgr.ResourceLimits{StreamsInbound: in, StreamsOutbound: out, Streams: all, Memory: memory}
+	}
+	for _, s := range []struct {
+		name      string
+		protocols []protocol.ID
+		of, peer  rcmgr.ResourceLimits // the service's
+		// Zero: as the service's.
+		protocol, protocolPeer rcmgr.ResourceLimits
+	}{
+		{name: identify.ServiceName, protocols: []protocol.ID{identify.ID, identify.IDPush},
+			of: each(64, 64, 128, 4<<20), peer: each(16, 16, 32, 1<<20)},
+		{name: ping.ServiceName, protocols: []protocol.ID{ping.ID},
+			of: each(64, 64, 64, 4<<20), peer: each(2, 3, 4, 1<<20)},
+		{name: autonat.ServiceName, protocols: []protocol.ID{autonat.AutoNATProto},
+			of: each(64, 64, 64, 4<<20), peer: each(2, 2, 2, 1<<20)},
+		{name: holepunch.ServiceName, protocols: []protocol.ID{holepunch.Protocol},
+			of: each(32, 32, 64, 4<<20), peer: each(2, 2, 2, 1<<20)},
+		{name: relay.ServiceName, protocols: []protocol.ID{circuit.ProtoIDv2Hop, circuit.ProtoIDv2Stop},
+			of: each(256, 256, 256, 16<<20), peer: each(64, 64, 64, 1<<20),
+			protocol: each(640, 640, 640, 16<<20), protocolPeer: each(128, 128, 128, 32<<20)},
+	} {
+		if s.protocol == (rcmgr.ResourceLimits{}) {
+			s.protocol, s.protocolPeer = s.of, s.peer
+		}
+		limits.Service[s.name], limits.ServicePeer[s.name] = s.of, s.peer
+		for _, id := range s.protocols {
+			limits.Protocol[id], limits.ProtocolPeer[id] = s.protocol, s.protocolPeer
+		}
+	}
 }
 
 func connRate(l Limits, wide int) rate.Limit {
