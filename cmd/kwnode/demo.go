@@ -29,14 +29,14 @@ func newDemoCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "See logic travel through three organisations on this machine, and lose nodes on the way",
-		Long: `Starts three zones of three nodes each as processes of this machine, on loopback alone. Each is an
-organisation with rows of its own, parts of the import graph of kwnode and of Go's standard library.
-A Go function asks by which imports one package depends on another: each lookup depends on the last,
-and it is frozen in its loop and goes on wherever the next row is. A worker and a leader are killed
-on the way. Then the same lookups are made by remote calls, and by code that is shipped without its
-state, over the same links without delay and with 40 ms each way.
+		Long: `Starts three zones of three nodes each as processes on this machine, on loopback only. Each zone is an
+organisation with rows of its own: a part of the import graph of kwnode and of Go's standard library. A Go
+function asks through which imports one package depends on another. Each lookup depends on the last, so
+the function is frozen in its loop and continues where the next row is. A worker and a leader are killed on
+the way. Then the same lookups are made by remote calls, and by code that is shipped without its state,
+over the same links without delay and with --link-delay each way.
 
-The exit status is 0 only if every check holds. Nothing stays behind.`,
+The exit status is 0 only if every check holds. It takes about a minute, and nothing stays behind.`,
 		Example: "  kwnode demo\n  kwnode demo --seed 7 --json\n  kwnode demo --keep demo-data",
 		Args:    wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,11 +52,11 @@ The exit status is 0 only if every check holds. Nothing stays behind.`,
 	}
 	c.AddCommand(newEvacuateCmd())
 	fl := c.Flags()
-	fl.BoolVar(&o.JSON, "json", false, "print one JSON object with every figure at the end and nothing else")
-	fl.Uint64Var(&o.Seed, "seed", 1, "decides the question")
-	fl.StringVar(&o.Keep, "keep", "", "`folder` to keep the network in, and up, until Ctrl-C")
-	fl.DurationVar(&o.Delay, "link-delay", 40*time.Millisecond, "one-way delay between organisations in the second half of the comparison")
-	fl.IntVar(&o.Runs, "runs", 3, "how often to run each way of the comparison; 0 leaves it out")
+	fl.BoolVar(&o.JSON, "json", false, "print one JSON object with every figure at the end, and nothing else")
+	fl.Uint64Var(&o.Seed, "seed", 1, "seed that picks the question")
+	fl.StringVar(&o.Keep, "keep", "", "`folder` for the network, which then stays up until Ctrl-C")
+	fl.DurationVar(&o.Delay, "link-delay", 40*time.Millisecond, "one-way delay between organisations in the second half of the comparison, such as 40ms")
+	fl.IntVar(&o.Runs, "runs", 3, "most `runs` of each way in the comparison; 0 leaves it out")
 	return c
 }
 
@@ -66,15 +66,15 @@ func newEvacuateCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "evacuate",
 		Short: "Drain and restart every node of a zone under running computations",
-		Long: `Starts a zone of three nodes, each a voter and a worker, and gives it computations that look at all
-of its rows. While they run every node is drained and restarted in turn. None may be lost, and result and
-gas of each have to be those of one that nobody disturbed. The zone's lease is 15 s instead of 0.8: 200
-computations at once on a small machine delay renewals, and each lease that runs out moves one more.`,
+		Long: `Starts a zone of three nodes, each a voter and a worker, and gives it computations that read all of its
+rows. While they run, every node is drained and restarted in turn. None may be lost, and the result and gas
+of each must equal those of an undisturbed run. The zone's lease is 15 s here instead of 0.8 s: with 200
+computations on a small machine renewals are late, and each lease that runs out would move one more.`,
 		Example: "  kwnode demo evacuate\n  kwnode demo evacuate --capsules 20 --json",
 		Args:    wantArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if capsules < 1 || capsules > 1000 {
-				return usageError(cmd, "want 1 to 1000 computations")
+				return usageError(cmd, "--capsules is %d, want 1 to 1000", capsules)
 			}
 			self, err := os.Executable()
 			if err != nil {
@@ -86,7 +86,7 @@ computations at once on a small machine delay renewals, and each lease that runs
 			return demo.Evacuate(ctx, o, capsules)
 		},
 	}
-	c.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object at the end and nothing else")
-	c.Flags().IntVar(&capsules, "capsules", 200, "how many computations")
+	c.Flags().BoolVar(&o.JSON, "json", false, "print one JSON object at the end, and nothing else")
+	c.Flags().IntVar(&capsules, "capsules", 200, "number of computations, 1 to 1000")
 	return c
 }

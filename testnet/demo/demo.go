@@ -85,10 +85,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	d := &demo{opt: o, s: newScreen(out, o.Live)}
 	d.rep.Seed = o.Seed
-	d.s.text("Logic that moves: a function is frozen in the middle of its loop, carried to where the next row is, and goes on.")
-	d.s.text("What for: three organisations keep their rows to themselves, and each lookup depends on the one before. Who calls from")
-	d.s.text("afar waits for the line at every lookup and takes every row out; what moves crosses it once a stop and leaves the rows there.")
-	d.s.text("Here each has three nodes, all processes of this machine on loopback. Seed %d.\n", o.Seed)
+	d.s.text("Logic that moves: a running function is frozen in the middle of its loop, sent to where its next row is, and continues there.")
+	d.s.text("Why: three organisations keep their rows to themselves, and each lookup depends on the one before. A remote caller waits for")
+	d.s.text("the network at every lookup and takes every row out. Logic that moves crosses the network once per stop; the rows stay.")
+	d.s.text("Each organisation is a zone of three nodes. Nodes are processes on this machine and talk over loopback. Seed %d.\n", o.Seed)
 	began := time.Now()
 	err = d.run(ctx)
 	d.rep.Seconds = time.Since(began).Seconds()
@@ -203,11 +203,11 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	go func() {
 		m, err := loadModule(ctx, cache, func(p build.Progress) {
-			d.s.wait("building the capsule for WebAssembly, %d packages of %d that were not cached", p.Done, p.Total)
+			d.s.wait("building the capsule for WebAssembly: %d of %d packages that are not cached", p.Done, p.Total)
 		})
 		modules <- done[*module]{m, err}
 	}()
-	d.s.wait("founding three zones, starting nine nodes")
+	d.s.wait("creating three zones and starting nine nodes")
 	d.net, err = proc.Up(ctx, proc.Options{
 		Binary: d.opt.Binary, Dir: d.dir, Zones: len(names), Names: names, Voters: 3, Work: true, Joined: true, Slots: 4,
 		Heartbeat: 250 * time.Millisecond, Progress: d.s.wait,
@@ -222,10 +222,10 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	st := d.net.State()
 	d.rep.Rows, d.rep.Data = map[string]int{}, d.graph.source
-	d.s.say("nine nodes run; an import graph of %d packages, %s", len(d.graph.rows), d.graph.source)
+	d.s.say("nine nodes run; the data is an import graph of %d packages, %s", len(d.graph.rows), d.graph.source)
 	about := map[string]string{
-		investigation.Home: "this project and what it depends on", investigation.Std: "the standard library's public packages",
-		investigation.Core: "its internal ones, and the runtime",
+		investigation.Home: "this project and its dependencies", investigation.Std: "the standard library's public packages",
+		investigation.Core: "its internal packages, the runtime",
 	}
 	for _, name := range names {
 		d.rep.Rows[name] = len(d.graph.owned(name))

@@ -82,7 +82,7 @@ func Evacuate(ctx context.Context, o Options, capsules int) (err error) {
 	began := time.Now()
 	e := &evacuation{demo: &demo{opt: o, s: newScreen(out, o.Live)}, ids: map[capsule.ID]int{}}
 	e.rep.Capsules = capsules
-	e.s.text("A zone of three nodes runs %d computations. Every node is drained and restarted in turn, under them.\n", capsules)
+	e.s.text("A zone of three nodes runs %d computations. Meanwhile every node is drained and restarted in turn.\n", capsules)
 	err = e.run(ctx)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
@@ -227,7 +227,7 @@ func (e *evacuation) reference(ctx context.Context) error {
 	if !jit.Supported() {
 		e.q.Effort /= 20
 	}
-	e.s.wait("one run that nobody disturbs, for comparison")
+	e.s.wait("one undisturbed run, for comparison")
 	s, err := e.start(ctx, fmt.Sprintf("run-%06d", 999_999))
 	if err != nil {
 		return err
@@ -493,8 +493,8 @@ func (e *evacuation) results(ctx context.Context) error {
 	e.histogram()
 	e.s.text("")
 	e.check(fmt.Sprintf("%d of %d computations finished, %d lost", e.rep.Finished, e.rep.Capsules, e.rep.Lost), e.rep.Finished == e.rep.Capsules)
-	e.check(fmt.Sprintf("result, gas and what was noted are those of an undisturbed run, to the unit; %d differ", e.rep.Different), e.rep.Different == 0)
-	e.check(fmt.Sprintf("%d of them changed their node on the way", e.rep.Moved), e.rep.Moved > 0)
+	e.check(fmt.Sprintf("result, gas and recorded lookups equal those of an undisturbed run, to the unit; %d differ", e.rep.Different), e.rep.Different == 0)
+	e.check(fmt.Sprintf("%d of them changed nodes on the way", e.rep.Moved), e.rep.Moved > 0)
 	return nil
 }
 
@@ -504,7 +504,7 @@ func (e *evacuation) histogram() {
 		e.rep.P50Ms, e.rep.P99Ms = e.pauses[n/2].Milliseconds(), e.pauses[n*99/100].Milliseconds()
 	}
 	e.s.text("")
-	e.s.text("  %d computations changed their node while they ran. They paused, as seen from outside, for at most (p50 %d ms, p99 %d ms):", len(e.pauses), e.rep.P50Ms, e.rep.P99Ms)
+	e.s.text("  %d times a computation changed nodes while it ran. Pauses as seen from outside, upper bounds (p50 %d ms, p99 %d ms):", len(e.pauses), e.rep.P50Ms, e.rep.P99Ms)
 	low := time.Duration(0)
 	for _, high := range []int64{50, 100, 200, 500, 1000, 2000, 5000, 0} {
 		b := PauseBucket{BelowMs: high}

@@ -60,8 +60,9 @@ func (d *demo) prepare(ctx context.Context, p *sdk.Program, q investigation.Ques
 
 func (d *demo) journey(ctx context.Context) error {
 	d.s.text("")
-	d.s.say("The question: by which imports does %s\n         come to depend on %s?", d.q.From, d.q.To)
-	d.s.text("         Each lookup depends on the last. The capsule goes where the next row is; a worker and a leader will be killed.\n")
+	d.s.say("The question: through which imports does %s\n         depend on %s?", d.q.From, d.q.To)
+	d.s.text("         Each lookup depends on the last. The capsule goes to the zone that has the next row. On the way a worker and a")
+	d.s.text("         leader are killed. A line shows where the capsule is, its moves, the rows it has read, its gas, and its state.\n")
 	q := d.paced()
 	q.Case = newCase("journey")
 	pr, err := d.prepare(ctx, d.code.Program, q)
@@ -77,7 +78,7 @@ func (d *demo) journey(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.s.say("capsule %.12s signed: frozen at its first lookup, %s of state; the %s of code are fetched once", sub.ID, size(uint64(len(pr.State))), size(uint64(len(pr.Program.Code))))
+	d.s.say("capsule %.12s signed: frozen at its first lookup with %s of state; its %s of code are fetched once per zone", sub.ID, size(uint64(len(pr.State))), size(uint64(len(pr.Program.Code))))
 	res, killed, err := d.follow(ctx, sub, q.Case)
 	if err != nil {
 		return err
@@ -92,7 +93,7 @@ func (d *demo) journey(ctx context.Context) error {
 		Ms: took.Milliseconds(), Killed: killed,
 	}
 	d.s.text("")
-	d.s.say("the certified answer, after %d lookups and %d moves, %s units of gas:\n", ans.Lookups, ans.Moves, thousands(res.Bill.Spent))
+	d.s.say("the certified answer after %d lookups and %d moves, %s units of gas:\n", ans.Lookups, ans.Moves, thousands(res.Bill.Spent))
 	for i, path := range ans.Chain {
 		d.s.text("           %*s%s   (%s)", 2*i, "", path, investigation.Owner(path))
 	}
@@ -120,12 +121,12 @@ func (d *demo) prove(ctx context.Context, sub *sdk.Submission, name string, ans 
 	}
 	ok, moved := verifies(b)
 	d.rep.Journey.Receipt = len(b)
-	d.check(fmt.Sprintf("the receipt, %s, is verified offline: every zone on the way signed what it did, %d moves", size(uint64(len(b))), moved), ok && moved == int(ans.Moves))
+	d.check(fmt.Sprintf("the receipt, %s, is verified offline: each zone on the way signed what it did, %d moves", size(uint64(len(b))), moved), ok && moved == int(ans.Moves))
 	forged := slices.Clone(b)
 	forged[len(forged)/2] ^= 1
 	ok, _ = verifies(forged)
-	d.check("with one bit changed it is worth nothing", !ok)
-	d.check("the same answer comes out where all rows are in one place", slices.Equal(ans.Chain, d.want.Chain) && ans.Lookups == d.want.Lookups)
+	d.check("the receipt with one bit changed is refused", !ok)
+	d.check("the answer is the one computed where all rows are in one place", slices.Equal(ans.Chain, d.want.Chain) && ans.Lookups == d.want.Lookups)
 	if err := d.once(ctx, name, ans); err != nil {
 		return err
 	}
@@ -157,7 +158,7 @@ func (d *demo) once(ctx context.Context, name string, ans *investigation.Answer)
 		}
 		all = all && got == want[o.name]
 	}
-	d.check("each organisation has noted every lookup exactly once", all)
+	d.check("each organisation has recorded every lookup exactly once", all)
 	return nil
 }
 
@@ -177,7 +178,7 @@ func (d *demo) conserved(ctx context.Context) error {
 			even = even && p.Sent == ledgers[b][a].Received
 		}
 	}
-	d.check("credits are conserved: what each zone sent along is what the next one received", even)
+	d.check("credits are conserved: each zone received what the one before sent", even)
 	return nil
 }
 
@@ -265,7 +266,7 @@ func (f *follower) pid(node string) int {
 func (f *follower) draw(here string, info admin.CapsuleInfo, lookups uint32) {
 	what := info.Status
 	if w := f.worker(here, info); w != "" {
-		what = "runs on " + w + ", which is gone: its lease runs out"
+		what = "ran on " + w + ", which is dead: its lease runs out"
 		if pid := f.pid(w); pid != 0 {
 			what = fmt.Sprintf("runs on %s, process %d", w, pid)
 		}
@@ -288,13 +289,13 @@ func (f *follower) accident(ctx context.Context, here string, info admin.Capsule
 		if w == "" || w == f.orgs[1].leader(ctx) {
 			return nil
 		}
-		return f.kill(w, "the worker that runs it")
+		return f.kill(w, "the worker that runs the capsule")
 	case len(f.killed) == 1 && here == names[2]:
 		l := f.orgs[2].leader(ctx)
 		if l == "" {
 			return nil
 		}
-		return f.kill(l, "the leader of the zone that it has just reached")
+		return f.kill(l, "the leader of the zone that the capsule has just reached")
 	}
 	return nil
 }
@@ -305,7 +306,7 @@ func (f *follower) kill(node, who string) error {
 		return err
 	}
 	f.killed = append(f.killed, node)
-	f.s.say("%27s kill -9 %d: %s is gone, %s", "", pid, node, who)
+	f.s.say("%27s kill -9 %d: %s, %s", "", pid, node, who)
 	return nil
 }
 
