@@ -3,6 +3,8 @@ package capsule
 import (
 	"crypto/sha256"
 	"sync"
+
+	"github.com/kitwork/kwnode/internal/recent"
 )
 
 // Cache remembers chains and authors' signatures that were verified: a client that sends a thousand capsules under one
@@ -10,14 +12,10 @@ import (
 // zone's log costs one of its signature. Every part of a node shares one. It keeps what is true of the bytes for ever; what
 // depends on the moment is checked each time. It is safe for concurrent use; a nil *Cache remembers nothing.
 type Cache struct {
-	limit int
+	heaviest int
 
-	mu sync.Mutex // owns what follows
-	// Two generations: when young is full it becomes old and the former old is dropped. What is in use moves
-	// back to young. It costs no list and no clock, and a flood of things that are used once needs two rounds
-	// to push out what is used between them.
-	young, old map[Hash]*VerifiedChain // nil for a signature
-	youngBytes int
+	mu   sync.Mutex                        // guards kept
+	kept *recent.Map[Hash, *VerifiedChain] // nil for a signature
 }
 
 // sigBytes is what a signature is counted as: its key in a map.
@@ -26,7 +24,8 @@ const sigBytes = 64
 // NewCache returns a cache that holds about limit bytes of chains, counted as they travel, and signatures at 64 bytes each.
 // A 3-link chain is about 800 bytes, and about as much again once decoded.
 func NewCache(limit int) *Cache {
-	return &Cache{limit: limit, young: map[Hash]*VerifiedChain{}}
+	weigh := func(_ Hash, v *VerifiedChain) int { return v.cost() }
+	return &Cache{heaviest: limit / 2, kept: recent.New(limit/2, weigh)}
 }
 
 // cacheKey hashes all payloads and signatures. The payloads are canonical CBOR arrays, which end
@@ -45,17 +44,21 @@ func (c Chain) cacheKey(cache *Cache) Hash {
 	return k
 }
 
-// signed reports whether s is the author's signature of a manifest's bytes, which name the author. The key begins with the
-// signature's domain, as no chain does.
+// sigKey hashes an author's signature and what it signs. It begins with the signature's domain, as no chain does.
+func sigKey(manifest []byte, s Sig) (k Hash) {
+	h := sha256.New()
+	h.Write(KindManifest.message(manifest))
+	h.Write(s[:])
+	h.Sum(k[:0])
+	return k
+}
+
+// signed reports whether s is the author's signature of a manifest's bytes, which name the author.
 func (cc *Cache) signed(author Key, manifest []byte, s Sig) bool {
 	if cc == nil {
 		return VerifySig(author, KindManifest, manifest, s)
 	}
-	h := sha256.New()
-	h.Write(KindManifest.message(manifest))
-	h.Write(s[:])
-	var k Hash
-	h.Sum(k[:0])
+	k := sigKey(manifest, s)
 	if _, ok := cc.get(k); ok {
 		return true
 	}
@@ -72,35 +75,16 @@ func (cc *Cache) get(k Hash) (*VerifiedChain, bool) {
 	}
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
-	if v, ok := cc.young[k]; ok {
-		return v, true
-	}
-	v, ok := cc.old[k]
-	if ok {
-		delete(cc.old, k)
-		cc.add(k, v)
-	}
-	return v, ok
+	return cc.kept.Get(k)
 }
 
 func (cc *Cache) put(k Hash, v *VerifiedChain) {
-	if cc == nil || v.cost() > cc.limit/2 {
+	if cc == nil || v.cost() > cc.heaviest {
 		return
 	}
 	cc.mu.Lock()
 	defer cc.mu.Unlock()
-	if _, ok := cc.young[k]; !ok {
-		cc.add(k, v)
-	}
-}
-
-// add requires mu.
-func (cc *Cache) add(k Hash, v *VerifiedChain) {
-	if cc.youngBytes+v.cost() > cc.limit/2 {
-		cc.old, cc.young, cc.youngBytes = cc.young, map[Hash]*VerifiedChain{}, 0
-	}
-	cc.young[k] = v
-	cc.youngBytes += v.cost()
+	cc.kept.Put(k, v)
 }
 
 func (v *VerifiedChain) cost() int {

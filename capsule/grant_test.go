@@ -355,9 +355,9 @@ func TestCacheSigned(t *testing.T) {
 	if err := verify(c.Bytes()); err != nil {
 		t.Fatal(err)
 	}
-	n := len(cache.young)
-	if err := verify(c.Bytes()); err != nil || len(cache.young) != n || n != 2 {
-		t.Errorf("%d entries after the first time, %d after the second (%v); want a chain and a signature", n, len(cache.young), err)
+	n := cache.kept.Len()
+	if err := verify(c.Bytes()); err != nil || cache.kept.Len() != n || n != 2 {
+		t.Errorf("%d entries after the first time, %d after the second (%v); want a chain and a signature", n, cache.kept.Len(), err)
 	}
 	at := bytes.Index(c.Bytes(), c.env.Sig[:])
 	for _, i := range []int{at, at + 63} {
@@ -375,7 +375,7 @@ func TestCacheSigned(t *testing.T) {
 	if err := verify(other); codeOf(err) != CodeSignature {
 		t.Errorf("another manifest under the signature: %v", err)
 	}
-	if len(cache.young) != n {
+	if cache.kept.Len() != n {
 		t.Error("what was refused is remembered")
 	}
 	if _, err := Verify(c.Bytes(), testNow+1<<50, cache); codeOf(err) != CodeExpired {
@@ -389,27 +389,33 @@ func TestCacheBound(t *testing.T) {
 	const limit = 20_000
 	cache := NewCache(limit)
 	used := &VerifiedChain{bytes: 1000}
-	cache.put(Hash{0xff}, used)
-	cache.put(Hash{0xfe}, &VerifiedChain{bytes: limit})
-	if _, ok := cache.get(Hash{0xfe}); ok {
+	cache.put(Hash{0xff, 0xff}, used)
+	cache.put(Hash{0xfe, 0xff}, &VerifiedChain{bytes: limit})
+	if _, ok := cache.get(Hash{0xfe, 0xff}); ok {
 		t.Error("holds a chain of its whole limit")
 	}
 	for i := range 1000 {
 		cache.put(Hash{byte(i), byte(i >> 8)}, &VerifiedChain{bytes: 1000})
 		cache.put(Hash{byte(i), byte(i >> 8), 1}, nil) // and the signature of its capsule
-		if v, _ := cache.get(Hash{0xff}); v != used {
+		if v, _ := cache.get(Hash{0xff, 0xff}); v != used {
 			t.Fatalf("the chain in use was forgotten after %d others", i)
 		}
-		held := 0
-		for _, generation := range []map[Hash]*VerifiedChain{cache.young, cache.old} {
-			for _, v := range generation {
-				held += v.cost()
-			}
-		}
-		if held > limit {
+		if held := held(cache, i); held > limit {
 			t.Fatalf("%d bytes held, limit %d", held, limit)
 		}
 	}
+}
+
+// held is the weight of what TestCacheBound put as far as n.
+func held(cache *Cache, n int) (bytes int) {
+	for i := range n + 1 {
+		for kind := range byte(2) {
+			if v, ok := cache.kept.Peek(Hash{byte(i), byte(i >> 8), kind}); ok {
+				bytes += v.cost()
+			}
+		}
+	}
+	return bytes
 }
 
 func TestCacheConcurrent(t *testing.T) {
