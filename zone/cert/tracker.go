@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/recent"
 )
 
 // ErrFrozen says that a zone contradicted itself. Nothing of it is believed until its operators explain.
@@ -18,8 +19,7 @@ type Tracker struct {
 	genesis  *Genesis
 	state    trackerState
 	evidence *Evidence
-	// held are the last quorums that held, in two generations: when young is full it becomes old.
-	young, old map[capsule.Hash]struct{}
+	held     *recent.Map[capsule.Hash, struct{}] // quorums that held
 }
 
 // maxHeld is how many quorums one generation of them has: the outcomes of one log entry share theirs and come together, and
@@ -49,7 +49,8 @@ func NewTracker(genesis []byte) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Tracker{genesis: g, state: trackerState{V: Version, Genesis: genesis, Sets: []VoterSet{g.VoterSet(zone)}}}, nil
+	state := trackerState{V: Version, Genesis: genesis, Sets: []VoterSet{g.VoterSet(zone)}}
+	return &Tracker{genesis: g, state: state, held: recent.New[capsule.Hash, struct{}](maxHeld, nil)}, nil
 }
 
 // Zone returns the zone's name.
@@ -149,18 +150,13 @@ func (t *Tracker) quorum(q *Quorate, set *VoterSet) error {
 		return err
 	}
 	h := capsule.Sum(b)
-	if _, ok := t.young[h]; ok {
+	if _, ok := t.held.Get(h); ok {
 		return nil
 	}
-	if _, ok := t.old[h]; !ok {
-		if err := q.Verify(set); err != nil {
-			return err
-		}
+	if err := q.Verify(set); err != nil {
+		return err
 	}
-	if t.young == nil || len(t.young) >= maxHeld {
-		t.old, t.young = t.young, map[capsule.Hash]struct{}{}
-	}
-	t.young[h] = struct{}{}
+	t.held.Put(h, struct{}{})
 	return nil
 }
 
