@@ -37,7 +37,7 @@ func TestBuckets(t *testing.T) {
 		}
 		for i := range 100 {
 			grant(string(rune('A' + i)))
-			if n := q.Len(); n > 8 {
+			if n := q.buckets.Len(); n > 8 {
 				t.Fatalf("%d keys are remembered, want at most 8", n)
 			}
 		}
@@ -54,7 +54,7 @@ func TestWithoutRateEverythingIsGranted(t *testing.T) {
 			t.Fatal("refused")
 		}
 	}
-	if q.Len() != 0 {
+	if q.buckets.Len() != 0 {
 		t.Fatal("remembers what it need not")
 	}
 }
