@@ -265,11 +265,17 @@ func (l *lowerer) link() bool {
 	return true
 }
 
+// resolve finds the block that has the code of one that may be empty. Those on the way lead there at once from then on:
+// of loops inside one another that begin at the same place each is looked for.
 func (l *lowerer) resolve(b int32) *block {
-	for l.blocks[b].alias >= 0 {
-		b = l.blocks[b].alias
+	full := b
+	for l.blocks[full].alias >= 0 {
+		full = l.blocks[full].alias
 	}
-	return &l.blocks[b]
+	for b != full {
+		b, l.blocks[b].alias = l.blocks[b].alias, full
+	}
+	return &l.blocks[full]
 }
 
 // beginBlock starts a unit of gas at the module offset. Every operand must be at home.

@@ -1,6 +1,7 @@
 package code
 
 import (
+	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
@@ -187,4 +188,42 @@ func TestOffsets(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestEmptyBlocksAreFoundAtOnce has loops begin at one place, each inside the other and jumped to from its end. Whoever
+// looks for the block of one finds it in one step afterwards, so that all jumps together take no more than a few each.
+func TestEmptyBlocksAreFoundAtOnce(t *testing.T) {
+	const loops = 300
+	var body []byte
+	for range loops {
+		body = append(body, byte(wasm.OpLoop), 0x40)
+	}
+	for range loops {
+		body = append(body, byte(wasm.OpI32Const), 0, byte(wasm.OpBrIf), 0, byte(wasm.OpEnd))
+	}
+	body = append(append([]byte{0}, body...), byte(wasm.OpEnd))
+	b := []byte("\x00asm\x01\x00\x00\x00\x01\x04\x01\x60\x00\x00\x03\x02\x01\x00\x0a")
+	sized := binary.AppendUvarint(nil, uint64(len(body)))
+	b = append(binary.AppendUvarint(b, uint64(1+len(sized)+len(body))), 1)
+	m, err := wasm.Decode(append(append(b, sized...), body...), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l lowerer
+	if _, ok := l.run(m, 0, keyOf, false); !ok {
+		t.Fatal("not lowered")
+	}
+	jumps := 0
+	for _, x := range l.fixups {
+		if x.kind != fixCond {
+			continue
+		}
+		jumps++
+		if to := l.blocks[l.labels[x.label]].alias; to >= 0 && l.blocks[to].alias >= 0 {
+			t.Fatalf("the block of label %d is two steps away or more", x.label)
+		}
+	}
+	if jumps != loops {
+		t.Fatalf("%d jumps back, want %d", jumps, loops)
+	}
 }
