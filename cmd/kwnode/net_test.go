@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -116,23 +117,7 @@ func TestNetScripts(t *testing.T) {
 				ts.Check(os.WriteFile(ts.MkAbs(blobsName(args[1])), []byte(ts.ReadFile(blobsName(args[0]))), 0o600))
 			},
 			"orphans": func(ts *testscript.TestScript, _ bool, _ []string) {
-				st, err := proc.ReadState(ts.MkAbs("testnet-data"))
-				ts.Check(err)
-				deadline := time.Now().Add(startTimeout)
-				for _, n := range st.Nodes {
-					port := strings.Split(n.Addr, "/")[4]
-					for tick := time.NewTicker(20 * time.Millisecond); ; <-tick.C {
-						c, err := net.Dial("tcp", "127.0.0.1:"+port)
-						if err != nil {
-							tick.Stop()
-							break
-						}
-						c.Close()
-						if time.Now().After(deadline) {
-							ts.Fatalf("%s outlives its parent", n.Name)
-						}
-					}
-				}
+				ts.Check(noneAnswers(ts.MkAbs("testnet-data")))
 			},
 			"leader": func(ts *testscript.TestScript, _ bool, _ []string) {
 				ts.Check(ts.Exec(self, "testnet", "status"))
@@ -154,6 +139,30 @@ func TestNetScripts(t *testing.T) {
 			},
 		},
 	})
+}
+
+// noneAnswers waits until no node of a network answers any more.
+func noneAnswers(dir string) error {
+	st, err := proc.ReadState(dir)
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.Now().Add(startTimeout)
+	for _, n := range st.Nodes {
+		for ; ; <-tick.C {
+			c, err := net.Dial("tcp", "127.0.0.1:"+strings.Split(n.Addr, "/")[4])
+			if err != nil {
+				break
+			}
+			c.Close()
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%s outlives its parent", n.Name)
+			}
+		}
+	}
+	return nil
 }
 
 // children are the scripts' processes in the background.
