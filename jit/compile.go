@@ -307,8 +307,11 @@ func (c *compiler) findAssigned() {
 					continue
 				}
 				c.assigned |= 1 << i
-				if p := &c.pins[i]; p.lazy && !c.mayWait(in, k, p) {
-					p.lazy, changed = false, true
+				if p := &c.pins[i]; p.lazy {
+					width := p.width
+					p.lazy = c.mayWait(in, k, p)
+					// Who copies it must learn of both.
+					changed = changed || !p.lazy || p.width != width
 				}
 			}
 			pc += in.size

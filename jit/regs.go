@@ -170,13 +170,28 @@ func (c *compiler) allocX() Xmm {
 	if len(c.freeX) == 0 {
 		i := slices.IndexFunc(c.temps, func(t temp) bool { return (t.kind == inXmm || t.kind == inVector) && !t.held })
 		t := c.temps[i]
-		c.storeTemp(&t)
+		if t.kind == inVector && t.nan != 0 {
+			c.keepScratchX(func() { c.storeTemp(&t) })
+		} else {
+			c.storeTemp(&t)
+		}
 		c.temps = slices.Delete(c.temps, i, i+1)
 		return Xmm(t.reg)
 	}
 	x := c.freeX[0]
 	c.freeX = c.freeX[1:]
 	return x
+}
+
+// keepScratchX has code that makes lanes canonical leave scratchX as it is, where an instruction may have half of its
+// result.
+func (c *compiler) keepScratchX(emit func()) {
+	top := Mem{Base: RSP}
+	c.b = LEA(c.b, 8, RSP, Mem{Base: RSP, Disp: -16})
+	c.b = VecMR(c.b, VMOVUPSst, top, scratchX)
+	emit()
+	c.b = VecRM(c.b, VMOVUPS, scratchX, top)
+	c.b = LEA(c.b, 8, RSP, Mem{Base: RSP, Disp: 16})
 }
 
 // grab frees one certain temp register for the rest of the instruction.

@@ -178,8 +178,9 @@ func (c *compiler) vectorLane(in instruction, op wasm.Op) bool {
 		x := c.exactVector(in.b)
 		var r Reg
 		if l.float {
+			y := c.exactReg(in.c)
 			r = scratch
-			c.b = VecG2(c.b, VMOVDst, l.size, r, c.exactReg(in.c))
+			c.b = VecG2(c.b, VMOVDst, l.size, r, y)
 		} else {
 			r = c.intReg(in.c, 8)
 		}
@@ -334,8 +335,8 @@ func (c *compiler) vectorWiden(in instruction, op wasm.Op) bool {
 		c.b = VecRR(c.b, w.extend, d, x)
 	}
 	x := c.exactVector(in.b)
-	half(scratchX, x)
 	if w.mul == 0 {
+		half(scratchX, x)
 		d := c.vectorDst(in.a, x)
 		if d != scratchX {
 			c.b = VecRR(c.b, VMOVAPS, d, scratchX)
@@ -343,10 +344,8 @@ func (c *compiler) vectorWiden(in instruction, op wasm.Op) bool {
 		c.setVector(in.a, d, 0)
 		return true
 	}
-	y, _ := c.vectorReg(in.c)
-	if t, pinned := c.pinAt(in.c); pinned && c.pins[t].lazy {
-		y = c.exactVector(in.c)
-	}
+	y := c.exactVector(in.c)
+	half(scratchX, x)
 	half(scratchX2, y)
 	d := c.vectorDst(in.a, x, y)
 	c.b = VecRRR(c.b, w.mul, d, scratchX, scratchX2)

@@ -434,7 +434,7 @@ var openNaN = func() map[wasm.Op]wasm.ValType {
 // canonical replaces a NaN on top of the stack by the canonical one, where op may have given any.
 func (f *body) canonical(op wasm.Op) {
 	t, open := openNaN[op]
-	if !open {
+	if !open || f.open {
 		return
 	}
 	if op >= wasm.PrefixSIMD {

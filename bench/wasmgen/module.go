@@ -41,6 +41,7 @@ const minElems, maxElems = 12, 24
 // gen holds what the functions of a module share.
 type gen struct {
 	rng     *rand.Rand
+	open    bool // NaNs are seen as they are
 	types   []wasm.FuncType
 	funcs   []uint32 // type index of each function
 	bodies  int      // the functions made at random come first, the exported ones after them
@@ -55,9 +56,16 @@ type gen struct {
 
 var numTypes = []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64}
 
-// Generate makes the module of a seed.
-func Generate(seed uint64) *Module {
-	g := &gen{rng: rand.New(rand.NewPCG(seed, 0x6b77))}
+// Generate makes the module of a seed. What a program sees of a NaN that arithmetic made is the canonical one, so that
+// engines can be compared that make others.
+func Generate(seed uint64) *Module { return generate(seed, false) }
+
+// GenerateOpen makes one that sees NaNs as the engine makes them, and in which more values are vectors: places where a
+// compiler may leave a NaN as the processor made it, and must not.
+func GenerateOpen(seed uint64) *Module { return generate(seed, true) }
+
+func generate(seed uint64, open bool) *Module {
+	g := &gen{rng: rand.New(rand.NewPCG(seed, 0x6b77)), open: open}
 	g.pages = 1
 	if g.chance(4) {
 		g.pages = 6 // room for bulk operations that an engine divides
@@ -96,6 +104,9 @@ func pick[T any](g *gen, from []T) T { return from[g.rng.IntN(len(from))] }
 
 // anyType is mostly a number, at times a vector or a reference.
 func (g *gen) anyType() wasm.ValType {
+	if g.open && g.chance(30) {
+		return wasm.V128
+	}
 	switch n := g.rng.IntN(20); {
 	case n < 16:
 		return numTypes[n%4]

@@ -24,6 +24,11 @@ func TestModulesAreValid(t *testing.T) {
 	t.Logf("seed %d", seed)
 	used := map[wasm.Op]int{}
 	for i := range uint64(*countFlag) {
+		if b := GenerateOpen(seed + i).Wasm; !bytes.Equal(b, GenerateOpen(seed+i).Wasm) {
+			t.Fatalf("seed %d, open: two runs give two modules", seed+i)
+		} else if _, err := wasm.Decode(b, 0); err != nil {
+			t.Fatalf("seed %d, open: %v", seed+i, err)
+		}
 		g := Generate(seed + i)
 		m, err := wasm.Decode(g.Wasm, 0)
 		if err != nil {
