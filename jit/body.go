@@ -122,6 +122,7 @@ func (c *compiler) instructions(b *flow) error {
 				}
 			}
 			c.done()
+			c.sendHome()
 			if checking {
 				if err := c.check(); err != nil {
 					return fmt.Errorf("jit: function %d: behind word %d: %w", c.f.Index, pc, err)

@@ -28,6 +28,9 @@ func (c *compiler) check() error {
 		slots[slot] = true
 		return nil
 	}
+	if len(c.temps) > maxTemps {
+		return fmt.Errorf("%d operands wait in registers or as constants, at most %d may", len(c.temps), maxTemps)
+	}
 	for _, t := range c.temps {
 		if err := own(t.slot); err != nil {
 			return err

@@ -89,3 +89,12 @@ func RefuseChecks(t *testing.T) {
 	refuseChecks = true
 	t.Cleanup(func() { refuseChecks = false })
 }
+
+// WithoutChecks has what is compiled from then on take the memory that it takes outside of tests.
+func WithoutChecks(t *testing.T) {
+	checking = false
+	t.Cleanup(func() { checking = true })
+}
+
+// MaxWords is the longest function that is compiled, in words of register code.
+const MaxWords = maxWords

@@ -175,8 +175,15 @@ type coldPath struct {
 	emit func()
 }
 
+// maxWords bounds the register code of a function that is compiled, which takes some 300 bytes of memory a word: about a
+// megabyte of WebAssembly.
+const maxWords = 1 << 19
+
 // compile translates a function. lowered gives the register code of another one of the module, or nil.
 func compile(lay *code.Layout, m *wasm.Module, f *code.Func, lowered func(uint32) *code.Func) (*output, error) {
+	if len(f.Ins) > maxWords {
+		return nil, fmt.Errorf("jit: function %d is too long: %d words of register code, at most %d are compiled; split it", f.Index, len(f.Ins), maxWords)
+	}
 	s, err := scan(m, f)
 	if err != nil {
 		return nil, err

@@ -413,7 +413,7 @@ func (p *planner) register(l *loop, vector, borrow bool) (reg uint8, lent uint64
 		}
 		key := pinKey{r, vector}
 		owner := c.sharers(key) & c.all()
-		if s := p.taken[key]; s != nil && s.meets(l.in) || owner&l.mention != 0 || owner != 0 && (!borrow || ok) {
+		if s, there := p.taken[key]; there && s.meets(l.in) || owner&l.mention != 0 || owner != 0 && (!borrow || ok) {
 			continue
 		}
 		if reg, lent, ok = r, owner, true; owner == 0 {
@@ -422,8 +422,8 @@ func (p *planner) register(l *loop, vector, borrow bool) (reg uint8, lent uint64
 	}
 	if *full = !ok; ok {
 		key := pinKey{reg, vector}
-		if p.taken[key] == nil {
-			p.taken[key] = newBlocks(len(c.flows))
+		if _, there := p.taken[key]; !there {
+			p.taken[key] = newBlocks(0, len(c.flows)-1)
 		}
 		p.taken[key].join(l.in)
 	}

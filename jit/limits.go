@@ -41,7 +41,7 @@ func (r *ranger) limit() limit {
 
 // everyRound reports whether every round passes a block, whichever way it takes.
 func (r *ranger) everyRound(block int) bool {
-	seen, work := newBlocks(len(r.c.flows)), []int{r.l.head}
+	seen, work := r.l.in.empty(), []int{r.l.head}
 	for block != r.l.head && len(work) > 0 {
 		i := work[len(work)-1]
 		work = work[:len(work)-1]

@@ -256,6 +256,20 @@ func (c *compiler) flush() {
 	c.temps = c.temps[:0]
 }
 
+// maxTemps bounds the operands that an instruction looks through for its own. Constants, and what loops have in registers,
+// would wait in any number.
+const maxTemps = 16
+
+// sendHome sends the oldest operands home if there are more.
+func (c *compiler) sendHome() {
+	for len(c.temps) > maxTemps {
+		t := c.temps[0]
+		c.storeTemp(&t)
+		c.drop(t.slot)
+		c.done()
+	}
+}
+
 // place is where an operand is: a register or memory.
 type place struct {
 	mem bool
