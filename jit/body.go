@@ -95,7 +95,6 @@ func (c *compiler) blockCode(i int) error {
 		c.meet(w)
 		c.valid, c.dirty = w.valid, w.dirty
 		c.ahead -= b.cost - b.inlined
-		c.skip = 0
 	}
 }
 
@@ -111,7 +110,7 @@ func (c *compiler) goTo(i int) {
 func (c *compiler) instructions(b *flow) error {
 	for pc := b.pc; pc < b.end; {
 		in := decode(c.f.Ins, pc)
-		if in.op != code.Charge && !c.dead && !c.elided[pc] && (pc != c.skip || pc == 0) {
+		if in.op != code.Charge && !c.dead && !c.elided[pc] {
 			switch h := c.hoistAt(pc); {
 			case h == hoistedPart:
 			case h&hoistedResult != 0 && h&hoistedConst == 0:
@@ -130,6 +129,9 @@ func (c *compiler) instructions(b *flow) error {
 			}
 		}
 		pc += in.size
+		if c.joined > 0 {
+			pc, c.joined = pc+c.joined, 0
+		}
 	}
 	return nil
 }

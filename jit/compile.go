@@ -111,7 +111,7 @@ type compiler struct {
 	heldX    []Xmm
 	kept     []temp           // operands as they were when the instruction consumed them
 	guards   map[uint32]guard // of memory accesses that are in a group
-	skip     uint32           // the word of an instruction that was done with the one before it; never 0
+	joined   uint32           // words of the next instruction, if it was done with this one
 	dead     bool             // nothing falls into the next instruction
 	flows    []flow           // the blocks, in order
 	credits  []credit         // of each block

@@ -121,7 +121,7 @@ func (c *compiler) compareSelect(in instruction, op wasm.Op, constant bool) bool
 	c.drop(in.a)
 	c.done()
 	c.fromScratch(sel.a)
-	c.skip = next
+	c.joined = sel.size
 	return true
 }
 
@@ -525,7 +525,7 @@ func (c *compiler) shiftAdd(in instruction, w Width, n uint8) bool {
 	d := c.intDst(add.a, &place{reg: x})
 	c.b = LEA(c.b, w, d, at)
 	c.setInt(add.a, d)
-	c.skip = next
+	c.joined = add.size
 	return true
 }
 

@@ -314,7 +314,7 @@ func (c *compiler) copyOf(v *version, fast bool) error {
 	if fast {
 		c.guards = v.guards
 	}
-	c.copied, c.fast, c.skip = v, fast, 0
+	c.copied, c.fast = v, fast
 	last := -1
 	for i := range v.in.each {
 		if !c.dead && last >= 0 && last+1 != i {
@@ -328,6 +328,6 @@ func (c *compiler) copyOf(v *version, fast bool) error {
 	if !c.dead {
 		c.goTo(last + 1)
 	}
-	c.copied, c.fast, c.guards, c.skip = nil, false, guards, 0
+	c.copied, c.fast, c.guards = nil, false, guards
 	return nil
 }
