@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -106,22 +107,28 @@ func TestTrustingGateway(t *testing.T) {
 		}
 		return x.Bytes()
 	}
-	forged := bytes.Clone(good.Capsule.Bytes())
-	forged[len(forged)/2] ^= 1
-	cases := map[string][]byte{
-		"forged":       forged,
-		"torn":         good.Capsule.Bytes()[:100],
-		"expired":      seal([]capsule.Chain{rights}, func(m *capsule.Manifest) { m.NotBefore, m.Expires = 1, 2 }),
-		"unknown zone": seal(nil, func(m *capsule.Manifest) { m.Home, m.Needs = capsule.ZoneID{7}, nil }),
-	}
+	altered := bytes.Clone(good.Capsule.Bytes())
+	altered[len(altered)/2] ^= 1 // within the grant
+	forged := seal(nil, func(m *capsule.Manifest) { m.Needs = nil })
+	forged[len(forged)-8] ^= 1 // within the signature: no chain follows it
 	wary, trusting := gatewayNode(t, n, "wary", false), gatewayNode(t, n, "trusting", true)
-	for name, envelope := range cases {
-		want := handIn(t, wary, envelope, good)
-		got := handIn(t, trusting, envelope, good)
-		if want == "" || got == "" {
-			t.Errorf("%s: refused with %q by the gateway, with %q behind the one that checks nothing", name, want, got)
+	for name, x := range map[string]struct {
+		envelope    []byte
+		gateway     string // why the gateway refuses it
+		behindOther string // why it comes to nothing through the one that checks nothing
+	}{
+		"forged":       {forged, "refused (signature): not a signature of " + n.Client.Key().String(), "refused (signature)"},
+		"altered":      {altered, "refused (chain): in chain 0: the manifest names another chain", "refused (chain)"},
+		"torn":         {good.Capsule.Bytes()[:100], "refused (encoding)", "refused (unknown_zone)"}, // it can't be read, so it goes nowhere
+		"expired":      {seal([]capsule.Chain{rights}, func(m *capsule.Manifest) { m.NotBefore, m.Expires = 1, 2 }), "refused (expired): expired at 2 ms, it is ", "refused (expired)"},
+		"unknown zone": {seal(nil, func(m *capsule.Manifest) { m.Home, m.Needs = capsule.ZoneID{7}, nil }), "refused (unknown_zone): this node knows nobody who serves zone " + capsule.ZoneID{7}.String(), "refused (unknown_zone)"},
+	} {
+		if got := handIn(t, wary, x.envelope, good); !strings.HasPrefix(got, x.gateway) {
+			t.Errorf("%s: the gateway says %q, want %q", name, got, x.gateway)
 		}
-		t.Logf("%-12s  gateway: %s\n%14svoters: %s", name, want, "", got)
+		if got := handIn(t, trusting, x.envelope, good); !strings.HasPrefix(got, x.behindOther) {
+			t.Errorf("%s: through the gateway that checks nothing: %q, want %q", name, got, x.behindOther)
+		}
 	}
 	v, err := n.Voter(0).Read(ctx)
 	if err != nil {
