@@ -130,6 +130,9 @@ func TestTrustingGateway(t *testing.T) {
 			t.Errorf("%s: through the gateway that checks nothing: %q, want %q", name, got, x.behindOther)
 		}
 	}
+	if got := wary.Gateway().Counts(); got.Refused != 4 || got.Relayed != 0 {
+		t.Errorf("the gateway refused %d itself and asked the voters about %d, want 4 and 0", got.Refused, got.Relayed)
+	}
 	v, err := n.Voter(0).Read(ctx)
 	if err != nil {
 		t.Fatal(err)
