@@ -70,6 +70,7 @@ type Server struct {
 	cfg     Config
 	id      capsule.ZoneID
 	watch   *watches
+	queue   queue
 	keep    *keeper
 	vouches chan struct{} // a token for each Vouch whose content is on its way
 	words   words

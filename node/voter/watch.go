@@ -212,13 +212,19 @@ func (s *Server) Watch(ctx context.Context, req *api.WatchRequest, w io.Writer) 
 // observe makes events of what changed in a capsule's row since the last look, whoever looked, and reports whether there
 // are any.
 func (s *Server) observe(id capsule.ID) bool {
-	row, err := s.row(id)
+	v, err := s.cfg.Zone.Query()
+	if err != nil {
+		return false
+	}
+	row, err := v.Capsule(id)
+	index := v.Index()
+	v.Close()
 	if err != nil {
 		return false
 	}
 	var place uint64
 	if row.Queue != 0 {
-		place = s.place(id)
+		place = s.queue.place(id, index, s.waiting)
 	}
 	status, lease := s.watch.changed(id, &row, place)
 	if !status && !lease {
@@ -239,25 +245,6 @@ func (s *Server) observe(id capsule.ID) bool {
 		s.watch.add(id, e)
 	}
 	return true
-}
-
-// place is where a capsule stands among those that wait for a worker, from 1, or 0 if it doesn't any more, or far behind.
-func (s *Server) place(id capsule.ID) (at uint64) {
-	v, err := s.cfg.Zone.Query()
-	if err != nil {
-		return 0
-	}
-	defer v.Close()
-	err = v.Waiting(func(place int, x capsule.ID) bool {
-		if x == id {
-			at = uint64(place)
-		}
-		return x != id
-	})
-	if err != nil {
-		return 0
-	}
-	return at
 }
 
 // tellRetries makes events of attempts that came to nothing. Those of a capsule that has ended stand in its end.

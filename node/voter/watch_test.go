@@ -4,7 +4,10 @@ import (
 	"encoding/binary"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/api"
@@ -124,4 +127,48 @@ func TestPlacesAreToldNowAndThen(t *testing.T) {
 	if status, _ := w.changed(id, row, 0); status {
 		t.Error("nothing is told as a change")
 	}
+}
+
+// Who waits is counted once for all who watch: again when the state has moved on and somebody is new, or the count is old.
+func TestQueueIsCountedForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const crowd = 50
+		var q queue
+		index, last, counts := uint64(7), crowd, 0
+		count := func() (map[capsule.ID]uint64, uint64, error) {
+			counts++
+			places := map[capsule.ID]uint64{}
+			for i := range last {
+				places[numbered(i)] = uint64(i + 1)
+			}
+			return places, index, nil
+		}
+		all := func(when string, at uint64, want int) {
+			t.Helper()
+			var wg sync.WaitGroup
+			for i := range last {
+				wg.Go(func() {
+					if got := q.place(numbered(i), at, count); got != uint64(i+1) {
+						t.Errorf("%s: place %d, want %d", when, got, i+1)
+					}
+				})
+			}
+			wg.Wait()
+			if counts != want {
+				t.Errorf("%s: counted %d times, want %d", when, counts, want)
+			}
+		}
+		all("at first", 7, 1)
+		time.Sleep(time.Hour)
+		all("while nothing changes", 7, 1)
+		index = 9
+		all("an old count", 8, 2)
+		time.Sleep(placesAge / 2)
+		all("a fresh one", 10, 2)
+		last, index = crowd+1, 11
+		all("with one more", 11, 3)
+		if got := q.place(numbered(crowd+1), 11, count); got != 0 || counts != 3 {
+			t.Errorf("one that doesn't wait is at place %d after %d counts", got, counts)
+		}
+	})
 }
