@@ -534,6 +534,9 @@ func TestTrackerRemembersQuorums(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if err := must(ParseTracker(must(tr.Bytes()))).Verify(must(b.Certificate(3, q))); err != nil {
+		t.Errorf("one that was stored: %v", err)
+	}
 	for i := range q.Sigs {
 		bad := must(b.Certificate(1, q))
 		bad.Sigs = slices.Clone(q.Sigs)

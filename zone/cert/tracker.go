@@ -196,7 +196,7 @@ func (t *Tracker) Bytes() ([]byte, error) {
 // ParseTracker reads what Bytes wrote. The content is the owner's own: sets were verified when added, and
 // only the genesis is checked again.
 func ParseTracker(b []byte) (*Tracker, error) {
-	t := new(Tracker)
+	t := &Tracker{held: recent.New[capsule.Hash, struct{}](maxHeld, nil)}
 	if err := capsule.Unmarshal(b, &t.state); err != nil {
 		return nil, fmt.Errorf("decode zone anchor: %w", err)
 	}
