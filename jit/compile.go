@@ -448,18 +448,43 @@ func (c *compiler) prologue() {
 	c.b = MOVMR(c.b, 4, header, RCX)
 	header.Disp += 4
 	c.b = MOVMR(c.b, 4, header, RDX)
-	first := uint16(f.Header + code.HeaderSlots)
-	zero := false
-	for slot := first; slot < first+uint16(f.Locals); slot++ {
+	c.clearLocals()
+	for i := range c.fixed {
+		if uint32(c.pins[i].slot) < f.Header {
+			c.loadPin(i)
+		}
+	}
+	c.valid, c.dirty = c.all(), c.cleared()
+}
+
+const (
+	// maxMoves is how many locals are cleared with a constant each, which takes twice as much code as a register does.
+	maxMoves = 16
+	// maxStores is how many are cleared one by one. Beyond it the processor's own loop does it: a function that is but a
+	// few bytes long may have 50,000.
+	maxStores = 64
+)
+
+// clearLocals makes the locals that aren't parameters zero, at home or in their registers.
+func (c *compiler) clearLocals() {
+	f := c.f
+	first := f.Header + code.HeaderSlots
+	one := f.Locals <= maxStores
+	switch {
+	case !one: // no pin is valid yet
+		c.b = LEA(c.b, 8, RDI, Mem{Base: regFrame, Disp: int32(first) * 8})
+		c.b = MOVRI(c.b, RCX, uint64(f.Locals)*8)
+		c.b = ALURR(c.b, XOR, 4, RAX, RAX)
+		c.b = REPSTOSB(c.b)
+	case f.Locals > maxMoves:
+		c.b = VecRRR(c.b, VXORPS, scratchX, scratchX, scratchX)
+	}
+	for slot := uint16(first); uint32(slot) < first+f.Locals; slot++ {
 		i, pinned := c.pinAt(slot)
 		switch {
-		case !pinned && c.s.half[slot] && c.pinOf[slot-1] >= 0:
-			// The first half's register holds both.
-		case !pinned && f.Locals > 16:
-			if !zero {
-				c.b = VecRRR(c.b, VXORPS, scratchX, scratchX, scratchX)
-				zero = true
-			}
+		case !pinned && (!one || c.s.half[slot] && c.pinOf[slot-1] >= 0):
+			// It is zero, or the first half's register holds both.
+		case !pinned && f.Locals > maxMoves:
 			c.b = VecMR(c.b, VMOVSDst, home(slot), scratchX)
 		case !pinned:
 			c.b = MOVMI(c.b, 8, home(slot), 0)
@@ -471,12 +496,6 @@ func (c *compiler) prologue() {
 			c.b = ALURR(c.b, XOR, 4, r, r)
 		}
 	}
-	for i := range c.fixed {
-		if c.pins[i].slot < first {
-			c.loadPin(i)
-		}
-	}
-	c.valid, c.dirty = c.all(), c.cleared()
 }
 
 // noCode is the entry of every function without compiled code: it gives the

@@ -29,6 +29,7 @@ const DefaultMemory = 64 << 20
 // vm.Compiler and is safe for concurrent use.
 type Compiler struct {
 	mem    *native.Memory
+	share  int // bytes of it that one module's code may take
 	lay    code.Layout
 	stub   *native.Code // every function's entry until it has code
 	born   time.Time
@@ -85,7 +86,8 @@ type Call struct {
 // compiler is used and must not call the compiler.
 func (c *Compiler) Observe(fn func(Event)) { c.observe = fn }
 
-// New makes a compiler whose code takes at most bytes of memory.
+// New makes a compiler whose code takes at most bytes of memory, half of that for any one module: none can keep the
+// others from being compiled.
 func New(bytes int) (*Compiler, error) {
 	if !Supported() {
 		return nil, ErrUnsupported
@@ -94,7 +96,7 @@ func New(bytes int) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Compiler{mem: mem, lay: vm.NativeLayout(), born: time.Now()}
+	c := &Compiler{mem: mem, share: bytes / 2, lay: vm.NativeLayout(), born: time.Now()}
 	c.idle = sync.NewCond(&c.mu)
 	if c.stub, err = mem.Load(noCode(&c.lay)); err != nil {
 		_ = mem.Close()
@@ -142,15 +144,25 @@ func (c *Compiler) Module(m *wasm.Module, lowered func(fn uint32) *code.Func) vm
 
 // codes is the machine code of one module, which goes with it.
 type codes struct {
-	mu   sync.Mutex // guards all
-	all  []*native.Code
-	full *atomic.Bool // the compiler's
+	mu    sync.Mutex // guards all and bytes
+	all   []*native.Code
+	bytes int          // in whole pages
+	full  *atomic.Bool // the compiler's
 }
 
-func (o *codes) add(c *native.Code) {
+// load makes code executable, if the module's doesn't take more than its share then.
+func (o *codes) load(mem *native.Memory, code []byte, share int) (*native.Code, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.all = append(o.all, c)
+	if o.bytes+len(code) > share {
+		return nil, fmt.Errorf("jit: the module's code takes %d bytes, and %d more are beyond its share of %d", o.bytes, len(code), share)
+	}
+	c, err := mem.Load(code)
+	if err != nil {
+		return nil, err
+	}
+	o.all, o.bytes = append(o.all, c), o.bytes+c.Size()
+	return c, nil
 }
 
 func (o *codes) free() {
@@ -219,11 +231,13 @@ func (n *module) compile(f *code.Func, hot uint32) (*function, error) {
 		n.report(f, hot, start, nil, err)
 		return nil, err
 	}
-	loaded, err := n.c.mem.Load(out.code)
+	loaded, err := n.owned.load(n.c.mem, out.code, n.c.share)
 	if err != nil {
+		if !errors.Is(err, native.ErrNoMemory) {
+			n.report(f, hot, start, nil, err)
+		}
 		return nil, err
 	}
-	n.owned.add(loaded)
 	n.report(f, hot, start, out, nil)
 	return &function{addr: loaded.Addr(), enter: loaded.Addr() + uintptr(out.enter), entries: out.entries}, nil
 }
@@ -267,26 +281,27 @@ func (n *module) report(f *code.Func, hot uint32, start time.Time, out *output, 
 	n.c.observe(e)
 }
 
-// Request has a function compiled in the background.
-func (n *module) Request(f *code.Func, hot uint32) {
+// Request has a function compiled in the background, if it isn't to be already and there is room in the queue.
+func (n *module) Request(f *code.Func, hot uint32) (asked bool) {
 	if n.funcs[f.Index].Load() != nil || n.c.full.Load() {
-		return
+		return false
 	}
 	if _, there := n.waiting.LoadOrStore(f.Index, true); there {
-		return
+		return false
 	}
 	c := n.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed || len(c.queue) == maxQueue {
 		n.waiting.Delete(f.Index)
-		return
+		return false
 	}
 	c.queue = append(c.queue, request{n, f, hot})
 	if !c.working {
 		c.working = true
 		go c.work()
 	}
+	return true
 }
 
 // work compiles what is in the queue, one function after the other, so that a

@@ -1,6 +1,8 @@
 package jit_test
 
 import (
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -144,4 +146,91 @@ func TestHostileCode(t *testing.T) {
 	if last.Err == nil || !strings.Contains(last.Err.Error(), "too long") {
 		t.Errorf("a function of more than %d words: %v", jit.MaxWords, last.Err)
 	}
+}
+
+// TestModuleShare: a module that has a hundred functions compiled gets code for some, and leaves room for another module's.
+func TestModuleShare(t *testing.T) {
+	const pages = 16
+	c, err := jit.New(pages * os.Getpagesize())
+	if err != nil {
+		t.Skip(err)
+	}
+	refused, compiled := 0, 0
+	c.Observe(func(e jit.Event) {
+		switch {
+		case e.Err == nil:
+			compiled++
+		case strings.Contains(e.Err.Error(), "share"):
+			refused++
+		default:
+			t.Error(e.Err)
+		}
+	})
+	fns := []fn{{body: times(100, func(i int) asm { return asm{}.op(wasm.OpCall, uint64(1+i)) })}}
+	for range 100 {
+		fns = append(fns, fn{locals: types(1, wasm.I32), body: append(asm{}.i32(3).set(0).block(wasm.OpLoop), again(0)...)})
+	}
+	greedy, modest := module(fns...), module(fns[1])
+	want(t, "the greedy module", tiers(t, c, greedy, "f0"), "")
+	if compiled > pages/2 || compiled < pages/4 || refused == 0 {
+		t.Errorf("of %d pages for code a module has got code for %d functions; %d were refused", pages, compiled, refused)
+	}
+	before := compiled
+	want(t, "the modest module", tiers(t, c, modest, "f0"), "")
+	if compiled == before {
+		t.Error("there is no room for another module's code")
+	}
+}
+
+// TestManyLocals calls a function twice that finds its locals zero and leaves them otherwise, with as many as are cleared
+// in each way, and the first or the last of them in registers. The code for 50,000 isn't longer than for 100.
+func TestManyLocals(t *testing.T) {
+	c := newCompiler(t)
+	size, hundred := 0, 0
+	c.Observe(func(e jit.Event) {
+		if e.Err != nil {
+			t.Errorf("function %d stays interpreted: %v", e.Function, e.Err)
+		}
+		if e.Function == 1 {
+			size = e.CodeBytes
+		}
+	})
+	const used = 24 // at each end, for which there are 17 registers at most
+	for _, kinds := range [][]wasm.ValType{{wasm.I64}, {wasm.I64, wasm.F64, wasm.V128}} {
+		for _, n := range []int{1, 13, 14, 15, 16, 17, 40, 45, 63, 64, 65, 66, 100, 10_000, 48_000} {
+			for _, last := range []bool{false, true} {
+				var locals []wasm.ValType
+				sum, dirty := asm{}.i64(0), asm{}
+				for i := range n {
+					k, x := kinds[i%len(kinds)], uint64(1+i)
+					locals = append(locals, k)
+					if i >= used && i < n-used {
+						continue
+					}
+					sum = number(sum.get(x), k).op(wasm.OpI64Add)
+					for range 1 + 2*b2i(last == (i >= n/2)) {
+						dirty = give(dirty, k, 7+i).set(x)
+					}
+				}
+				callee := fn{params: types(1, wasm.I32), results: types(1, wasm.I64), locals: locals, body: slices.Concat(sum, dirty, sum).op(wasm.OpI64Sub)}
+				// The selection leaves something in the register that clears.
+				call := asm{}.f64(2.5).f64(1.5).op(wasm.OpGlobalGet, 0).op(wasm.OpI32WrapI64).op(wasm.OpSelect).op(wasm.OpI32TruncF64S).op(wasm.OpCall, 1)
+				caller := fn{results: types(1, wasm.I64), body: slices.Concat(call, call).op(wasm.OpI64Sub)}
+				want(t, fmt.Sprintf("%d locals of %v", n, kinds), tiers(t, c, module(caller, callee), "f0"), "i64:0")
+				if n == 100 {
+					hundred = size
+				}
+				if n > 100 && size > 2*hundred {
+					t.Errorf("%d bytes of code for %d locals, %d for 100", size, n, hundred)
+				}
+			}
+		}
+	}
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -23,8 +23,10 @@ func (w *watcher) Module(*wasm.Module, func(uint32) *code.Func) vm.NativeModule 
 func (w *watcher) Stack() (vm.NativeStack, error)                               { return nil, errors.ErrUnsupported }
 func (w *watcher) Return(vm.NativeStack)                                        {}
 func (w *watcher) Compile(*code.Func) error                                     { return errors.ErrUnsupported }
-func (w *watcher) Request(f *code.Func, hot uint32) {
+func (w *watcher) Request(f *code.Func, hot uint32) (asked bool) {
+	asked = !slices.ContainsFunc(w.requests, func(r [2]uint32) bool { return r[0] == f.Index })
 	w.requests = append(w.requests, [2]uint32{f.Index, hot})
+	return asked
 }
 func (w *watcher) Entries() unsafe.Pointer { return nil }
 func (w *watcher) Lookup(uint32, uint32) (enter, target uintptr, ok bool) {
@@ -76,6 +78,26 @@ func TestWhatIsHot(t *testing.T) {
 	}
 	if want := [][2]uint32{{1, 1}, {1, 1}, {0, 1}}; !slices.Equal(w.requests, want) {
 		t.Errorf("after a tick %v were requested, want %v", w.requests, want)
+	}
+}
+
+// TestCalleesAreLookedThroughOnce: a function that gets no code, however often a tick ends in it, asks for those that it
+// calls the first time alone. There may be a million, and what that takes nobody pays for.
+func TestCalleesAreLookedThroughOnce(t *testing.T) {
+	w := &watcher{}
+	body := append(asm{}.get(0).op(wasm.OpCall, 1), spin().body...)
+	s := watched(t, w, module(fn{params: types(1, wasm.I32), body: body}, fn{params: types(1, wasm.I32)}), nil, vm.I32(1<<20))
+	for range 5 {
+		if _, err := s.Run(t.Context(), tick); err != nil {
+			t.Fatal(err)
+		}
+	}
+	count := map[[2]uint32]int{}
+	for _, r := range w.requests {
+		count[r]++
+	}
+	if count[[2]uint32{0, 0}] < 4 || count[[2]uint32{1, 0}] != 1 {
+		t.Errorf("in five ticks these were requested so often, each with the hot one: %v", count)
 	}
 }
 

@@ -24,8 +24,8 @@ type NativeModule interface {
 	// Compile gives a function machine code, once.
 	Compile(f *code.Func) error
 	// Request has it compiled soon, since hot is, which is itself or a function beside it, and returns at once. It may be
-	// forgotten.
-	Request(f *code.Func, hot uint32)
+	// forgotten. asked is false if it was requested before, or is not going to have code.
+	Request(f *code.Func, hot uint32) (asked bool)
 	// Entries points to one code address for each function, for calls from compiled code.
 	Entries() unsafe.Pointer
 	// Lookup finds the code to enter for a word of a function's register code: a block's Charge, or behind a call.
@@ -197,10 +197,10 @@ func (s *Store) heat(nm NativeModule, f *code.Func) {
 	})
 }
 
-// request asks for a function and those that it calls and that were called before.
+// request asks for a function and those that it calls and that were called before. They are looked through once: a
+// function may have a million calls, and get no code however often it is found hot.
 func (s *Store) request(nm NativeModule, f *code.Func, hot uint32, depth int) {
-	nm.Request(f, hot)
-	if depth == 0 {
+	if !nm.Request(f, hot) || depth == 0 {
 		return
 	}
 	for _, c := range f.Calls {
