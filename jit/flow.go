@@ -130,6 +130,9 @@ func (c *compiler) thread(b *flow) {
 				known, to = in.op == code.Const, in.imm()
 			}
 		}
+		if leavesRegisters(in.op) && int(t.a) >= len(c.s.uses) {
+			known = false // calls, and moves of many, write operands that they don't name
+		}
 		pc += in.size
 	}
 	if known {

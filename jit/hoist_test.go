@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kitwork/kwnode/jit"
+	"github.com/kitwork/kwnode/vm"
 	"github.com/kitwork/kwnode/vm/wasm"
 )
 
@@ -108,6 +109,59 @@ func TestLoopsKeepValues(t *testing.T) {
 		everyLimit(t, c, []sweep{p})
 		if changes := strings.Contains(p.name, "changed, ") || p.name == "dispatched" || p.name == "dispatched, a call" || p.name == "dispatched, behind the machine"; (found[1] == before) != changes {
 			t.Errorf("%s: a register is kept for it: %v", p.name, changes)
+		}
+	}
+}
+
+// TestDispatchedByAnOperand has the number by which a loop's table goes on be its parameter: what a call gave, inlined or
+// not, where a constant was its argument before; or one of many operands that are moved together, where another one was.
+func TestDispatchedByAnOperand(t *testing.T) {
+	c := newCompiler(t)
+	refused(t, c)
+	typed := func(a asm, op wasm.Op, n byte) asm { return append(a.op(op), n) }
+	program := func(params byte, again func(a asm, n int32, depth uint64) asm) asm {
+		b := typed(times(int(params), func(int) asm { return asm{}.i32(0) }), wasm.OpLoop, params)
+		b = typed(typed(typed(b, wasm.OpBlock, params), wasm.OpBlock, params), wasm.OpBlock, params).op(wasm.OpBrTable, 2, 0, 1, 2).op(wasm.OpEnd)
+		b = again(b.step(1, 1), 1, 2).op(wasm.OpEnd)
+		b = again(b.step(1, 10), 2, 1).op(wasm.OpEnd)
+		return b.step(1, 100).op(wasm.OpEnd).get(1)
+	}
+	byCall := func(a asm, n int32, depth uint64) asm { return a.i32(n-1).op(wasm.OpCall, 0).op(wasm.OpBr, depth) }
+	byMove := func(a asm, n int32, depth uint64) asm {
+		a = a.i32(77)
+		for range 8 {
+			a = a.i32(0)
+		}
+		return a.i32(n).op(wasm.OpCall, 10).op(wasm.OpBr, depth)
+	}
+	small := asm{}.get(0).i32(1).op(wasm.OpI32Add)
+	for name, p := range map[string]struct{ callee, body asm }{
+		"an inlined call":  {small, program(1, byCall)},
+		"a call":           {append(asm{}.get(0).block(wasm.OpIf).op(wasm.OpEnd), small...), program(1, byCall)},
+		"operands at once": {small, program(9, byMove)},
+	} {
+		fns := []fn{{params: types(1, wasm.I32), results: types(1, wasm.I32), body: p.callee}}
+		for n := 1; n < 10; n++ { // a type for each number of parameters
+			fns = append(fns, fn{params: types(n, wasm.I32)})
+		}
+		fns = append(fns, fn{}, fn{params: types(1, wasm.I32), results: types(1, wasm.I32), locals: types(1, wasm.I32), body: p.body})
+		m, err := vm.Decode(module(fns...))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, tier := range []vm.Tier{vm.TierInterp, vm.TierJIT, vm.TierJIT} {
+			s := vm.NewStore(vm.Config{Compiler: c, Tier: tier})
+			inst, err := s.Instantiate(m, nil)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if err := s.Start(inst, "f11", vm.I32(0)); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if stop, out := stand(t, s, 10_000); stop.Reason != vm.Done || stop.Results[0].I32() != 111 {
+				t.Errorf("%s, tier %d: %s, want 111", name, tier, out)
+			}
+			s.Close()
 		}
 	}
 }
