@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -25,6 +26,23 @@ const holdTime = 30 * time.Second
 // maxPromise bounds the time for which this voter promises anything that nothing refers to.
 const maxPromise = 10 * time.Minute
 
+// maxHoldBytes bounds the contents that are in memory at a time because somebody asks this voter to hold them. Invariant: what
+// one request needs, a content that is checked and one that is not, is no more.
+const maxHoldBytes = 2 * api.MaxHeld
+
+// roomFor is how many bytes of a request's contents are in memory at a time: of those that are only to be held, one.
+func roomFor(facts []machine.Attest) (n int64) {
+	var held int64
+	for i := range facts {
+		if f := &facts[i]; f.Other.IsZero() {
+			held = max(held, int64(f.Size))
+		} else {
+			n += int64(f.Size)
+		}
+	}
+	return n + held
+}
+
 // hold fetches, checks and signs. Whatever is wrong with one fact, none is signed.
 func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldRequest) (*api.HoldReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, holdTime)
@@ -44,8 +62,17 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 		}
 		holders = append(holders, p.Key)
 	}
-	holders = append(holders, peer)
-	states := make([][]byte, len(facts))
+	return s.attestTo(ctx, req, facts, append(holders, peer))
+}
+
+// attestTo does so for whoever may ask. It waits its turn for the memory that it needs.
+func (s *Server) attestTo(ctx context.Context, req *api.HoldRequest, facts []machine.Attest, holders []capsule.Key) (*api.HoldReply, error) {
+	bytes := roomFor(facts)
+	if err := s.holds.take(ctx, bytes); err != nil {
+		return nil, &api.Refusal{Code: api.CodeBusy, Detail: fmt.Sprintf("no room for %d bytes within %s: others have this voter hold content", bytes, holdTime), Retry: 1000}
+	}
+	defer s.holds.give(bytes)
+	var state []byte // to check
 	for i := range facts {
 		f := &facts[i]
 		b, err := s.cfg.Contents.Borrow(ctx, f.Blob, int64(f.Size), holders...)
@@ -55,7 +82,9 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 		if uint64(len(b)) != f.Size {
 			return nil, &api.Refusal{Code: string(machine.CodeBlob), Detail: fmt.Sprintf("%s has %d bytes, not %d", f.Blob, len(b), f.Size)}
 		}
-		states[i] = b
+		if !f.Other.IsZero() {
+			state = b
+		}
 		if s.cfg.Ahead != nil && f.Fact == machine.FactHeld && req.Target != (capsule.ZoneID{}) {
 			s.cfg.Ahead(req.Target, api.Ahead{State: f.Blob, Size: f.Size})
 		}
@@ -63,14 +92,15 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 	// Three waits at once, and each must be over before a word is given: for the disk that is to have the content, for the
 	// disk that is to have the promise, and for what is checked. A promise without a word keeps content a little longer.
 	done := make(chan error, 2)
+	var err error
 	go func() { done <- s.settle(facts) }()
 	go func() { done <- s.promise(facts) }()
 	for i := range facts {
 		if f := &facts[i]; !f.Other.IsZero() {
-			err = errors.Join(err, s.fitsCode(ctx, f.Other, req.Envelope, states[i], holders))
+			err = errors.Join(err, s.fitsCode(ctx, f.Other, req.Envelope, state, holders))
 		}
 	}
-	if err = errors.Join(err, <-done, <-done); err != nil {
+	if err := errors.Join(err, <-done, <-done); err != nil {
 		return nil, err
 	}
 	for _, f := range facts {
@@ -134,6 +164,8 @@ func parseFacts(req *api.HoldRequest) ([]machine.Attest, error) {
 			return nil, fmt.Errorf("a promise until %d ms, it is %d ms; at most for %s", f.Until, now, maxPromise)
 		case f.Fact == machine.FactFits && (f.Until != 0 || f.Other.IsZero()), f.Fact != machine.FactHeld && f.Fact != machine.FactFits, f.Blob.IsZero():
 			return nil, fmt.Errorf("fact %d is nothing that a voter attests for others", i)
+		case !f.Other.IsZero() && slices.ContainsFunc(facts[:i], func(g machine.Attest) bool { return !g.Other.IsZero() }):
+			return nil, fmt.Errorf("fact %d is another continuation to check; ask for one at a time", i)
 		}
 	}
 	return facts, nil

@@ -73,6 +73,7 @@ type Server struct {
 	queue   queue
 	keep    *keeper
 	vouches chan struct{} // a token for each Vouch whose content is on its way
+	holds   *room         // for contents that this voter is asked to hold
 	words   words
 	pending *pending
 
@@ -86,7 +87,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, id: cfg.Zone.ID(), watch: newWatches(), pending: newPending(), vouches: make(chan struct{}, attest.AtOnce)}
+	s := &Server{cfg: cfg, id: cfg.Zone.ID(), watch: newWatches(), pending: newPending(), holds: newRoom(maxHoldBytes), vouches: make(chan struct{}, attest.AtOnce)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	if s.keep, err = newKeeper(s); err != nil {
