@@ -22,7 +22,7 @@ func TestMemoIsBounded(t *testing.T) {
 		if m.look(h) == nil {
 			t.Fatalf("command %d is not found again", i)
 		}
-		if held := (len(m.young) + len(m.old)) * size; held > 2*memoBytes {
+		if held := m.kept.Len() * size; held > 2*memoBytes {
 			t.Fatalf("%d bytes of commands are held, at most %d", held, 2*memoBytes)
 		}
 	}

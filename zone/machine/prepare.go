@@ -7,6 +7,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/handover"
+	"github.com/kitwork/kwnode/internal/recent"
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
@@ -234,49 +235,35 @@ func (m *Machine) prepare(command []byte, hash capsule.Hash) *prepared {
 // memo keeps prepared commands between Prepare and Apply. A command that is never applied is pushed out
 // by later ones.
 type memo struct {
-	mu    sync.Mutex // owns what follows
-	young map[capsule.Hash]*prepared
-	old   map[capsule.Hash]*prepared
-	bytes int
+	mu   sync.Mutex // guards kept
+	kept *recent.Map[capsule.Hash, *prepared]
 }
 
 // memoBytes bounds the commands of one generation of the memo, as encoded. Decoded they take about twice as much. It is
 // room for what a voter has in its log and not applied; what is pushed out is only computed again.
 const memoBytes = 2 << 20
 
-func newMemo() memo { return memo{young: map[capsule.Hash]*prepared{}} }
+func newMemo() memo {
+	return memo{kept: recent.New(memoBytes, func(_ capsule.Hash, p *prepared) int { return p.size })}
+}
 
 func (c *memo) put(p *prepared) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.bytes+p.size > memoBytes {
-		c.old, c.young, c.bytes = c.young, map[capsule.Hash]*prepared{}, 0
-	}
-	if c.young[p.hash] == nil {
-		c.young[p.hash] = p
-		c.bytes += p.size
-	}
+	c.kept.Put(p.hash, p)
 }
 
 func (c *memo) look(h capsule.Hash) *prepared {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.young[h]; p != nil {
-		return p
-	}
-	return c.old[h]
+	p, _ := c.kept.Peek(h)
+	return p
 }
 
 // take removes the result: a command is applied once, and several machines' worth of log would not fit.
 func (c *memo) take(h capsule.Hash) *prepared {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if p := c.young[h]; p != nil {
-		delete(c.young, h)
-		c.bytes -= p.size
-		return p
-	}
-	p := c.old[h]
-	delete(c.old, h)
+	p, _ := c.kept.Take(h)
 	return p
 }
