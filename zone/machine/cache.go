@@ -1,6 +1,10 @@
 package machine
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/kitwork/kwnode/internal/recent"
+)
 
 // rowCache is what a machine remembers of the state after an Apply, so that the next one doesn't ask the store for it. It
 // never changes a result: everything in it is what the store holds, or a bound that is true of it.
@@ -9,9 +13,7 @@ import "strings"
 // restored or the writes of the last Apply were dropped, begins with an empty one.
 type rowCache struct {
 	head Head
-	// Two generations of rows: when young is full it becomes old, and what was not used meanwhile goes.
-	young, old map[string]cachedRow
-	bytes      int // of young
+	rows *recent.Map[string, cachedRow]
 	// floor is for each table a key below every row that it has: scans of a table begin there. The store walks over rows
 	// that were removed, and a queue is nothing but such rows, in front of the few that it holds.
 	floor [256]string
@@ -25,7 +27,7 @@ type cachedRow struct {
 	ok  bool
 }
 
-func (r *cachedRow) size(key string) int { return len(key) + len(r.val) + cacheRowOver }
+func rowSize(key string, r cachedRow) int { return len(key) + len(r.val) + cacheRowOver }
 
 const (
 	cacheBytes   = 2 << 20  // of rows in one generation
@@ -33,39 +35,21 @@ const (
 	cacheRowOver = 128      // of a row beside its bytes
 )
 
-func newRowCache() *rowCache {
-	return &rowCache{young: map[string]cachedRow{}, old: map[string]cachedRow{}}
-}
+func newRowCache() *rowCache { return &rowCache{rows: recent.New(cacheBytes, rowSize)} }
 
 func (c *rowCache) get(key string) (cachedRow, bool) {
 	if c == nil {
 		return cachedRow{}, false
 	}
-	if r, ok := c.young[key]; ok {
-		return r, true
-	}
-	r, ok := c.old[key]
-	if ok {
-		c.put(key, r)
-	}
-	return r, ok
+	return c.rows.Get(key)
 }
 
 func (c *rowCache) put(key string, r cachedRow) {
-	if had, ok := c.young[key]; ok {
-		c.bytes -= had.size(key)
-	}
-	n := r.size(key)
-	if n > cacheRow {
-		delete(c.young, key)
-		delete(c.old, key)
+	if rowSize(key, r) > cacheRow {
+		c.rows.Take(key)
 		return
 	}
-	if c.bytes += n; c.bytes > cacheBytes {
-		clear(c.old) // it has room already for as many rows as are to come
-		c.old, c.young, c.bytes = c.young, c.old, n
-	}
-	c.young[key] = r // what old has under the key is not seen any more, and goes before this does
+	c.rows.Put(key, r)
 }
 
 // wrote follows a row that an Apply has written or removed.
