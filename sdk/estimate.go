@@ -25,14 +25,15 @@ type Sample struct {
 // Estimate is what a capsule may cost, found by running it here on samples. It is no limit: the zone's data may be
 // different.
 type Estimate struct {
-	Runs     int
-	Failed   int    // of them, that ended without a result; the figures count them too
-	Reason   string // of the first that failed
-	P50, P99 uint64 // units that half and 99 % of the runs kept to, in segments run by a zone
-	Bound    uint64 // units that no run can exceed, if Bounded
-	Bounded  bool
-	Segments int            // most in one run: each costs a decision of the zone
-	Touched  []capsule.Need // resources that the runs used, in the zone they began in
+	Runs     int            `json:"runs"`
+	Failed   int            `json:"failed"`           // of them, that ended without a result; the figures count them too
+	Reason   string         `json:"reason,omitempty"` // of the first that failed
+	P50      uint64         `json:"p50"`              // units that half of the runs kept to, in segments run by a zone
+	P99      uint64         `json:"p99"`              // the same of 99 %
+	Bound    uint64         `json:"bound"`            // units that no run can exceed, if Bounded
+	Bounded  bool           `json:"bounded"`
+	Segments int            `json:"segments"` // most in one run: each costs a decision of the zone
+	Touched  []capsule.Need `json:"touched"`  // resources that the runs used, in the zone they began in
 }
 
 // EstimateRuns is how many dry runs an estimate takes for each sample. A hundred make P99 the second dearest.

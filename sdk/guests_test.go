@@ -344,6 +344,14 @@ func TestNeedsFollowImports(t *testing.T) {
 			t.Errorf("%s: asked for %v", name, got)
 		}
 	}
+	for want, needs := range map[string][]capsule.Need{
+		`named as in "kv/acct/*"`: {{Resource: "acct/*"}, event},
+		`--keys 'kv/name/*'`:      {event},
+	} {
+		if _, err := ask(needs...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: %v, want %q", needs, err, want)
+		}
+	}
 	if split, err := ask(capsule.Need{Resource: "kv/acct/alice", Ability: capsule.Read}, capsule.Need{Resource: "kv/acct/bob", Ability: capsule.Write}, event); err != nil || len(split) != 3 {
 		t.Errorf("abilities on different resources: %v, %v", split, err)
 	}

@@ -194,7 +194,11 @@ func (p *Program) Needs(asked []capsule.Need, home capsule.ZoneID) ([]capsule.Ne
 			n.Ability = able[below]
 		}
 		if n.Ability == 0 || below == "" && strings.HasPrefix(n.Resource, "kv/") {
-			return nil, fmt.Errorf("%s: %q is asked for, and nothing that the code imports can use it; leave it out", p.Name, n.Resource)
+			instead := "leave it out"
+			if !strings.Contains(n.Resource, ":") && !strings.HasPrefix(n.Resource, "kv/") && !strings.HasPrefix(n.Resource, "event/") && able["kv/"] != 0 {
+				instead = fmt.Sprintf("data is named as in %q", "kv/"+n.Resource)
+			}
+			return nil, fmt.Errorf("%s: %q is asked for, and nothing that the code imports can use it; %s", p.Name, n.Resource, instead)
 		}
 		if over := n.Ability &^ able[below]; below != "" && over != 0 {
 			return nil, fmt.Errorf("%s: %v on %q is asked for, and the code doesn't import that; leave it out", p.Name, over, n.Resource)
@@ -208,7 +212,7 @@ func (p *Program) Needs(asked []capsule.Need, home capsule.ZoneID) ([]capsule.Ne
 	for _, below := range []string{"kv/", "event/"} {
 		if missing := able[below] &^ covered[below]; missing != 0 {
 			return nil, fmt.Errorf("%s: the code imports calls that %v under %q, and nothing of the kind is asked for; "+
-				"name the resources, as in sdk.Keys(%q)", p.Name, missing, below, below+"name/*")
+				"name the resources, as in sdk.Keys(%q) or on the command line --keys '%[4]s'", p.Name, missing, below, below+"name/*")
 		}
 	}
 	return needs, nil

@@ -112,11 +112,11 @@ type Result struct {
 
 // Bill itemises what a capsule used and cost.
 type Bill struct {
-	Spent    uint64 // units of work that counts
-	Retry    uint64 // units that conflicts and lost workers' checkpoints made again
-	Charged  uint64 // credits
-	Fee      uint64 // of them, for what was held and not used
-	Refunded uint64 // credits
+	Spent    uint64 `json:"spent"`    // units of work that counts
+	Retry    uint64 `json:"retry"`    // units that conflicts and lost workers' checkpoints made again
+	Charged  uint64 `json:"charged"`  // credits
+	Fee      uint64 `json:"fee"`      // of them, for what was held and not used
+	Refunded uint64 `json:"refunded"` // credits
 }
 
 // Retries are the attempts at a segment that came to nothing, in the zone where the capsule ended. The work that counts is

@@ -78,7 +78,11 @@ func (t *client) seal(p *program, pr *sdk.Prepared) (*sdk.Bundle, error) {
 			return nil, err
 		}
 	}
-	return pr.Seal(id, terms)
+	bundle, err := pr.Seal(id, terms)
+	if r, ok := errors.AsType[*capsule.Refusal](err); ok && r.Code == capsule.CodeNeed && t.grants == "" {
+		err = fmt.Errorf("%w; no grants were shown: --grants FILE, or set %s", err, sdk.EnvGrants)
+	}
+	return bundle, err
 }
 
 // run dials and calls fn within the time given.
@@ -110,6 +114,9 @@ func (t *client) run(cmd *cobra.Command, fn func(ctx context.Context, c *sdk.Cli
 
 // notFound gives a node's refusal its exit status.
 func notFound(err error) error {
+	if _, judged := errors.AsType[*statusError](err); judged {
+		return err
+	}
 	if errors.Is(err, sdk.ErrUnknown) {
 		return withStatus(statusRefused, fmt.Errorf("%w; check the ID and --zone, or hand it in: kwnode capsule submit FILE", err))
 	}
@@ -123,7 +130,7 @@ func notFound(err error) error {
 func (t *client) follow(cmd *cobra.Command, name string, fn func(ctx context.Context, s *sdk.Submission) error) error {
 	id, err := capsule.ParseID(name)
 	if err != nil {
-		return withStatus(statusUsage, err)
+		return withStatus(statusUsage, fmt.Errorf("%w; kwnode capsule submit prints the ID of what it hands in, and kwnode capsule list all of yours", err))
 	}
 	home, err := t.home()
 	if err != nil {
@@ -402,12 +409,31 @@ func eventText(e *api.WatchEvent) string {
 	return printable([]byte(e.Text))
 }
 
+// order is follow for what an author wants of a capsule. The zone has taken it when it returns; what comes of it, the
+// capsule's result tells.
+func (t *client) order(cmd *cobra.Command, name string, give func(ctx context.Context, s *sdk.Submission) error) error {
+	return t.follow(cmd, name, func(ctx context.Context, s *sdk.Submission) error {
+		err := give(ctx, s)
+		if r, ok := errors.AsType[*api.Refusal](err); ok && r.Code == string(machine.CodeState) {
+			return withStatus(statusRefused, fmt.Errorf("%w; what became of it: kwnode capsule result %s", r, s.ID))
+		}
+		if err != nil || !t.asJSON {
+			return err
+		}
+		return printJSON(cmd.OutOrStdout(), struct {
+			ID    capsule.ID     `json:"id"`
+			Zone  capsule.ZoneID `json:"zone"`
+			Taken bool           `json:"taken"` // by the zone, which refuses otherwise
+		}{s.ID, s.Home, true})
+	})
+}
+
 func newCapsuleCancelCmd() *cobra.Command {
 	var t client
 	cmd := &cobra.Command{
 		Use: "cancel ID", Short: "End a capsule of yours where it stands", Args: wantArgs("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return t.follow(cmd, args[0], func(ctx context.Context, s *sdk.Submission) error { return s.Cancel(ctx) })
+			return t.order(cmd, args[0], func(ctx context.Context, s *sdk.Submission) error { return s.Cancel(ctx) })
 		},
 	}
 	t.flags(cmd)
@@ -423,7 +449,7 @@ func newCapsuleTopUpCmd() *cobra.Command {
 			if err != nil || n == 0 {
 				return usageError(cmd, "units %q: want a number from 1 to 2^62", args[1])
 			}
-			return t.follow(cmd, args[0], func(ctx context.Context, s *sdk.Submission) error { return s.TopUp(ctx, n) })
+			return t.order(cmd, args[0], func(ctx context.Context, s *sdk.Submission) error { return s.TopUp(ctx, n) })
 		},
 	}
 	t.flags(cmd)

@@ -79,7 +79,25 @@ Exit status: 0 done, 1 failed, 2 wrong command line, 3 the input was judged and 
 		root.AddCommand(construct())
 	}
 	addExamples(root)
+	sayWanted(root)
 	return root
+}
+
+// sayWanted has a command whose arguments are too few or too many say which it wants.
+func sayWanted(cmd *cobra.Command) {
+	if check := cmd.Args; check != nil {
+		cmd.Args = func(cmd *cobra.Command, args []string) error {
+			err := check(cmd, args)
+			if _, said := errors.AsType[*statusError](err); err == nil || said {
+				return err
+			}
+			_, wanted, _ := strings.Cut(cmd.Use, " ")
+			return usageError(cmd, "want %s, got %d arguments", wanted, len(args))
+		}
+	}
+	for _, c := range cmd.Commands() {
+		sayWanted(c)
+	}
 }
 
 // asGroup makes cmd a mere holder of commands: alone it prints its help, with anything unknown behind it

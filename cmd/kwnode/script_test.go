@@ -112,6 +112,11 @@ func TestExitStatus(t *testing.T) {
 		{"verzion", statusUsage, "did you mean version"},
 		{"capsule inspekt x", statusUsage, "did you mean inspect"},
 		{"keygen --nope x", statusUsage, "see kwnode keygen --help"},
+		{"testnet play", statusUsage, "want FILE..., got 0 arguments"},
+		{"testnet partition", statusUsage, "want NODE..., got 0 arguments"},
+		{"testnet logs a b", statusUsage, "want [NODE], got 2 arguments"},
+		{"testnet kill a --dir " + dir, statusFailed, "there is no network in " + dir + "; start one with kwnode testnet up --dir " + dir},
+		{"capsule watch nope", statusUsage, "kwnode capsule list all of yours"},
 		{"capsule inspect " + filepath.Join(dir, "none"), statusFailed, "none"},
 		{"capsule inspect " + key, statusRefused, "refused (encoding)"},
 	} {

@@ -119,7 +119,10 @@ func testnetUp(life context.Context, cmd *cobra.Command, o proc.Options, wait ti
 	ctx, cancel := context.WithTimeout(life, wait)
 	defer cancel()
 	n, err := proc.Up(ctx, o)
-	if err != nil {
+	switch {
+	case err != nil && life.Err() != nil: // which of the nodes it was waiting for is of no interest any more
+		return fmt.Errorf("interrupted before the network worked; kwnode testnet up --dir %s goes on with it", o.Dir)
+	case err != nil:
 		return err
 	}
 	defer func() {

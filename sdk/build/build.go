@@ -143,7 +143,7 @@ type toolchain struct {
 const oldest = 24
 
 func findToolchain(ctx context.Context, path string) (*toolchain, error) {
-	instead := "install Go 1.24 or later, or build the module elsewhere and submit the .wasm file"
+	instead := "install Go 1.26 or later (https://go.dev/dl) and have it on the PATH, or build the module elsewhere and submit the .wasm file"
 	if path == "" {
 		path = "go"
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 )
@@ -89,6 +90,9 @@ func (n *Net) Down() <-chan struct{} { return n.ctl.down }
 // node, partition nodes (with commas) from the others, heal, or down.
 func Tell(ctx context.Context, dir, order, node string) error {
 	st, _, err := Look(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("there is no network in %s; start one with kwnode testnet up --dir %s", dir, dir)
+	}
 	if err != nil {
 		return fmt.Errorf("no network in %s: %w; start one with kwnode testnet up --dir %s", dir, err, dir)
 	}

@@ -189,7 +189,7 @@ func (n *Net) Start(ctx context.Context, name string) error {
 	n.mu.Lock()
 	s, err := n.node(name)
 	if err == nil && n.procs[name] != nil {
-		err = fmt.Errorf("%s runs already", name)
+		err = fmt.Errorf("%s runs already; kwnode testnet restart %s begins it anew", name, name)
 	}
 	if err != nil {
 		n.mu.Unlock()
@@ -276,7 +276,7 @@ func (n *Net) running(name string) (*process, error) {
 	}
 	p := n.procs[name]
 	if p == nil {
-		return nil, fmt.Errorf("%s does not run", name)
+		return nil, fmt.Errorf("%s does not run; kwnode testnet start %s", name, name)
 	}
 	return p, nil
 }
