@@ -1,8 +1,10 @@
 package jit_test
 
 import (
+	"bytes"
 	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -80,6 +82,65 @@ func TestAddressWidth(t *testing.T) {
 	want(t, "a group at the end", tiers(t, c, group, "f0", vm.I32(65524)), fmt.Sprintf("i32:%x", 3*65524+4))
 	want(t, "stores before the one that traps", tiers(t, c, group, "f1", vm.I32(65532)), trapMemory)
 	want(t, "stores before a load that traps", tiers(t, c, group, "f1", vm.I32(65528)), trapMemory)
+}
+
+// TestBeyondTwoGigabytes has offsets that fit no signed 32 bits, up to the last byte of a memory that is a page longer
+// than 2 GiB, of which only touched pages take any.
+func TestBeyondTwoGigabytes(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("memory is a copy here, so that 2 GiB take as much")
+	}
+	c := newCompiler(t)
+	refused(t, c)
+	const pages, end = 1<<15 + 1, 1<<31 + 1<<16
+	i32 := types(1, wasm.I32)
+	var fns []fn
+	var sizes, offsets []uint64
+	add := func(size, off uint64, result wasm.ValType, body asm) {
+		fns = append(fns, fn{params: i32, results: []wasm.ValType{result}, body: body})
+		sizes, offsets = append(sizes, size), append(offsets, off)
+	}
+	lane := append(lanes(asm{}.get(0)).op(wasm.OpV128Store32Lane, 2, 1<<31), 1)
+	for _, off := range []uint64{1<<31 - 4, 1 << 31, 1<<31 + 5} {
+		add(4, off, wasm.I32, asm{}.get(0).op(wasm.OpI32Load, 2, off))
+		add(8, off, wasm.F64, asm{}.get(0).op(wasm.OpF64Load, 3, off))
+		add(1, off, wasm.I64, asm{}.get(0).op(wasm.OpI64Load8S, 0, off))
+		add(16, off, wasm.V128, asm{}.get(0).op(wasm.OpV128Load, 4, off))
+		add(4, off, wasm.I32, asm{}.get(0).get(0).op(wasm.OpI32Store, 2, off).get(0).op(wasm.OpI32Load, 2, off))
+	}
+	add(4, 1<<31, wasm.I32, append(lane, asm{}.get(0).op(wasm.OpI32Load, 2, 1<<31)...))
+	b := bytes.Replace(module(fns...), []byte{5, 4, 1, 1, 1, 3}, []byte{5, 5, 1, 0, 0x81, 0x80, 2}, 1)
+	m, err := vm.Decode(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range fns {
+		for _, beyond := range []uint64{0, 1, 1 << 16} {
+			var got [2]string
+			for k, tier := range []vm.Tier{vm.TierInterp, vm.TierJIT} {
+				s := vm.NewStore(vm.Config{Compiler: c, Tier: tier, Limits: vm.Limits{MemoryPages: pages}})
+				inst, err := s.Instantiate(m, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				index := end - offsets[i] - sizes[i] + beyond
+				if err := s.Start(inst, fmt.Sprintf("f%d", i), vm.I32(int32(index))); err != nil {
+					t.Fatal(err)
+				}
+				stop, err := s.Run(t.Context(), 1<<40)
+				if err != nil || (stop.Trap != nil) != (beyond > 0) {
+					t.Errorf("function %d, tier %d, %d bytes beyond the end: trap %v, %v", i, tier, beyond, stop.Trap, err)
+				}
+				for _, v := range stop.Results {
+					got[k] += bits(v)
+				}
+				s.Close()
+			}
+			if got[0] != got[1] {
+				t.Errorf("function %d: interpreted %s, compiled %s", i, got[0], got[1])
+			}
+		}
+	}
 }
 
 // TestDivisionByConstants: the processor's own division faults where WebAssembly traps, and faults where it doesn't.
