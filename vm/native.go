@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"runtime"
 	"sync"
 	"unsafe"
 
@@ -99,8 +100,8 @@ func (s *Store) execute() exit {
 	for first := true; ; first = false {
 		var e exit
 		var again bool
-		if enter, target, ok := s.enterNative(first); ok {
-			e, again = s.runNative(enter, target)
+		if n, enter, target, ok := s.enterNative(first); ok {
+			e, again = s.runNative(n, enter, target)
 		} else {
 			e, again = s.tick()
 		}
@@ -151,10 +152,10 @@ func (s *Store) tick() (e exit, again bool) {
 
 // enterNative finds compiled code for where the machine stands. A function that is found interpreted there is hot, at once
 // or, if execute has only begun, after a few times. That costs running code nothing, unlike counters.
-func (s *Store) enterNative(first bool) (enter, target uintptr, ok bool) {
+func (s *Store) enterNative(first bool) (n *nativeOf, enter, target uintptr, ok bool) {
 	m := &s.m
 	f := m.fn()
-	n := m.inst.mod.nativeOf(s.compiler)
+	n = m.inst.mod.nativeOf(s.compiler)
 	pc := uint32((uintptr(m.pc) - uintptr(unsafe.Pointer(unsafe.SliceData(f.Ins)))) / 8)
 	enter, target, ok = n.code.Lookup(f.Index, pc)
 	switch {
@@ -162,12 +163,12 @@ func (s *Store) enterNative(first bool) (enter, target uintptr, ok bool) {
 	case s.tier == TierJIT:
 		s.lowerCallees(f)
 		if n.code.Compile(f) == nil {
-			return n.code.Lookup(f.Index, pc)
+			enter, target, ok = n.code.Lookup(f.Index, pc)
 		}
 	case m.gas > 0 && code.Plain(opAt(m.pc)) == code.Charge && (!first || n.started(f.Index)):
 		s.heat(n.code, f)
 	}
-	return enter, target, ok
+	return n, enter, target, ok
 }
 
 // lowerCallees makes the register code of the small functions that a function calls, as if they had been called before.
@@ -245,8 +246,8 @@ func (n *nativeOf) started(fn uint32) bool {
 	return n.starts[fn] >= hotStarts
 }
 
-// runNative runs compiled code and translates why it came back. again says that the machine can simply go on.
-func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
+// runNative runs compiled code of n and translates why it came back. again says that the machine can simply go on.
+func (s *Store) runNative(n *nativeOf, enter, target uintptr) (e exit, again bool) {
 	m := &s.m
 	if s.nativeStack == nil {
 		stack, err := s.compiler.Stack()
@@ -255,11 +256,12 @@ func (s *Store) runNative(enter, target uintptr) (e exit, again bool) {
 		}
 		s.nativeStack = stack
 	}
-	m.native.entries = m.inst.mod.nativeOf(s.compiler).code.Entries()
+	m.native.entries = n.code.Entries()
 	m.native.target = target
 	m.native.near = m.memLen - min(m.memLen, code.NearBytes-1) // compiled code leaves before memory grows
 	m.native.limit = s.nativeStack.Top() - nativeReserve - 8*uintptr(min(m.depth, NativeCalls))
 	s.nativeStack.Run(enter, unsafe.Pointer(m))
+	runtime.KeepAlive(n) // code goes with it, and a store with another compiler may have taken its place in the module
 	// One word on the native stack is one call: the entered function's own return address, and those of the calls that
 	// it made. A frame that returned to Go has left none.
 	m.depth -= int64(m.native.base-m.native.leave)/8 - 1
