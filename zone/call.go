@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/machine"
 	"github.com/kitwork/kwnode/zone/raft"
 )
@@ -59,7 +60,7 @@ const (
 
 // caller is both ends of the protocol.
 type caller struct {
-	t      raft.Transport
+	pool   api.Pool // of streams to other voters
 	l      raft.Listener
 	proto  string
 	member func(capsule.Key) bool
@@ -71,97 +72,45 @@ type caller struct {
 
 	mu     sync.Mutex // guards what follows
 	conns  map[net.Conn]bool
-	peers  map[capsule.Key]*callPeer
+	slots  map[capsule.Key]chan struct{} // one token for each stream to a peer that is in use
 	closed bool
 }
 
-// callPeer is the streams to one peer.
-type callPeer struct {
-	slots chan struct{} // one token for each stream in use
-	idle  []net.Conn    // guarded by the caller's mu
-}
-
-// take returns an idle stream, or nil, once the peer has room for one more call.
-func (c *caller) take(ctx context.Context, to capsule.Key) (*callPeer, net.Conn, error) {
+// slot waits until the peer has room for one more call, which ends with a receive.
+func (c *caller) slot(ctx context.Context, to capsule.Key) (chan struct{}, error) {
 	c.mu.Lock()
-	p := c.peers[to]
-	if p == nil {
-		p = &callPeer{slots: make(chan struct{}, callStreams)}
-		c.peers[to] = p
+	slots := c.slots[to]
+	if slots == nil {
+		slots = make(chan struct{}, callStreams)
+		c.slots[to] = slots
 	}
 	c.mu.Unlock()
 	select {
-	case p.slots <- struct{}{}:
+	case slots <- struct{}{}:
+		return slots, nil
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	n := len(p.idle)
-	if n == 0 {
-		return p, nil, nil
-	}
-	conn := p.idle[n-1]
-	p.idle = p.idle[:n-1]
-	return p, conn, nil
-}
-
-// give keeps a stream for the next call.
-func (c *caller) give(p *callPeer, conn net.Conn) {
-	conn.SetDeadline(time.Time{})
-	c.mu.Lock()
-	closed := c.closed
-	if !closed {
-		p.idle = append(p.idle, conn)
-	}
-	c.mu.Unlock()
-	if closed {
-		conn.Close()
+		return nil, ctx.Err()
 	}
 }
 
-// exchange asks and reads the answer.
-func exchange(ctx context.Context, conn net.Conn, req *callRequest) (*callResponse, error) {
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
-	resp := new(callResponse)
-	err := writeFrame(conn, req, maxCall)
-	if err == nil {
-		err = readFrame(bufio.NewReader(conn), resp, maxCall)
-	}
-	if !stop() && err == nil {
-		err = ctx.Err() // the deadline is in the past, or is about to be
-	}
-	if ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	return resp, err
-}
-
+// call asks a voter. It may come twice, and every call may be repeated.
 func (c *caller) call(ctx context.Context, to capsule.Key, kind callKind, body []byte) ([]byte, error) {
 	fail := func(err error) ([]byte, error) { return nil, fmt.Errorf("call voter %s: %w", to, err) }
-	p, conn, err := c.take(ctx, to)
+	slots, err := c.slot(ctx, to)
 	if err != nil {
 		return fail(err)
 	}
-	defer func() { <-p.slots }()
+	defer func() { <-slots }()
 	req := &callRequest{Kind: kind, Body: body}
-	var resp *callResponse
-	for kept := conn != nil; ; kept = false {
-		if conn == nil {
-			if conn, err = c.t.Dial(ctx, to, c.proto); err != nil {
-				return fail(err)
-			}
+	var resp callResponse
+	err = c.pool.Use(ctx, to, c.proto, func(s net.Conn) error {
+		if err := api.Write(s, req); err != nil {
+			return err
 		}
-		if resp, err = exchange(ctx, conn, req); err == nil {
-			c.give(p, conn)
-			break
-		}
-		conn.Close()
-		conn = nil
-		if !kept || ctx.Err() != nil {
-			return fail(err)
-		}
-		// The peer may have ended a stream that was idle; every call may be repeated.
+		return api.Read(bufio.NewReader(s), &resp, maxCall)
+	})
+	if err != nil {
+		return fail(err)
 	}
 	if resp.Error == "" {
 		return resp.Body, nil
@@ -210,7 +159,7 @@ func (c *caller) serve(conn net.Conn, k capsule.Key) {
 	for r := bufio.NewReader(conn); c.member(k); {
 		conn.SetDeadline(time.Now().Add(callIdle))
 		var req callRequest
-		if err := readFrame(r, &req, maxCall); err != nil {
+		if err := api.Read(r, &req, maxCall); err != nil {
 			return
 		}
 		select {
@@ -221,7 +170,7 @@ func (c *caller) serve(conn net.Conn, k capsule.Key) {
 		resp := c.answer(k, &req)
 		<-c.gate
 		conn.SetDeadline(time.Now().Add(callTimeout))
-		if err := writeFrame(conn, resp, maxCall); err != nil {
+		if err := api.Write(conn, resp); err != nil {
 			return
 		}
 	}
@@ -253,12 +202,7 @@ func (c *caller) close() {
 	for conn := range c.conns {
 		conn.Close()
 	}
-	for _, p := range c.peers {
-		for _, conn := range p.idle {
-			conn.Close()
-		}
-		p.idle = nil
-	}
 	c.mu.Unlock()
+	c.pool.Close()
 	c.wg.Wait()
 }

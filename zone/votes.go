@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/raft"
 )
@@ -329,7 +330,7 @@ func (v *voting) stream(k capsule.Key, p *votePeer) {
 			}
 			if err == nil {
 				c.SetWriteDeadline(time.Now().Add(voteWrite))
-				err = writeFrame(c, m, maxVoteMessage)
+				err = api.Write(c, m)
 			}
 			if err != nil {
 				if c != nil {
@@ -452,7 +453,7 @@ func (v *voting) receive(c net.Conn, k capsule.Key) {
 	v.mu.Unlock()
 	for v.ctx.Err() == nil {
 		var m voteMessage
-		if err := readFrame(r, &m, maxVoteMessage); err != nil || !v.member(k) {
+		if err := api.Read(r, &m, maxVoteMessage); err != nil || !v.member(k) {
 			return
 		}
 		if len(m.Votes) > maxVotes || len(m.Want) > maxVotes || len(m.Quorums) > maxVotes || len(m.Yours) > 1 {

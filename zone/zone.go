@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 	"github.com/kitwork/kwnode/zone/raft"
@@ -215,8 +216,8 @@ func (z *Zone) openNode(g *cert.Genesis, founder bool) error {
 		own: map[uint64]cert.Vote{}, greeted: map[capsule.Key]bool{}, suspects: map[capsule.Key]bool{}, conns: map[net.Conn]bool{},
 	}
 	z.calls = &caller{
-		t: z.cfg.Transport, proto: z.proto(callProto), member: z.member, handle: z.serve, ctx: z.ctx,
-		gate: make(chan struct{}, maxCalls), conns: map[net.Conn]bool{}, peers: map[capsule.Key]*callPeer{},
+		pool: api.Pool{Open: z.cfg.Transport.Dial}, proto: z.proto(callProto), member: z.member, handle: z.serve, ctx: z.ctx,
+		gate: make(chan struct{}, maxCalls), conns: map[net.Conn]bool{}, slots: map[capsule.Key]chan struct{}{},
 	}
 	if z.voting.l, err = z.cfg.Transport.Listen(z.voting.proto, z.member); err != nil {
 		return fmt.Errorf("listen for votes: %w", err)

@@ -34,7 +34,7 @@ const maxIdle = 64
 // long, which is noticed when the next request has been sent.
 func AskPool[T any](ctx context.Context, p *Pool, k capsule.Key, proto string, request any, most int) (*T, error) {
 	var reply *T
-	err := p.use(ctx, k, proto, func(s net.Conn) (err error) {
+	err := p.Use(ctx, k, proto, func(s net.Conn) (err error) {
 		reply, err = Ask[T](s, request, most)
 		return err
 	})
@@ -50,7 +50,7 @@ func (p *Pool) Relay(ctx context.Context, k capsule.Key, proto string, request a
 	}
 	both := frame(b, content)
 	var answer []byte
-	err = p.use(ctx, k, proto, func(s net.Conn) (err error) {
+	err = p.Use(ctx, k, proto, func(s net.Conn) (err error) {
 		if _, err = s.Write(both); err == nil {
 			answer, err = readFrame(s, most+responseOverhead)
 		}
@@ -59,9 +59,9 @@ func (p *Pool) Relay(ctx context.Context, k capsule.Key, proto string, request a
 	return answer, err
 }
 
-// use makes an exchange on a stream, a new one if those that were kept are dead. The stream is good for another one if the
-// answer, or a refusal, came.
-func (p *Pool) use(ctx context.Context, k capsule.Key, proto string, exchange func(net.Conn) error) error {
+// Use makes an exchange on a stream, a new one if those that were kept are dead: it may come twice. The stream is good for
+// another one if exchange returns nil or a [Refusal].
+func (p *Pool) Use(ctx context.Context, k capsule.Key, proto string, exchange func(net.Conn) error) error {
 	at := route{k, proto}
 	for s := p.take(at); ; s = nil {
 		kept := s != nil
@@ -86,8 +86,7 @@ func (p *Pool) use(ctx context.Context, k capsule.Key, proto string, exchange fu
 
 // bounded makes an exchange that ends with ctx.
 func bounded(ctx context.Context, s net.Conn, exchange func(net.Conn) error) error {
-	deadline, _ := ctx.Deadline()
-	if err := s.SetDeadline(deadline); err != nil {
+	if err := s.SetDeadline(time.Time{}); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(time.Unix(1, 0)) })
