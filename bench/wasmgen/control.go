@@ -44,13 +44,16 @@ func (f *body) statement() (left bool) {
 		}
 	case n < 54:
 		f.tee()
-	case n < 63:
+	case n < 62:
 		f.block()
 	case n < 66:
-		if f.chance(50) {
+		switch f.rng.IntN(3) {
+		case 0:
 			f.tight()
-		} else {
+		case 1:
 			f.strided()
+		default:
+			f.dispatch()
 		}
 	case n < 72:
 		f.branchIf()

@@ -82,7 +82,7 @@ func generate(seed uint64, open bool) *Module {
 	for range 4 + g.rng.IntN(8) {
 		g.types = append(g.types, g.anyFuncType())
 	}
-	g.types = append(g.types, wasm.FuncType{})
+	g.types = append(g.types, wasm.FuncType{}, wasm.FuncType{Params: []wasm.ValType{wasm.I32}, Results: []wasm.ValType{wasm.I32}})
 	g.bodies = 2 + g.rng.IntN(8)
 	for i := range g.bodies {
 		if g.chance(30) {
