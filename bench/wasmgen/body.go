@@ -72,7 +72,11 @@ func (f *body) own() int { return len(f.stack) - max(f.floor, f.labels[len(f.lab
 // randomBody writes function fn.
 func (g *gen) randomBody(fn uint32) []byte {
 	f := g.newBody(g.types[g.funcs[fn]])
-	for range g.rng.IntN(6) {
+	more := g.rng.IntN(6)
+	if g.chance(3) {
+		more = 15 + g.rng.IntN(80) // compiled code clears many otherwise
+	}
+	for range more {
 		f.locals = append(f.locals, g.anyType())
 	}
 	f.left = 20 + g.rng.IntN(150)

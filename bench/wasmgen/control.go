@@ -64,11 +64,37 @@ func (f *body) statement() (left bool) {
 	case n < 96:
 		f.bulk()
 	case n < 97:
-		f.op(wasm.OpNop)
+		if f.chance(50) {
+			f.op(wasm.OpNop)
+		} else {
+			f.pile()
+		}
 	default:
 		return f.leave()
 	}
 	return false
+}
+
+// joins are operations on two numbers of each type whose NaNs, if there are any, are operands.
+var joins = map[wasm.ValType]wasm.Op{wasm.I32: wasm.OpI32Add, wasm.I64: wasm.OpI64Xor, wasm.F32: wasm.OpF32Copysign, wasm.F64: wasm.OpF64Copysign, wasm.V128: wasm.OpI16x8Sub}
+
+// pile has more operands wait than a compiler has registers for, most of them constants.
+func (f *body) pile() {
+	t := pick(f.gen, []wasm.ValType{wasm.I32, wasm.I64, wasm.F32, wasm.F64, wasm.V128})
+	n := 12 + f.rng.IntN(24)
+	for range n {
+		if f.chance(80) {
+			f.b = f.constant(f.b, t)
+			f.push(t)
+		} else {
+			f.floorAt(func() { f.value(t) })
+		}
+	}
+	for range n - 1 {
+		f.op(joins[t])
+	}
+	f.pop(n - 1)
+	f.discard()
 }
 
 func (f *body) tee() {
