@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/kitwork/kwnode/internal/faildisk"
+
 	"github.com/kitwork/kwnode/capsule"
 )
 
@@ -56,5 +58,29 @@ func TestFileRecordBitFlips(t *testing.T) {
 		check("tail torn", n, false, good[:n])
 		// The newest record stands in the first area: its first copy is enough, and the older area never passes for it.
 		check("tail zeroed", n, n >= recordBody+len(capsule.Hash{}), append(bytes.Clone(good[:n]), make([]byte, len(good)-n)...))
+	}
+}
+
+// What the record says is saved was flushed: where flushes fail, it says so and remembers nothing of it.
+func TestFileRecordFlushes(t *testing.T) {
+	key := idents(1, 1)[0].Key()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "record")
+	r := must(CreateRecord(path, key))
+	defer r.Close()
+	old := Record{Index: 7}
+	if err := r.Save(old); err != nil {
+		t.Fatal(err)
+	}
+	faildisk.Run(t, func() {
+		if err := r.Save(Record{Index: 8}); err == nil {
+			t.Error("saved without a flush")
+		}
+		if _, err := CreateRecord(filepath.Join(dir, "other"), key); err == nil {
+			t.Error("created without a flush")
+		}
+	})
+	if rec, err := r.Load(); err != nil || rec != old {
+		t.Errorf("the record is %+v (%v), want %+v", rec, err, old)
 	}
 }
