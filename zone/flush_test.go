@@ -13,6 +13,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/internal/bubble"
+	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 	"github.com/kitwork/kwnode/zone/raft"
@@ -113,7 +114,7 @@ type tappedConn struct {
 
 func (c *tappedConn) Write(b []byte) (int, error) {
 	var m voteMessage
-	if err := readFrame(bytes.NewReader(b), &m, maxVoteMessage); err != nil {
+	if err := api.Read(bytes.NewReader(b), &m, maxVoteMessage); err != nil {
 		panic(err) // a frame is one write
 	}
 	for i := range m.Votes {

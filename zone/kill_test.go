@@ -23,7 +23,7 @@ import (
 type image struct {
 	what   string
 	state  *vfs.MemFS // what was synced
-	log    []byte     // the file as it is: torn writes of bbolt's own are the store's TestLogTornWrites's
+	log    []byte     // the file as it is: torn writes of bbolt's own are the store's TestLogTornWrites
 	record cert.Record
 	acked  map[string]string
 	signed uint64 // greatest index that a certificate was seen of
