@@ -55,28 +55,28 @@ func (v *View) WriteSnapshot(w io.Writer, proof []byte) error {
 	if err := fw.frame(frameHeader, append(v.at.marshal(), proof...)); err != nil {
 		return err
 	}
-	var buf []byte
+	var buf, last []byte
 	var rows uint64
-	var werr error
-	err := v.Scan(nil, nil, func(k, val []byte) bool {
-		buf = binary.AppendUvarint(buf, uint64(len(k)))
-		buf = binary.AppendUvarint(buf, uint64(len(val)))
-		buf = append(append(buf, k...), val...)
-		rows++
-		if len(buf) >= frameTarget {
-			werr = fw.frame(frameRows, buf)
-			buf = buf[:0]
+	for more := true; more; {
+		buf, more = buf[:0], false
+		// Each frame has an iterator of its own: for as long as one is open, Pebble keeps the memory tables that it began with,
+		// while it fills others.
+		err := v.Scan(nil, last, func(k, val []byte) bool {
+			buf = binary.AppendUvarint(buf, uint64(len(k)))
+			buf = binary.AppendUvarint(buf, uint64(len(val)))
+			buf = append(append(buf, k...), val...)
+			rows++
+			if more = len(buf) >= frameTarget; more {
+				last = append(last[:0], k...)
+			}
+			return !more
+		})
+		if err == nil && len(buf) > 0 {
+			err = fw.frame(frameRows, buf)
 		}
-		return werr == nil
-	})
-	if err == nil {
-		err = werr
-	}
-	if err == nil && len(buf) > 0 {
-		err = fw.frame(frameRows, buf)
-	}
-	if err != nil {
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	end := binary.BigEndian.AppendUint64(nil, rows)
 	if err := fw.frame(frameEnd, binary.BigEndian.AppendUint64(end, fw.n)); err != nil {

@@ -171,6 +171,7 @@ type sink struct {
 	meta hraft.SnapshotMeta
 	tmp  string
 	f    vfs.File
+	buf  []byte
 	done bool
 }
 
@@ -178,7 +179,8 @@ func (k *sink) ID() string { return k.meta.ID }
 
 func (k *sink) Write(p []byte) (int, error) {
 	// The file system may scribble on the slice it is given, the caller's must stay.
-	n, err := k.f.Write(slices.Clone(p))
+	k.buf = append(k.buf[:0], p...)
+	n, err := k.f.Write(k.buf)
 	k.meta.Size += int64(n)
 	return n, err
 }

@@ -173,9 +173,10 @@ func (s *Store) openHandle(name string) (*handle, error) {
 	l := &pebbleLog{s: s, log: s.opts.Logger}
 	o := &pebble.Options{
 		FS: s.opts.FS,
-		// Pebble takes its memory tables out of the cache: with no more than s.opts.CacheSize nothing would be left for blocks
-		// while one table is written and the next filled.
-		CacheSize:                   s.opts.CacheSize + memTables*memTable,
+		// Pebble takes its memory tables out of the cache: with no more than s.opts.CacheSize half of it would be left for blocks
+		// while one table is filled. Room for all that may wait would be filled with blocks by each snapshot, which reads every
+		// row, and a voter had 30 MB more from its first snapshot on.
+		CacheSize:                   s.opts.CacheSize + memTable,
 		MemTableSize:                memTable,
 		MemTableStopWritesThreshold: memTables,
 		FormatMajorVersion:          pebble.FormatNewest,
