@@ -183,7 +183,7 @@ func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 		if c == nil || g.cfg.Publish == nil {
 			return g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
 		}
-		late := time.AfterFunc(tellAfter, func() { g.cfg.Publish(c) })
+		late := time.AfterFunc(api.TellAfter, func() { g.cfg.Publish(c) })
 		err := g.relay(ctx, home, api.ProtoSubmit, req, s, contentSize(req))
 		if late.Stop() && err != nil {
 			g.cfg.Publish(c)
@@ -191,9 +191,6 @@ func (g *Gateway) submit(ctx context.Context, peer capsule.Key, s *p2p.Stream) {
 		return err
 	})
 }
-
-// tellAfter is how long a voter may take to answer a submission before the capsule is gossiped too.
-const tellAfter = 500 * time.Millisecond
 
 // check applies the filter.
 func (g *Gateway) check(req *api.SubmitRequest, peer capsule.Key) (*capsule.Capsule, capsule.ZoneID, *api.Refusal) {

@@ -24,11 +24,9 @@ const (
 
 const (
 	pendingEvery = 250 * time.Millisecond
-	// tellAfter is how long a capsule that was handed in here waits for the zone before the other voters are told of it, and
-	// tellMost bounds how many are told of in one round. Mostly its proposal is quicker, and tells them too: whoever leads
-	// has it then, and all who follow a moment later. What a round leaves out is told by comparing.
-	tellAfter = 500 * time.Millisecond
-	tellMost  = 128
+	// tellMost bounds of how many capsules the other voters are told in one round. Mostly a proposal is quicker, and tells
+	// them too: whoever leads has it then, and all who follow a moment later. What a round leaves out is told by comparing.
+	tellMost = 128
 	// othersFirst is how long a capsule that was gossiped is left to the voter that took it in, and stagger how much longer
 	// each next voter waits: all of them hold it, one is to propose it.
 	othersFirst = time.Second
@@ -167,7 +165,7 @@ func (h *pending) take(n int) []*holding {
 
 // untold returns what the other voters are to be told of, at most n, marked as told.
 func (h *pending) untold(n int) []*capsule.Capsule {
-	old := time.Now().Add(-tellAfter)
+	old := time.Now().Add(-api.TellAfter)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var out []*capsule.Capsule

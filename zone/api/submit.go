@@ -55,6 +55,10 @@ type SubmitReply struct {
 	Missing []capsule.CID // what nobody there has
 }
 
+// TellAfter is how long a capsule that was handed in waits for the zone before others are told of it: by the gateway that
+// took it, if no voter has answered, and by the voter that has it, if it isn't decided. Mostly the zone is quicker.
+const TellAfter = 500 * time.Millisecond
+
 // MaxSubmit bounds a SubmitRequest; content comes on top.
 const MaxSubmit = capsule.MaxEnvelope + 4096
 
