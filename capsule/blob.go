@@ -70,11 +70,3 @@ func (b *BlobReader) finish() error {
 	}
 	return io.EOF
 }
-
-// CheckBlob reports whether b is the content of want.
-func CheckBlob(b []byte, want CID) error {
-	if got := Sum(b); got != want.Digest || want.IsZero() {
-		return &BlobError{Want: want, Got: got, Size: int64(len(b))}
-	}
-	return nil
-}

@@ -59,14 +59,6 @@ func TestBlobReaderEdges(t *testing.T) {
 	if _, again := wrong.Read(make([]byte, 1)); first == nil || again != first {
 		t.Errorf("the verdict changed from %v to %v", first, again)
 	}
-	if err := CheckBlob([]byte("x"), RawCID([]byte("x"))); err != nil {
-		t.Error(err)
-	}
-	for _, want := range []CID{{}, RawCID(nil)} {
-		if err := CheckBlob([]byte("x"), want); !errors.As(err, new(*BlobError)) {
-			t.Errorf("want %v: %v", want, err)
-		}
-	}
 }
 
 // TestBlobReaderMemory: 64 MiB pass through a few kilobytes.

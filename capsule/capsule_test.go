@@ -125,7 +125,7 @@ func TestManifestRules(t *testing.T) {
 		"never valid":          {CodeField, func(m *Manifest) { m.NotBefore = m.Expires }},
 		"expires":              {CodeField, func(m *Manifest) { m.Expires = MaxGas }},
 		"no code":              {CodeField, func(m *Manifest) { m.Code = CID{} }},
-		"code is a structure":  {CodeField, func(m *Manifest) { m.Code = StructCID(nil) }},
+		"code is a structure":  {CodeField, func(m *Manifest) { m.Code = CID{Codec: DagCBOR, Digest: Sum(nil)} }},
 		"state without hash":   {CodeField, func(m *Manifest) { m.Input, m.State = nil, state }},
 		"hash without state":   {CodeField, func(m *Manifest) { m.StateHash = Sum(nil) }},
 		"base without state":   {CodeField, func(m *Manifest) { m.Base = state }},
@@ -382,7 +382,7 @@ func TestPeekAllocates(t *testing.T) {
 
 // TestRefusalText: a person reads what is wrong, where, and what to do.
 func TestRefusalText(t *testing.T) {
-	for _, c := range Codes() {
+	for c := range codeInfo {
 		r := &Refusal{Code: c, Detail: "the detail", Chain: 1, Link: 2, Err: &EncodingError{Offset: 7, Reason: "the reason"}}
 		text := r.Error()
 		for _, part := range []string{string(c), "chain 1", "link 2", "the detail", "byte 7", "; "} {

@@ -26,9 +26,6 @@ type CID struct {
 // RawCID returns the address of b as plain bytes.
 func RawCID(b []byte) CID { return CID{Codec: Raw, Digest: Sum(b)} }
 
-// StructCID returns the address of b, the canonical bytes of a structure (see Marshal).
-func StructCID(b []byte) CID { return CID{Codec: DagCBOR, Digest: Sum(b)} }
-
 // IsZero reports whether c is absent.
 func (c CID) IsZero() bool { return c == CID{} }
 

@@ -53,15 +53,6 @@ var codeInfo = map[Code]struct {
 	CodePayer:     {"attach a chain that starts at the payer and permits the spending in the home zone", true},
 }
 
-// Codes returns every code, for metrics that start all their series at zero. The order is unspecified.
-func Codes() []Code {
-	all := make([]Code, 0, len(codeInfo))
-	for c := range codeInfo {
-		all = append(all, c)
-	}
-	return all
-}
-
 // Provable reports whether the bytes alone prove the refusal, so that whoever passed them on is to blame.
 // Time, version and authority depend on who looks.
 func (c Code) Provable() bool { return codeInfo[c].provable }

@@ -5,10 +5,10 @@ import (
 	"os"
 	"testing"
 
-	"github.com/kitwork/kwnode/p2p"
+	"github.com/libp2p/go-libp2p/gologshim"
 )
 
 func TestMain(m *testing.M) {
-	p2p.RouteLogs(slog.DiscardHandler)
+	gologshim.SetDefaultHandler(slog.DiscardHandler)
 	os.Exit(m.Run())
 }

@@ -180,7 +180,7 @@ func (m *machine) scalar(op wasm.Op) {
 	setSlot(fp, aAt(pc), r)
 }
 
-var numTraps = [...]TrapCode{num.DivideByZero: TrapDivideByZero, num.IntegerOverflow: TrapOverflow, num.InvalidConversion: TrapInvalidConvert}
+var numTraps = [...]TrapCode{num.IntegerOverflow: TrapOverflow, num.InvalidConversion: TrapInvalidConvert}
 
 // truncate performs a conversion to an integer that traps.
 func (m *machine) truncate(op wasm.Op) exit {

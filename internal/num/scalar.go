@@ -25,7 +25,6 @@ type Trap uint8
 
 const (
 	OK                Trap = iota
-	DivideByZero           // integer division or remainder by zero
 	IntegerOverflow        // quotient or truncated float outside the result's range
 	InvalidConversion      // truncation of a NaN
 )
@@ -34,8 +33,6 @@ func (t Trap) String() string {
 	switch t {
 	case OK:
 		return "ok"
-	case DivideByZero:
-		return "integer divide by zero"
 	case IntegerOverflow:
 		return "integer overflow"
 	case InvalidConversion:
@@ -91,8 +88,6 @@ func F64Nearest(a uint64) uint64 { return Bits64(math.RoundToEven(F64(a))) }
 func F64Sqrt(a uint64) uint64    { return Bits64(math.Sqrt(F64(a))) }
 
 // abs, neg and copysign are operations on the sign bit: a NaN's payload passes through.
-func F32Abs(a uint32) uint32         { return a &^ (1 << 31) }
-func F32Neg(a uint32) uint32         { return a ^ 1<<31 }
 func F32Copysign(a, b uint32) uint32 { return a&^(1<<31) | b&(1<<31) }
 func F64Abs(a uint64) uint64         { return a &^ (1 << 63) }
 func F64Neg(a uint64) uint64         { return a ^ 1<<63 }
@@ -132,11 +127,9 @@ func F64Promote(a uint32) uint64 { return Bits64(float64(F32(a))) }
 
 func F32ConvertI32S(a uint32) uint32 { return math.Float32bits(float32(int32(a))) }
 func F32ConvertI32U(a uint32) uint32 { return math.Float32bits(float32(a)) }
-func F32ConvertI64S(a uint64) uint32 { return math.Float32bits(float32(int64(a))) }
 func F32ConvertI64U(a uint64) uint32 { return math.Float32bits(float32(a)) }
 func F64ConvertI32S(a uint32) uint64 { return math.Float64bits(float64(int32(a))) }
 func F64ConvertI32U(a uint32) uint64 { return math.Float64bits(float64(a)) }
-func F64ConvertI64S(a uint64) uint64 { return math.Float64bits(float64(int64(a))) }
 func F64ConvertI64U(a uint64) uint64 { return math.Float64bits(float64(a)) }
 
 // The truncations take a float64; a float32 operand is widened by the caller, which is exact (a NaN stays one).
@@ -233,76 +226,5 @@ func I64TruncSatU(f float64) uint64 {
 	return truncU64(f)
 }
 
-func I32DivS(a, b uint32) (uint32, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	if a == 1<<31 && b == math.MaxUint32 {
-		return 0, IntegerOverflow
-	}
-	return uint32(int32(a) / int32(b)), OK
-}
-
-func I32DivU(a, b uint32) (uint32, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	return a / b, OK
-}
-
-// I32RemS has no overflow: Go defines the remainder of the least integer by -1 as 0, as WebAssembly does.
-func I32RemS(a, b uint32) (uint32, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	return uint32(int32(a) % int32(b)), OK
-}
-
-func I32RemU(a, b uint32) (uint32, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	return a % b, OK
-}
-
-func I64DivS(a, b uint64) (uint64, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	if a == 1<<63 && b == math.MaxUint64 {
-		return 0, IntegerOverflow
-	}
-	return uint64(int64(a) / int64(b)), OK
-}
-
-func I64DivU(a, b uint64) (uint64, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	return a / b, OK
-}
-
-func I64RemS(a, b uint64) (uint64, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	return uint64(int64(a) % int64(b)), OK
-}
-
-func I64RemU(a, b uint64) (uint64, Trap) {
-	if b == 0 {
-		return 0, DivideByZero
-	}
-	return a % b, OK
-}
-
-func I32Clz(a uint32) uint32     { return uint32(bits.LeadingZeros32(a)) }
-func I32Ctz(a uint32) uint32     { return uint32(bits.TrailingZeros32(a)) }
-func I32Popcnt(a uint32) uint32  { return uint32(bits.OnesCount32(a)) }
-func I32Rotl(a, n uint32) uint32 { return bits.RotateLeft32(a, int(n&31)) }
-func I32Rotr(a, n uint32) uint32 { return bits.RotateLeft32(a, -int(n&31)) }
-func I64Clz(a uint64) uint64     { return uint64(bits.LeadingZeros64(a)) }
-func I64Ctz(a uint64) uint64     { return uint64(bits.TrailingZeros64(a)) }
-func I64Popcnt(a uint64) uint64  { return uint64(bits.OnesCount64(a)) }
-func I64Rotl(a, n uint64) uint64 { return bits.RotateLeft64(a, int(n&63)) }
-func I64Rotr(a, n uint64) uint64 { return bits.RotateLeft64(a, -int(n&63)) }
+func I32Popcnt(a uint32) uint32 { return uint32(bits.OnesCount32(a)) }
+func I64Popcnt(a uint64) uint64 { return uint64(bits.OnesCount64(a)) }

@@ -8,23 +8,12 @@ type V128 = [2]uint64
 // of its place; the second is neither read nor written. Operands the operation doesn't have may be nil.
 type VectorFunc = func(dst, a, b, c *V128)
 
-// Vector performs the operation whose number behind the 0xFD prefix is op. HasVector says which there are: all
+// Vector performs the operation whose number behind the 0xFD prefix is op, which is any
 // of core 2.0 but plain load, store, const and those with a lane immediate (ExtractLane, ReplaceLane).
 //
 // The loads that widen, repeat or zero-extend take in a the bytes they loaded, zero-extended; i8x16.shuffle takes its
 // immediate lane numbers in c.
 func Vector(op uint16, dst, a, b, c *V128) { vectors[op](dst, a, b, c) }
-
-// HasVector reports whether op is an operation of Vector.
-func HasVector(op uint16) bool { return int(op) < len(vectors) && vectors[op] != nil }
-
-// VectorOp returns the function of Vector for op, or nil.
-func VectorOp(op uint16) VectorFunc {
-	if !HasVector(op) {
-		return nil
-	}
-	return vectors[op]
-}
 
 var vectors = [256]VectorFunc{
 	1:   i16x8ExtendLowI8x16S,      // v128.load8x8_s

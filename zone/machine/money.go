@@ -49,14 +49,6 @@ func sum(parts ...uint64) uint64 {
 // GasCost returns the credits for units at price.
 func GasCost(units, price uint64) uint64 { return mulDivUp(units, price, gasScale) }
 
-// GasFor returns the units that credits buy at price.
-func GasFor(credits, price uint64) uint64 {
-	if price == 0 {
-		return maxAmount
-	}
-	return mulDivDown(credits, gasScale, price)
-}
-
 // Rent returns the credits for keeping size bytes for ms milliseconds at price credits per MiB and hour.
 func Rent(size, ms, price uint64) uint64 {
 	if price == 0 || size == 0 || ms == 0 {

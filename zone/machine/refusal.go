@@ -2,7 +2,6 @@ package machine
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/kitwork/kwnode/capsule"
 )
@@ -43,17 +42,6 @@ const (
 	CodeLineage    Code = "lineage"    // the certificates do not prove who owns the capsule
 	CodeFeature    Code = "feature"    // the zone's feature level does not allow it
 )
-
-// Codes returns every code of this package, for metrics that start all their series at zero. Those of
-// package capsule come beside them.
-func Codes() []Code { return slices.Clone(codes) }
-
-var codes = []Code{
-	CodeEncoding, CodeSignature, CodeZone, CodeGeneration, CodeSequence, CodeReplay, CodeUnknown,
-	CodeExists, CodeExpired, CodeTime, CodeMeter, CodePrice, CodeFunds, CodeHeldCap, CodeGrant,
-	CodeRevoked, CodeCapacity, CodeLimit, CodeBlob, CodeState, CodeLease, CodeGas, CodeDenied,
-	CodeNamespace, CodeQuota, CodeLocked, CodeConflict, CodePeer, CodeLineage, CodeFeature,
-}
 
 // Refusal is why a command had no effect. It is data of the replicated state machine: every replica gives
 // the same one.

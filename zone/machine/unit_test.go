@@ -159,8 +159,8 @@ func TestMoney(t *testing.T) {
 		}
 	}
 	for units := range uint64(3000) {
-		if cost := GasCost(units, 1700); GasFor(cost, 1700) < units {
-			t.Fatalf("%d units cost %d credits, which buy only %d", units, cost, GasFor(cost, 1700))
+		if cost := GasCost(units, 1700); mulDivDown(cost, gasScale, 1700) < units {
+			t.Fatalf("%d units cost %d credits, which buy only %d", units, cost, mulDivDown(cost, gasScale, 1700))
 		}
 	}
 	if Rent(1<<20, 3_600_000, 7) != 7 || Rent(1, 1, 1) != 1 || Rent(1<<40, 1<<40, 1<<40) != maxAmount || Rent(0, 5, 5) != 0 {

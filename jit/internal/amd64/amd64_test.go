@@ -117,9 +117,6 @@ func gprCases(add adder) {
 			for c, name := range conds {
 				add(CMOVcc(nil, Cond(c), w, x, y), "cmov%s %s, %s", name, g[x], g[y])
 			}
-			if x != RAX && y != RAX {
-				add(XCHGRR(nil, w, x, y), "xchg %s, %s", g[x], g[y])
-			}
 			for _, from := range []Width{1, 2} {
 				add(ExtendRR(nil, true, from, w, x, y), "movsx %s, %s", g[x], gpr[from][y])
 				add(ExtendRR(nil, false, from, 4, x, y), "movzx %s, %s", gpr[4][x], gpr[from][y])
@@ -140,7 +137,6 @@ func gprCases(add adder) {
 		add(PUSH(nil, x), "push %s", gpr[8][x])
 		add(POP(nil, x), "pop %s", gpr[8][x])
 		add(JMPR(nil, x), "jmp %s", gpr[8][x])
-		add(CALLR(nil, x), "call %s", gpr[8][x])
 	}
 	for c, name := range conds {
 		add(Jcc(nil, Cond(c), 0x1000), ".byte 0x0f, 0x%x, 0, 0x10, 0, 0 # j%s", 0x80|c, name)

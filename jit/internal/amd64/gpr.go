@@ -249,9 +249,6 @@ func JMPR(b []byte, x Reg) []byte { return legacy(b, 0, map0, 0xFF, false, 4, r(
 // JMPM jumps to the address at m.
 func JMPM(b []byte, m Mem) []byte { return legacy(b, 0, map0, 0xFF, false, 4, mem(m), false) }
 
-// CALLR calls the address in x.
-func CALLR(b []byte, x Reg) []byte { return legacy(b, 0, map0, 0xFF, false, 2, r(uint8(x)), false) }
-
 // CALLM calls the address at m.
 func CALLM(b []byte, m Mem) []byte { return legacy(b, 0, map0, 0xFF, false, 2, mem(m), false) }
 
@@ -295,9 +292,4 @@ func POP(b []byte, x Reg) []byte {
 		b = append(b, 0x41)
 	}
 	return append(b, 0x58|byte(x)&7)
-}
-
-// XCHGRR exchanges two registers.
-func XCHGRR(b []byte, w Width, x, y Reg) []byte {
-	return legacy(b, 0, map0, 0x87, w == 8, uint8(y), r(uint8(x)), false)
 }
