@@ -2,6 +2,7 @@ package main
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"testing"
 )
 
@@ -77,13 +78,27 @@ func TestPaceRelease(t *testing.T) {
 	}
 }
 
-// TestMeter: the runtime has what pace is told.
+// TestMeter: the runtime has what pace is told: what was allocated, and what of it was alive at the last collection.
 func TestMeter(t *testing.T) {
+	const mib = 1 << 20
 	m := newMeter()
 	before := m.read()
-	b := make([]byte, 1<<20)
-	b[rand.IntN(len(b))] = 1
-	if after := m.read(); after.allocated < before.allocated+1<<20 {
-		t.Fatalf("%d bytes allocated, %d before a megabyte", after.allocated, before.allocated)
+	for range 64 {
+		b := make([]byte, mib)
+		b[rand.IntN(len(b))] = 1
 	}
+	kept := make([]byte, 16*mib)
+	kept[rand.IntN(len(kept))] = 1
+	runtime.GC()
+	after := m.read()
+	if got := after.allocated - before.allocated; got < 80*mib {
+		t.Errorf("%d bytes allocated, want 80 MiB and more", got)
+	}
+	if after.live < 16*mib {
+		t.Errorf("%d bytes alive, want 16 MiB and more", after.live)
+	}
+	if after.live >= after.allocated {
+		t.Errorf("%d bytes alive of %d that were ever allocated", after.live, after.allocated)
+	}
+	runtime.KeepAlive(kept)
 }
