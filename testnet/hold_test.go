@@ -32,6 +32,7 @@ type impostor struct {
 	id    *capsule.Identity
 	host  *p2p.Host
 	cache *blob.Cache
+	x     *blob.Exchange
 }
 
 func newImpostor(t *testing.T, ctx context.Context, n *Net) *impostor {
@@ -49,7 +50,7 @@ func newImpostor(t *testing.T, ctx context.Context, n *Net) *impostor {
 	if w.cache, err = blob.OpenCache(t.TempDir(), 64<<20); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := blob.New(h, w.cache, blob.Options{}); err != nil {
+	if w.x, err = blob.New(h, w.cache, blob.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range n.Voters {
