@@ -299,9 +299,30 @@ func (h *Host) Connect(ctx context.Context, addr string) (capsule.Key, error) {
 		ctx = network.WithForceDirectDial(ctx, "asked for a direct address")
 	}
 	if err := h.inner.Connect(ctx, peer.AddrInfo{ID: info.ID}); err != nil {
-		return k, fmt.Errorf("p2p: connect to %s: %w", addr, err)
+		return k, &connectError{addr, err}
 	}
 	return k, nil
+}
+
+// connectError says in one line why a connection failed.
+type connectError struct {
+	addr string
+	err  error
+}
+
+func (e *connectError) Unwrap() error { return e.err }
+
+func (e *connectError) Error() string {
+	why := []string{e.err.Error()}
+	if d := (*swarm.DialError)(nil); errors.As(e.err, &d) && len(d.DialErrors) > 0 {
+		why = why[:0]
+		for i := range d.DialErrors {
+			why = append(why, d.DialErrors[i].Cause.Error())
+		}
+		slices.Sort(why)
+		why = slices.Compact(why)
+	}
+	return fmt.Sprintf("p2p: connect to %s: %s", e.addr, strings.Join(why, "; "))
 }
 
 // Disconnect closes every connection to k.

@@ -72,6 +72,11 @@ func (z *Zone) Backup(ctx context.Context, w io.Writer) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
+	if have, err := z.certs.quorum(at.Index); err == nil && have == nil {
+		if err := z.noQuorum(); err != nil {
+			return fmt.Errorf("the state at entry %d is not certified: %w", at.Index, err)
+		}
+	}
 	q, err := z.certs.wait(ctx, at.Index)
 	if err != nil {
 		return fmt.Errorf("the state at entry %d is not certified (%w): a quorum of voters must be up", at.Index, err)
@@ -178,8 +183,10 @@ func infoOf(h *backupHead, a store.Applied, p *proof) *BackupInfo {
 // Who starts on it has a key that never voted: it joins the zone like any newcomer, only faster, or is named by a recovery
 // if the zone's quorum is lost.
 func Restore(cfg Config, r io.Reader) (info *BackupInfo, err error) {
-	if _, err := os.Lstat(cfg.Dir); !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s exists already (%v): a backup is restored into a new place", cfg.Dir, err)
+	if _, err := os.Lstat(cfg.Dir); err == nil {
+		return nil, fmt.Errorf("%s exists already: a backup is restored into a new folder", cfg.Dir)
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
 	}
 	br := bufio.NewReaderSize(r, 64<<10)
 	h, err := readHead(br)

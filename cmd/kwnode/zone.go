@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,6 +51,7 @@ type target struct {
 	asJSON   bool
 	timeout  time.Duration
 	roots    []string
+	stale    bool
 }
 
 func (t *target) flags(cmd *cobra.Command) {
@@ -79,7 +81,15 @@ func (t *target) dial(ctx context.Context, cmd *cobra.Command) (*admin.Client, e
 	if err != nil {
 		return nil, err
 	}
-	return admin.Dial(ctx, t.node, id)
+	c, err := admin.Dial(ctx, t.node, id)
+	malformed := slices.ContainsFunc(p2p.Addrs(t.node), func(a string) bool {
+		_, err := p2p.PeerOf(a)
+		return err != nil
+	})
+	if err != nil && !malformed && ctx.Err() == nil {
+		err = fmt.Errorf("%w; is the node up, and is this the address that it printed as ready?", err)
+	}
+	return c, err
 }
 
 func (t *target) load() (*capsule.Identity, error) {
@@ -205,10 +215,10 @@ func (t *target) sign(ctx context.Context, c *admin.Client, z *admin.Zone, op ce
 		return nil, err
 	}
 	s, err := c.SignAct(ctx, z, op, body, ids...)
-	if err != nil {
-		return nil, fmt.Errorf("%w; name the zone's root keys with --root", err)
+	if errors.Is(err, cert.ErrNoRoot) {
+		err = fmt.Errorf("%w; name the zone's root keys with --root", err)
 	}
-	return s, nil
+	return s, err
 }
 
 // act has the zone's roots do something.
@@ -246,10 +256,16 @@ func judged(err error) error {
 	return err
 }
 
+// staleFlag is for commands that read.
+func (t *target) staleFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&t.stale, "stale", false, "read what the node has, without asking a quorum whether it is the newest")
+}
+
 // list asks the zone and prints what comes, as JSON or with fn.
 func list[T any](t *target, cmd *cobra.Command, req *admin.Request, fn func(*T) error) error {
 	return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
 		out := new(T)
+		req.Stale = t.stale
 		if err := c.AskZone(ctx, z, req, out); err != nil {
 			return judged(err)
 		}

@@ -121,6 +121,7 @@ func newZonePolicyCmd() *cobra.Command {
 		},
 	}
 	t.rootFlag(cmd)
+	t.staleFlag(cmd)
 	cmd.Flags().StringVar(&file, "set", "", "JSON `file` with the new policy")
 	return cmd
 }
@@ -180,6 +181,7 @@ a namespace, or changes its owner and quota. The owner pays rent for the quota.`
 		},
 	}
 	t.rootFlag(cmd)
+	t.staleFlag(cmd)
 	cmd.Flags().Uint64Var(&quota, "quota", 16<<20, "`bytes` of keys and values that it may hold")
 	return cmd
 }
@@ -203,6 +205,7 @@ func newZoneAccountsCmd() *cobra.Command {
 		},
 	}
 	t.zoneFlag(cmd)
+	t.staleFlag(cmd)
 	return cmd
 }
 
@@ -234,6 +237,7 @@ func newZoneWorkersCmd() *cobra.Command {
 		},
 	}
 	t.zoneFlag(cmd)
+	t.staleFlag(cmd)
 	return cmd
 }
 
@@ -256,6 +260,7 @@ func newZoneLedgerCmd() *cobra.Command {
 		},
 	}
 	t.zoneFlag(cmd)
+	t.staleFlag(cmd)
 	return cmd
 }
 
@@ -283,7 +288,7 @@ a vote; when it has caught up, roots and present voters sign the next epoch, wit
 		Args:    wantArgs("MULTIADDR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
-				k, err := newcomer(ctx, c, z, args[0])
+				k, err := newcomer(ctx, cmd.ErrOrStderr(), c, z, args[0])
 				if err != nil {
 					return err
 				}
@@ -311,14 +316,16 @@ a vote; when it has caught up, roots and present voters sign the next epoch, wit
 }
 
 // newcomer connects to a node and waits until it serves the zone: it may have been started a moment ago.
-func newcomer(ctx context.Context, c *admin.Client, z *admin.Zone, addr string) (capsule.Key, error) {
+func newcomer(ctx context.Context, tell io.Writer, c *admin.Client, z *admin.Zone, addr string) (capsule.Key, error) {
 	k, err := p2p.PeerOf(addr)
 	if err != nil {
 		return k, err
 	}
+	late := time.AfterFunc(progressEvery, func() { fmt.Fprintln(tell, "kwnode: waiting for the newcomer to answer at", addr) })
+	defer late.Stop()
 	err = again(ctx, func() error {
 		if _, err := c.Connect(ctx, addr); err != nil {
-			return fmt.Errorf("reach the new voter: %w", err)
+			return fmt.Errorf("reach the new voter: %w; is it started?", err)
 		}
 		if err := c.Ask(ctx, k, &admin.Request{Op: admin.OpStatus, Zone: z.ID}, new(admin.ZoneStatus)); err != nil {
 			return fmt.Errorf("the newcomer: %w; start it with this zone's --genesis and --vote", err)
@@ -454,6 +461,13 @@ the others answer is refused.`,
 	return cmd
 }
 
+func nonZero(k capsule.Key) *capsule.Key {
+	if k.IsZero() {
+		return nil
+	}
+	return &k
+}
+
 func newZoneTransferCmd() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{
@@ -470,8 +484,21 @@ func newZoneTransferCmd() *cobra.Command {
 				}
 			}
 			return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
+				st, err := c.Status(ctx, z)
+				if err != nil {
+					return err
+				}
+				if !k.IsZero() && !slices.Contains(st.Voters, k) {
+					return withStatus(statusRefused, fmt.Errorf("%s is no voter of the zone, and cannot lead it; see kwnode zone status", k))
+				}
 				if err := c.AskLeader(ctx, z, &admin.Request{Op: admin.OpTransfer, Peer: k}, new(admin.Done)); err != nil {
 					return judged(err)
+				}
+				if t.asJSON {
+					return printJSON(cmd.OutOrStdout(), struct {
+						Zone   capsule.ZoneID `json:"zone"`
+						Leader *capsule.Key   `json:"leader,omitempty"` // where one was asked for
+					}{z.ID, nonZero(k)})
 				}
 				if k.IsZero() {
 					return t.done(cmd, 0, "the leadership has moved")

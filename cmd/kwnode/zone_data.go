@@ -21,14 +21,13 @@ import (
 type dataFlags struct {
 	target
 	grants string
-	stale  bool
 }
 
 func (f *dataFlags) flags(cmd *cobra.Command, reads bool) {
 	f.zoneFlag(cmd)
 	cmd.Flags().StringVar(&f.grants, "grants", os.Getenv(sdk.EnvGrants), "`file` with grants, for keys that others own (default $"+sdk.EnvGrants+")")
 	if reads {
-		cmd.Flags().BoolVar(&f.stale, "stale", false, "read what the node has, without asking a quorum whether it is the newest")
+		f.staleFlag(cmd)
 	}
 }
 

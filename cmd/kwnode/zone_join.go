@@ -26,6 +26,8 @@ func newZoneJoinCmd() *cobra.Command {
 zone. Prints what the zone's roots have to sign, and the command with which they do; then waits,
 and says how far the node is: it gets the log first, and its vote when it has all of it.
 
+With --json each of them is a line: what is to be signed, unless it has been, and in the end that it votes.
+
 Nothing is changed by asking: only the roots let a node in.`,
 		Example: `  kwnode zone join /ip4/192.0.2.7/tcp/7401/p2p/12D3KooW... --node /ip4/127.0.0.1/tcp/7404/p2p/12D3KooW...`,
 		Args:    wantArgs("MULTIADDR"),
@@ -50,6 +52,15 @@ type joining struct {
 	Quorum int            `json:"quorum"`
 	Roots  []capsule.Key  `json:"roots"`
 	Wanted int            `json:"wanted"` // of the roots
+}
+
+// joined is what became of it.
+type joined struct {
+	Zone       capsule.ZoneID `json:"zone"`
+	Key        capsule.Key    `json:"key"`
+	Voter      bool           `json:"voter"`
+	Generation uint64         `json:"generation"`
+	Epoch      uint64         `json:"epoch"`
 }
 
 func (t *target) join(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Zone, voter string) error {
@@ -87,6 +98,9 @@ func (t *target) join(ctx context.Context, cmd *cobra.Command, c *admin.Client, 
 			said = say
 		}
 		if done {
+			if t.asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(&joined{z.ID, me, true, theirs.Generation, theirs.Epoch})
+			}
 			return t.done(cmd, 0, fmt.Sprintf("%s is a voter of epoch %d.%d", me, theirs.Generation, theirs.Epoch))
 		}
 		select {

@@ -154,7 +154,26 @@ func (r *recovery) begin(g *cert.Genesis, pos *zone.Position) error {
 	if err != nil {
 		return err
 	}
+	// Keys that are no roots must not leave an act behind.
+	ids, err := r.rootKeys()
+	if err != nil {
+		return err
+	}
+	if _, err := cert.SignAdmin(g, &cert.Admin{}, ids...); err != nil {
+		return fmt.Errorf("%w; name the zone's root keys with --root", err)
+	}
 	return writeAct(r.act, s)
+}
+
+func (r *recovery) rootKeys() ([]*capsule.Identity, error) {
+	ids := make([]*capsule.Identity, len(r.roots))
+	for i, name := range r.roots {
+		var err error
+		if ids[i], err = capsule.LoadIdentity(name); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
 }
 
 // signed adds the signatures of the roots that are here to the act, and returns it.
@@ -176,11 +195,9 @@ func (r *recovery) signed(g *cert.Genesis, id capsule.ZoneID) (*cert.SignedAdmin
 	if len(r.roots) == 0 {
 		return s, e, nil
 	}
-	ids := make([]*capsule.Identity, len(r.roots))
-	for i, name := range r.roots {
-		if ids[i], err = capsule.LoadIdentity(name); err != nil {
-			return nil, nil, err
-		}
+	ids, err := r.rootKeys()
+	if err != nil {
+		return nil, nil, err
 	}
 	mine, err := cert.SignAdmin(g, a, ids...)
 	if err != nil {

@@ -145,6 +145,9 @@ type SignedAdmin struct {
 	Voters  []IndexSig
 }
 
+// ErrNoRoot says that an act was to be signed by keys of which none is a root.
+var ErrNoRoot = errors.New("none of the keys is a root of this zone")
+
 // SignAdmin returns a's payload and the signature of each identity that is a root of g. It is what one
 // operator's machine does; MergeAdmin joins the parts.
 func SignAdmin(g *Genesis, a *Admin, roots ...*capsule.Identity) (*SignedAdmin, error) {
@@ -162,7 +165,7 @@ func SignAdmin(g *Genesis, a *Admin, roots ...*capsule.Identity) (*SignedAdmin, 
 		}
 	}
 	if len(s.Roots) == 0 && len(roots) > 0 {
-		return nil, errors.New("sign administration: none of the keys is a root of this zone")
+		return nil, fmt.Errorf("sign administration: %w", ErrNoRoot)
 	}
 	return s, nil
 }
