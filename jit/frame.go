@@ -138,17 +138,50 @@ func (c *compiler) exits() int {
 	back := len(c.b)
 	c.returned()
 	c.patch(back-4, len(c.b))
+	// At any place, not only where it begins: the interpreter goes on, as if there was no gas for more than a block.
+	leave := func() { c.leave(code.ExitGas, 0) }
 	if len(c.sites) > 0 {
-		// At any place, not only where it begins: the interpreter goes on, as if there was no gas for more than a block.
-		c.roomFor(func() { c.leave(code.ExitGas, 0) })
+		c.roomFor(leave)
 	}
 	for i := range c.fixed {
 		c.loadPin(i)
+		c.refuseNaN(&c.pins[i], leave)
 	}
 	c.b = JMPM(c.b, c.field(c.lay.Target))
 	// NaN repairs of storePin above may have made more cold paths.
 	c.coldPaths()
 	return enter
+}
+
+// refuseNaN goes to leave if a pin whose NaNs may be any holds one that is not canonical. No arithmetic made that, but a
+// continuation may have it, and the program sees it until it computes with it.
+func (c *compiler) refuseNaN(p *pin, leave func()) {
+	if !p.lazy || p.width == 0 {
+		return
+	}
+	x, back := Xmm(p.reg), 0
+	if p.vector {
+		c.b = VecRR(c.b, VMOVAPS, scratchX2, x)
+		c.canonicalLanes(scratchX2, p.width)
+		c.b = VecRRR(c.b, VPXOR, scratchX2, scratchX2, x)
+		c.b = VecRR(c.b, VPTEST, scratchX2, scratchX2)
+		c.jcc(NE, leave)
+		return
+	}
+	ucomis, bits := VUCOMISD, uint64(nan64)
+	if p.width == 32 {
+		ucomis, bits = VUCOMISS, nan32
+	}
+	c.b = VecRR(c.b, ucomis, x, x)
+	c.jcc(P, func() {
+		c.b = VecG2(c.b, VMOVDst, 8, RAX, x)
+		c.b = MOVRI(c.b, RCX, bits)
+		c.b = ALURR(c.b, CMP, 8, RAX, RCX)
+		c.b = Jcc(c.b, E, 0)
+		c.patch(len(c.b)-4, back)
+		leave()
+	})
+	back = len(c.b)
 }
 
 // returned is where the entered function returns to: its caller is not on the
