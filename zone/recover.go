@@ -170,19 +170,7 @@ func (z *Zone) checkRecovery(act *cert.SignedAdmin) (*cert.Epoch, error) {
 
 // rebase replaces log and membership by a snapshot of the present state under the new voters.
 func (z *Zone) rebase(act *cert.SignedAdmin, e *cert.Epoch) error {
-	snaps, err := store.OpenSnapshots(z.cfg.FS.PathJoin(z.cfg.Dir, "snapshots"), z.cfg.FS)
-	if err != nil {
-		return err
-	}
-	list, err := snaps.List()
-	if err != nil {
-		return err
-	}
-	var last uint64
-	if len(list) > 0 {
-		last = list[0].Index
-	}
-	log, err := store.OpenLog(filepath.Join(z.cfg.Dir, "log"), store.LogOptions{SnapshotIndex: last, NoSync: z.cfg.NoSync})
+	snaps, log, err := z.openLog(store.LogOptions{})
 	if err != nil {
 		return err
 	}

@@ -182,25 +182,30 @@ func (z *Zone) openSigner() (err error) {
 
 func (z *Zone) proto(name string) string { return "/kitwork/zone/" + z.id.String() + name }
 
-func (z *Zone) openNode(g *cert.Genesis, founder bool) error {
+// openLog opens the snapshots and the log, which goes on behind the newest of them.
+func (z *Zone) openLog(opt store.LogOptions) (*store.Snapshots, *store.Log, error) {
 	snaps, err := store.OpenSnapshots(z.cfg.FS.PathJoin(z.cfg.Dir, "snapshots"), z.cfg.FS)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	list, err := snaps.List()
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var last uint64
 	if len(list) > 0 {
-		last = list[0].Index
+		opt.SnapshotIndex = list[0].Index
 	}
-	z.raftLog, err = store.OpenLog(filepath.Join(z.cfg.Dir, "log"), store.LogOptions{
-		Applied: z.replica.Applied, SnapshotIndex: last, Stored: z.prepare, Fatal: z.fail, NoSync: z.cfg.NoSync, Around: z.cfg.around,
-	})
+	opt.NoSync = z.cfg.NoSync
+	log, err := store.OpenLog(filepath.Join(z.cfg.Dir, "log"), opt)
+	return snaps, log, err
+}
+
+func (z *Zone) openNode(g *cert.Genesis, founder bool) error {
+	snaps, log, err := z.openLog(store.LogOptions{Applied: z.replica.Applied, Stored: z.prepare, Fatal: z.fail, Around: z.cfg.around})
 	if err != nil {
 		return err
 	}
+	z.raftLog = log
 	if founder {
 		if err := raft.Bootstrap(g.Voters, z.raftLog, snaps); err != nil {
 			return fmt.Errorf("found the zone: %w", err)

@@ -221,22 +221,31 @@ func (t *target) sign(ctx context.Context, c *admin.Client, z *admin.Zone, op ce
 	return s, err
 }
 
-// act has the zone's roots do something.
+// order has the zone's roots do something, and returns the index of its entry.
+func (t *target) order(ctx context.Context, c *admin.Client, z *admin.Zone, op cert.Op, body any) (uint64, error) {
+	s, err := t.sign(ctx, c, z, op, body)
+	if err != nil {
+		return 0, err
+	}
+	command, err := machine.NewAdmin(s)
+	if err != nil {
+		return 0, err
+	}
+	rep, err := c.Command(ctx, z, command)
+	if err != nil {
+		return 0, judged(err)
+	}
+	return rep.Index, nil
+}
+
+// act is order for a command that does nothing else.
 func (t *target) act(cmd *cobra.Command, op cert.Op, body any, done string) error {
 	return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
-		s, err := t.sign(ctx, c, z, op, body)
+		index, err := t.order(ctx, c, z, op, body)
 		if err != nil {
 			return err
 		}
-		command, err := machine.NewAdmin(s)
-		if err != nil {
-			return err
-		}
-		rep, err := c.Command(ctx, z, command)
-		if err != nil {
-			return judged(err)
-		}
-		return t.done(cmd, rep.Index, done)
+		return t.done(cmd, index, done)
 	})
 }
 

@@ -70,20 +70,12 @@ const drainEvery = 100 * time.Millisecond
 // drainWorker closes a worker and waits until it holds nothing, or opens it again.
 func (t *target) drainWorker(cmd *cobra.Command, k capsule.Key, undo bool) error {
 	return t.run(cmd, func(ctx context.Context, c *admin.Client, z *admin.Zone) error {
-		s, err := t.sign(ctx, c, z, cert.OpWorker, &machine.SetWorker{Worker: k, Drain: !undo})
+		index, err := t.order(ctx, c, z, cert.OpWorker, &machine.SetWorker{Worker: k, Drain: !undo})
 		if err != nil {
 			return err
-		}
-		command, err := machine.NewAdmin(s)
-		if err != nil {
-			return err
-		}
-		rep, err := c.Command(ctx, z, command)
-		if err != nil {
-			return judged(err)
 		}
 		if undo {
-			return t.done(cmd, rep.Index, "the worker may work again")
+			return t.done(cmd, index, "the worker may work again")
 		}
 		// What workers hold is shown to roots; who asked until here may be anybody.
 		ids, err := t.rootKeys(c)
@@ -104,7 +96,7 @@ func (t *target) drainWorker(cmd *cobra.Command, k capsule.Key, undo bool) error
 			}
 			if held == 0 {
 				tick.Stop()
-				return t.done(cmd, rep.Index, "drained: the worker holds nothing and gets nothing")
+				return t.done(cmd, index, "drained: the worker holds nothing and gets nothing")
 			}
 			if held != last && !t.asJSON {
 				fmt.Fprintf(cmd.ErrOrStderr(), "%d capsules still run there\n", held)
