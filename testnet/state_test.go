@@ -11,6 +11,7 @@ import (
 	"github.com/kitwork/kwnode/node"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/testnet/internal/programs"
+	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 )
@@ -74,7 +75,7 @@ func TestWorkerDiesWithEffects(t *testing.T) {
 	ctx, n, c := up(t, Options{Interp: true, Workers: 2})
 	began := time.Now()
 	s, _ := startTally(t, ctx, n, c)
-	onceTallied(t, ctx, n, s)
+	whole := onceTallied(t, ctx, n, s)
 	unbroken := time.Since(began)
 	if _, err := sdk.Run(ctx, c, programs.Reset, "hits", sdk.Keys("kv/count/*")); err != nil {
 		t.Fatal(err)
@@ -82,6 +83,7 @@ func TestWorkerDiesWithEffects(t *testing.T) {
 	began = time.Now()
 	s, first := startTally(t, ctx, n, c)
 	row, _ := checkpointed(t, n, s.ID)
+	saved := row.Run.Meter
 	if row.Run.Check.Journal.IsZero() {
 		t.Error("the checkpoint has no journal")
 	}
@@ -100,7 +102,22 @@ func TestWorkerDiesWithEffects(t *testing.T) {
 		return !row.Lease.Worker.IsZero() && row.Lease.Worker != first
 	})
 	t.Logf("succeeded after %v", time.Since(died))
-	onceTallied(t, ctx, n, s)
+	broken := onceTallied(t, ctx, n, s)
+	if broken.Bill.Spent != whole.Bill.Spent || broken.Bill.Retry != 0 || broken.Retries.Count == 0 {
+		t.Errorf("charged %d units and %d again after %+v, want %d, as without the death, and what was tried in vain itemised", broken.Bill.Spent, broken.Bill.Retry, broken.Retries, whole.Bill.Spent)
+	}
+	by := ""
+	for e, err := range s.Watch(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case e.Kind == api.EventLease:
+			by = e.Text
+		case e.Kind == api.EventGas && by != "" && by != first.String() && e.N < saved:
+			t.Errorf("the successor was at %d units, and %d had been saved: it began anew", e.N, saved)
+		}
+	}
 	t.Logf("it took %v, %v without the death", time.Since(began), unbroken)
 }
 
