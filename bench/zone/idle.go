@@ -26,7 +26,7 @@ func idleRow(ctx context.Context, o *options) ([]line, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, exe, "-child-idle", "-dir", dir, "-idle", o.idle.String())
+	cmd := exec.CommandContext(ctx, exe, "-child-idle", "-dir", dir, "-idle", o.idle.String(), "-procs", strconv.Itoa(o.procs))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {

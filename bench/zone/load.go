@@ -23,7 +23,7 @@ type spent struct {
 
 // rate is per second of the clock; free is what all cores would do if they had nothing else to do.
 func (s spent) rate() float64  { return float64(s.n) / s.wall.Seconds() }
-func (s spent) free() float64  { return float64(s.n) * float64(runtime.GOMAXPROCS(0)) / s.cpu.Seconds() }
+func (s spent) free() float64  { return float64(s.n) * cores / s.cpu.Seconds() }
 func (s spent) each() float64  { return float64(s.cpu.Microseconds()) / float64(s.n) }
 func (s spent) busy() float64  { return s.cpu.Seconds() / s.wall.Seconds() }
 func best(a, b spent) spent    { return pick(a, b, a.n == 0 || b.n > 0 && b.rate() > a.rate()) }
@@ -155,7 +155,6 @@ func throughputRow(ctx context.Context, o *options) ([]line, error) {
 		ours, raw = best(ours, a), best(raw, e)
 		oursLean, rawLean = leanest(oursLean, a), leanest(rawLean, e)
 	}
-	cores := float64(runtime.GOMAXPROCS(0))
 	limit := cores / (voters * verify.Seconds())
 	return []line{
 		{fmt.Sprintf("one author verification, %.0f cores", cores), "", fmt.Sprintf("%.1f µs: at most %.0f admissions/s with %d voters", float64(verify.Nanoseconds())/1e3, limit, voters)},

@@ -15,7 +15,9 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"runtime"
 	"runtime/pprof"
+	"runtime/trace"
 	"text/tabwriter"
 	"time"
 )
@@ -30,6 +32,7 @@ type options struct {
 	idle       time.Duration // watched
 	dir        string
 	profile    string
+	procs      int
 }
 
 // row measures one thing: it returns lines of what, target and measured.
@@ -61,6 +64,8 @@ func run(args []string, out io.Writer) error {
 	flags.DurationVar(&o.idle, "idle", 20*time.Second, "how long the idle zone is watched")
 	flags.StringVar(&o.dir, "dir", "", "folder for the logs (default: a temporary one)")
 	flags.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the rows to this file")
+	traced := flags.String("trace", "", "write an execution trace of the same stretch to this file")
+	flags.IntVar(&o.procs, "procs", 0, "goroutines that may run at once, of which those that wait for a disk count for a while (0: GOMAXPROCS); targets keep the cores")
 	child := flags.Bool("child-idle", false, "be the process that is watched")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -72,6 +77,9 @@ func run(args []string, out io.Writer) error {
 		}
 		defer os.RemoveAll(dir)
 		o.dir = dir
+	}
+	if o.procs > 0 {
+		runtime.GOMAXPROCS(o.procs)
 	}
 	if *child {
 		return idleChild(o, out)
@@ -87,6 +95,15 @@ func run(args []string, out io.Writer) error {
 		}
 		defer f.Close()
 		profiled = f
+		defer stopProfile()
+	}
+	if *traced != "" {
+		f, err := os.Create(*traced)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		tracing = f
 		defer stopProfile()
 	}
 	var all []line
@@ -108,15 +125,25 @@ func run(args []string, out io.Writer) error {
 	return tw.Flush()
 }
 
-// profiled is where the CPU profile goes, if one was asked for. It begins when everything is set up; of the throughput it
-// holds the first round of the zone's part.
-var profiled io.Writer
+// profiled is where the CPU profile goes, and tracing the execution trace, if one was asked for. They begin when everything
+// is set up; of the throughput they hold the first round of the zone's part.
+var profiled, tracing io.Writer
 
-func stopProfile() { pprof.StopCPUProfile() }
+func stopProfile() {
+	pprof.StopCPUProfile()
+	trace.Stop()
+}
 
 func startProfile() {
 	if profiled != nil {
 		_ = pprof.StartCPUProfile(profiled)
 		profiled = nil
 	}
+	if tracing != nil {
+		_ = trace.Start(tracing)
+		tracing = nil
+	}
 }
+
+// cores is what the targets count: the processors at the start, however many goroutines -procs lets run at once.
+var cores = float64(runtime.GOMAXPROCS(0))
