@@ -148,6 +148,35 @@ func TestHostileCode(t *testing.T) {
 	}
 }
 
+// TestManyOperands has more operands wait than a compiler keeps: constants, what a loop has in a register, and sums.
+func TestManyOperands(t *testing.T) {
+	c := newCompiler(t)
+	refused(t, c)
+	const x = 3
+	for _, n := range []int{15, 16, 17, 18, 40, 100} {
+		a, h := asm{}.i32(2).set(0).block(wasm.OpLoop), uint64(0)
+		var waiting []uint64
+		for i := range n {
+			switch k := int64(i)<<33 + 5; i % 4 {
+			case 0, 1:
+				a, waiting = a.i64(k), append(waiting, uint64(k))
+			case 2: // the loop doesn't change it
+				a, waiting = a.get(1).i64(7).op(wasm.OpI64Mul).i64(9).op(wasm.OpI64Add), append(waiting, x*7+9)
+			default:
+				a, waiting = a.get(0).op(wasm.OpI64ExtendI32U).i64(k).op(wasm.OpI64Add), append(waiting, uint64(k)+1)
+			}
+		}
+		for i := range waiting { // the last round's
+			a = a.get(2).i64(31).op(wasm.OpI64Mul).op(wasm.OpI64Add).set(2)
+			h = h*31 + waiting[len(waiting)-1-i]
+		}
+		a = a.get(0).i32(1).op(wasm.OpI32Eq).block(wasm.OpIf).op(wasm.OpElse).i64(0).set(2).op(wasm.OpEnd)
+		a = append(a, again(0)...).get(2)
+		f := fn{params: []wasm.ValType{wasm.I32, wasm.I64}, results: types(1, wasm.I64), locals: types(1, wasm.I64), body: a}
+		want(t, fmt.Sprintf("%d operands", n), tiers(t, c, module(f), "f0", vm.I32(0), vm.I64(x)), fmt.Sprintf("i64:%x", h))
+	}
+}
+
 // TestModuleShare: a module that has a hundred functions compiled gets code for some, and leaves room for another module's.
 func TestModuleShare(t *testing.T) {
 	const pages = 16

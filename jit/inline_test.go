@@ -33,6 +33,7 @@ var leaves = []struct {
 	{"overflow", nil, asm{}.i32(-1 << 31).get(0).op(wasm.OpI32RemS).op(wasm.OpI64ExtendI32S).i64(-1 << 63).get(0).op(wasm.OpI64ExtendI32S).op(wasm.OpI64DivS).op(wasm.OpI64Add), []int32{1, -2, -4}},
 	{"select", nil, asm{}.get(1).i64(8).get(0).i32(6).op(wasm.OpI32LtS).op(wasm.OpSelect).get(0).op(wasm.OpI64ExtendI32U).op(wasm.OpI64Sub), []int32{4}},
 	{"large constant", nil, asm{}.get(1).i64(0x123456789ab).op(wasm.OpI64Xor).i64(0xba987654321).op(wasm.OpI64Add).i64(-0xfedcba987654).op(wasm.OpI64Mul), []int32{4}},
+	{"shifted and added", nil, asm{}.get(0).i32(2).op(wasm.OpI32Shl).get(0).op(wasm.OpI32Add).op(wasm.OpI64ExtendI32U).get(1).i64(3).op(wasm.OpI64Shl).get(1).op(wasm.OpI64Add).op(wasm.OpI64Xor), []int32{5, -3}},
 	{"grown memory", nil, asm{}.op(wasm.OpMemorySize, 0).op(wasm.OpI64ExtendI32U).get(1).op(wasm.OpI64Add), []int32{4}},
 }
 
