@@ -361,17 +361,7 @@ func TestMissingContentIsFetched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var state capsule.CID
-	waitFor(t, ctx, "its sleep", func() bool {
-		v, err := n.Voter(0).Query()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer v.Close()
-		row, err := v.Capsule(s.ID)
-		state = row.Run.Saved.State
-		return err == nil && row.Status == machine.StatusSleeping
-	})
+	state := asleep(t, ctx, n, s.ID)
 	path := filepath.Join(n.dir, "voter-2", "blobs", state.Digest.String())
 	waitFor(t, ctx, "the third voter to have it too", func() bool {
 		_, err := os.Stat(path)

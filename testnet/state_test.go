@@ -166,6 +166,25 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// asleep waits until the zone has put a capsule to sleep, and returns its state.
+func asleep(t *testing.T, ctx context.Context, n *Net, id capsule.ID) (state capsule.CID) {
+	t.Helper()
+	waitFor(t, ctx, "its sleep", func() bool {
+		v, err := n.Voter(0).Query()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer v.Close()
+		row, err := v.Capsule(id)
+		if err != nil || row.Status != machine.StatusSleeping {
+			return false
+		}
+		state = row.Run.Saved.State
+		return true
+	})
+	return state
+}
+
 // A megabyte of live state sleeps, and wakes on another worker than the one that made it.
 func TestLargeStateSleeps(t *testing.T) {
 	ctx, n, c := up(t, Options{})
@@ -173,17 +192,7 @@ func TestLargeStateSleeps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var state capsule.CID
-	waitFor(t, ctx, "its sleep", func() bool {
-		v, err := n.Voter(0).Query()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer v.Close()
-		row, err := v.Capsule(s.ID)
-		state = row.Run.Saved.State
-		return err == nil && row.Status == machine.StatusSleeping
-	})
+	state := asleep(t, ctx, n, s.ID)
 	if err := n.Workers[0].Close(); err != nil {
 		t.Fatal(err)
 	}
