@@ -3,7 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 // examples are the help texts' examples of the short commands, which stand better together than apart. A command that
-// that is not listed has its own.
+// is not listed has its own.
 var examples = map[string]string{
 	"kwnode capsule cancel":    "  kwnode capsule cancel bafyrei... --node $KITWORK_NODE --identity author.key",
 	"kwnode capsule estimate":  "  kwnode capsule estimate ./examples/counter Count --input '{\"By\":1}'",

@@ -102,7 +102,7 @@ genesis names its key; else it waits until "kwnode zone add" lets it in. With --
 
 // addDelay lets the person choose a one-way delay.
 func addDelay(cmd *cobra.Command, delay *string, preset string) {
-	cmd.Flags().StringVar(delay, "link-delay", preset, "`duration` to hold everything that is sent, to try out long lines on one machine")
+	cmd.Flags().StringVar(delay, "link-delay", preset, "`duration` by which everything sent is delayed, such as 40ms, to try out long links on one machine")
 }
 
 // config joins file and flags.

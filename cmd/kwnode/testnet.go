@@ -54,7 +54,7 @@ func dirFlag(cmd *cobra.Command, dir *string) {
 	if s := os.Getenv(envTestnet); s != "" {
 		preset = s
 	}
-	cmd.Flags().StringVar(dir, "dir", preset, "`folder` of the network (default $"+envTestnet+", or "+testnetDir+")")
+	cmd.Flags().StringVar(dir, "dir", preset, "`folder` of the network, also $"+envTestnet)
 }
 
 func newTestnetUpCmd() *cobra.Command {
