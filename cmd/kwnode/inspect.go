@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -12,10 +13,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/node/admin"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/find"
 	"github.com/kitwork/kwnode/p2p/mesh"
+	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/zone/machine"
 )
 
@@ -23,8 +26,12 @@ func newInspectCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "inspect",
 		Short: "Look into a running node: itself, its zones, peers, streams, topics, DHT and capsules",
-		Long: `Asks the node at a multiaddr. What it is and which zones it serves anybody may ask; its peers and
-streams only its operators: --identity is a key that it was started with as --operator.`,
+		Long: `Asks the node at a multiaddr. What it is and which zones it serves anybody may ask. The rest its
+operators see, and who has a grant of theirs: --identity is a key that the node was started with as
+--operator, or the one that --grants let read inspect in the name of a zone of the node.`,
+		Example: `  kwnode inspect node /ip4/192.0.2.7/tcp/4001/p2p/12D3KooW...
+  kwnode zone grant --by operator.key --zone home --to colleague.key --cap inspect=read --out inspect.grants
+  kwnode inspect peers --identity colleague.key --grants inspect.grants`,
 	}
 	asGroup(cmd)
 	cmd.AddCommand(newInspectNodeCmd(), newInspectZonesCmd(), newInspectPeersCmd(), newInspectStreamsCmd(), newInspectTopicsCmd(), newInspectDHTCmd(), newInspectCapsulesCmd())
@@ -34,6 +41,7 @@ streams only its operators: --identity is a key that it was started with as --op
 // inspecting makes one of the commands: fn prints what it asks.
 func inspecting(use, short string, fn func(ctx context.Context, cmd *cobra.Command, t *target, c *admin.Client) error) *cobra.Command {
 	var t target
+	var grants string
 	cmd := &cobra.Command{
 		Use: use + " [MULTIADDR]", Short: short, Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,11 +55,38 @@ func inspecting(use, short string, fn func(ctx context.Context, cmd *cobra.Comma
 				return err
 			}
 			defer c.Close()
+			if grants != "" {
+				if err := show(ctx, c, grants); err != nil {
+					return err
+				}
+			}
 			return judged(fn(ctx, cmd, &t, c))
 		},
 	}
 	t.flags(cmd)
+	cmd.Flags().StringVar(&grants, "grants", os.Getenv(sdk.EnvGrants), "`file` with an operator's grant of "+admin.CapInspect+" (default $"+sdk.EnvGrants+")")
 	return cmd
+}
+
+// show finds the grant for this node among those in a file. Without one the client asks as anybody may.
+func show(ctx context.Context, c *admin.Client, file string) error {
+	chains, err := sdk.LoadGrants(file)
+	if err != nil {
+		return err
+	}
+	var i admin.NodeInfo
+	if err := c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpNode}, &i); err != nil {
+		return err
+	}
+	for _, chain := range chains {
+		g, err := chain.Leaf().Grant()
+		if err == nil && g.Audience == c.Identity().Key() && slices.Contains(i.Zones, g.Subject) &&
+			slices.ContainsFunc(g.Caps, func(p capsule.Cap) bool { return p.Covers(admin.CapInspect) }) {
+			c.Show(chain)
+			break
+		}
+	}
+	return nil
 }
 
 func newInspectNodeCmd() *cobra.Command {

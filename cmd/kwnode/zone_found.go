@@ -172,7 +172,7 @@ func newZoneGrantCmd() *cobra.Command {
 		Long: `Signs a grant and writes it to a file. Needs no network: a grant travels with what uses it.
 A capability is RESOURCE=ABILITIES, abilities joined by "|". Resources are kv/NAMESPACE/KEY with an
 optional last "/*", event/TOPIC, and worker. A root of the zone can grant all of them, the owner of
-a namespace what is below it.`,
+a namespace what is below it, and an operator of a node in the zone inspect: to see the node.`,
 		Example: `  kwnode zone grant --by root.key --zone zone.genesis --to worker.key --cap worker=write --out worker.grants
   kwnode zone grant --by root.key --zone home --to me.key --cap 'kv/*=read|write|delete' --cap 'event/*=emit' --out me.grants`,
 		Args: wantArgs(),

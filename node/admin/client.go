@@ -17,9 +17,10 @@ import (
 
 // Client asks nodes, as one identity.
 type Client struct {
-	h    *p2p.Host
-	id   *capsule.Identity
-	node capsule.Key // that was dialled
+	h     *p2p.Host
+	id    *capsule.Identity
+	node  capsule.Key   // that was dialled
+	chain capsule.Chain // shown with each request that has none
 }
 
 // Dial connects to a node by multiaddr, or to the first of several that answers; commas stand between them.
@@ -48,6 +49,9 @@ func (c *Client) Close() error { return c.h.Close() }
 
 // Node is the key of the node that was dialled.
 func (c *Client) Node() capsule.Key { return c.node }
+
+// Show lets the node see, with each request that has no grants of its own, by which grants its client asks.
+func (c *Client) Show(chain capsule.Chain) { c.chain = chain }
 
 // Identity is who asks.
 func (c *Client) Identity() *capsule.Identity { return c.id }
@@ -94,6 +98,9 @@ func (c *Client) Ask(ctx context.Context, to capsule.Key, req *Request, out any)
 	}
 	if req.Peers == nil {
 		req.Peers = []capsule.Key{}
+	}
+	if req.Chain == nil {
+		req.Chain = c.chain
 	}
 	if req.Chain == nil {
 		req.Chain = capsule.Chain{}

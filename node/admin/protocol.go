@@ -32,16 +32,16 @@ type Op string
 
 // The operations, and who may ask for them beside the operators of the node and the roots of the zone.
 const (
-	OpNode       Op = "node"       // anybody: NodeInfo
+	OpNode       Op = "node"       // anybody: NodeInfo, its workers only for who has a grant of CapInspect
 	OpStatus     Op = "status"     // anybody: ZoneStatus
 	OpPolicy     Op = "policy"     // anybody: machine.Policy
 	OpAccounts   Op = "accounts"   // the key itself, its own: []AccountInfo
 	OpNamespaces Op = "namespaces" // owners, theirs: []NamespaceInfo
-	OpCapsules   Op = "capsules"   // authors and payers, theirs: Capsules
+	OpCapsules   Op = "capsules"   // authors and payers, theirs; all for who has a grant of CapInspect: Capsules
 	OpGet        Op = "get"        // who owns the namespace, or has a chain of grants from its owner: RowInfo
 	OpScan       Op = "scan"       // the same: Rows
 	OpWorkers    Op = "workers"    // nobody else: []WorkerInfo
-	OpPeers      Op = "peers"      // operators of the node: p2p.Snapshot
+	OpPeers      Op = "peers"      // who has a grant of CapInspect: p2p.Snapshot
 	OpTopics     Op = "topics"     // the same: mesh.Snapshot
 	OpDHT        Op = "dht"        // the same: find.Snapshot
 	OpLedger     Op = "ledger"     // nobody else: []PeerInfo
@@ -53,6 +53,10 @@ const (
 	OpDrain      Op = "drain"      // operators of the node: its workers take no more, and give back what they have
 	OpBlock      Op = "block"      // operators of the node: it has nothing to do with the Peers, and with nobody else it did not
 )
+
+// CapInspect is a resource. Who may read it, by a grant that an operator of the node has signed for a zone that the node serves,
+// sees what operators see of the node, and changes nothing.
+const CapInspect = "inspect"
 
 // Request is one question or order. Fields that the operation doesn't use are empty.
 type Request struct {

@@ -33,6 +33,7 @@ type Config struct {
 // server answers on one node.
 type server struct {
 	cfg    Config
+	key    capsule.Key // the node's
 	chains *capsule.Cache
 }
 
@@ -44,7 +45,7 @@ func Serve(cfg Config) error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &server{cfg: cfg, chains: capsule.NewCache(256 << 10)}
+	s := &server{cfg: cfg, key: cfg.Node.Key(), chains: capsule.NewCache(256 << 10)}
 	if err := cfg.Node.Host().Handle(ProtoBackup, backupLimits, s.serveBackup); err != nil {
 		return err
 	}
@@ -87,7 +88,22 @@ func refusal(err error) *api.Refusal {
 }
 
 func (s *server) operator(peer capsule.Key) bool {
-	return peer == s.cfg.Node.Key() || slices.Contains(s.cfg.Operators, peer)
+	return peer == s.key || slices.Contains(s.cfg.Operators, peer)
+}
+
+// inspector reports whether the peer may see what operators see: it is one, or brings a grant of CapInspect from one.
+func (s *server) inspector(peer capsule.Key, chain capsule.Chain) bool {
+	if s.operator(peer) {
+		return true
+	}
+	if len(chain) == 0 {
+		return false
+	}
+	now := uint64(time.Now().UnixMilli())
+	return slices.ContainsFunc(s.cfg.Zones, func(z capsule.ZoneID) bool {
+		v, err := chain.Verify(s.chains, s.operator, z, now)
+		return err == nil && v.Audience() == peer && v.Permits(CapInspect)&capsule.Read != 0
+	})
 }
 
 func (s *server) answer(ctx context.Context, peer capsule.Key, req *Request) (any, error) {
@@ -96,19 +112,23 @@ func (s *server) answer(ctx context.Context, peer capsule.Key, req *Request) (an
 	}
 	switch req.Op {
 	case OpNode:
-		return s.node(s.operator(peer)), nil
-	case OpPeers, OpTopics, OpDHT, OpDrain, OpBlock:
-		if !s.operator(peer) {
-			return nil, denied("only operators of this node may ask for %q: start it with --operator %s", req.Op, peer)
+		return s.node(s.inspector(peer, req.Chain)), nil
+	case OpPeers, OpTopics, OpDHT:
+		if !s.inspector(peer, req.Chain) {
+			return nil, denied("only operators of this node may ask for %q, and who has a grant of theirs: start it with --operator %s, or have an operator sign: kwnode zone grant --zone ZONE --to %s --cap %s=read", req.Op, peer, peer, CapInspect)
 		}
 		switch req.Op {
 		case OpPeers:
 			return s.cfg.Node.Host().Snapshot(), nil
 		case OpTopics:
 			return s.cfg.Node.Mesh().Snapshot(), nil
-		case OpDHT:
-			return s.cfg.Node.Finder().Snapshot(), nil
-		case OpBlock:
+		}
+		return s.cfg.Node.Finder().Snapshot(), nil
+	case OpDrain, OpBlock:
+		if !s.operator(peer) {
+			return nil, denied("only operators of this node may order %q: start it with --operator %s", req.Op, peer)
+		}
+		if req.Op == OpBlock {
 			return s.block(peer, req.Peers)
 		}
 		return s.drain(ctx)
@@ -278,7 +298,7 @@ func (a *asker) answer(req *Request) (any, error) {
 		})
 		return out, err
 	case OpCapsules:
-		return a.capsules(req.After)
+		return a.capsules(req.After, a.all || a.inspector(a.peer, req.Chain))
 	case OpGet:
 		return a.get(req)
 	case OpScan:
@@ -390,7 +410,7 @@ func (a *asker) accounts(from []byte) ([]AccountInfo, error) {
 	return out, err
 }
 
-func (a *asker) capsules(from []byte) (*Capsules, error) {
+func (a *asker) capsules(from []byte, all bool) (*Capsules, error) {
 	after, err := keyOf(from)
 	if err != nil {
 		return nil, err
@@ -408,7 +428,7 @@ func (a *asker) capsules(from []byte) (*Capsules, error) {
 	seen := 0
 	err = a.v.Capsules(capsule.ID(after), a.rows, func(id capsule.ID, c machine.CapsuleRow) {
 		seen, last = seen+1, id
-		if !a.all && c.Author != a.peer && c.Payer != a.peer {
+		if !all && c.Author != a.peer && c.Payer != a.peer {
 			return
 		}
 		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Place: places[id], Expires: c.Expires,
