@@ -2,7 +2,9 @@ package testnet
 
 import (
 	"context"
+	"flag"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -28,13 +30,20 @@ func checkpointed(t *testing.T, n *Net, id capsule.ID) (machine.CapsuleRow, bool
 	return row, err == nil && row.Run.Meter > 0
 }
 
-// startTally starts a capsule that reads, writes, computes for a second or so, and reads and writes again.
-func startTally(t *testing.T, ctx context.Context, n *Net, c *sdk.Client) (*sdk.Submission, capsule.Key) {
+// tally starts a capsule that reads, writes, computes for a second or so, and reads and writes again.
+func tally(t *testing.T, ctx context.Context, c *sdk.Client) *sdk.Submission {
 	t.Helper()
 	s, err := sdk.Start(ctx, c, programs.Tally, programs.Ledger{Name: "hits", Below: 800_000}, sdk.Gas(1<<40), sdk.Keys("kv/count/*"), sdk.Need("event/tally", capsule.Emit))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// startTally starts one and waits until it was saved in the middle.
+func startTally(t *testing.T, ctx context.Context, n *Net, c *sdk.Client) (*sdk.Submission, capsule.Key) {
+	t.Helper()
+	s := tally(t, ctx, c)
 	var worker capsule.Key
 	waitFor(t, ctx, "a checkpoint", func() bool {
 		row, ok := checkpointed(t, n, s.ID)
@@ -119,6 +128,47 @@ func TestWorkerDiesWithEffects(t *testing.T) {
 		}
 	}
 	t.Logf("it took %v, %v without the death", time.Since(began), unbroken)
+}
+
+var deathSeed = flag.Uint64("deaths", 0, "replay one seed of TestWorkerDiesAtAnyMoment")
+
+// Whenever a worker dies, from before it has the capsule until after its end, the next one comes to the same result, effects
+// and charge.
+func TestWorkerDiesAtAnyMoment(t *testing.T) {
+	seed := *deathSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Logf("seed %d; replay with -deaths", seed)
+	moments := rand.New(rand.NewPCG(seed, 0))
+	ctx, n, c := up(t, Options{Interp: true})
+	s := tally(t, ctx, c)
+	began := time.Now()
+	whole := onceTallied(t, ctx, n, s)
+	unbroken := time.Since(began)
+	const deaths = 2
+	for i := range deaths {
+		if err := n.AddWorker(ctx, fmt.Sprintf("worker-%d", i)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sdk.Run(ctx, c, programs.Reset, "hits", sdk.Keys("kv/count/*")); err != nil {
+			t.Fatal(err)
+		}
+		moment := time.Duration((float64(i) + moments.Float64()) / deaths * float64(unbroken))
+		s := tally(t, ctx, c)
+		<-time.After(moment)
+		// Both may have it: only the one that runs it dies, or the one that waits.
+		dies := max(0, slices.IndexFunc(n.Workers, func(w *node.Node) bool { return len(w.Workers()[0].Status().Running) > 0 }))
+		if err := n.Workers[dies].Close(); err != nil {
+			t.Error(err)
+		}
+		n.Workers = slices.Delete(n.Workers, dies, dies+1)
+		broken := onceTallied(t, ctx, n, s)
+		t.Logf("died after %v: %d units, retries %+v", moment, broken.Bill.Spent, broken.Retries)
+		if broken.Bill.Spent != whole.Bill.Spent || broken.Bill.Retry != 0 {
+			t.Errorf("seed %d: a worker's death after %v: charged %d units and %d again, want %d", seed, moment, broken.Bill.Spent, broken.Bill.Retry, whole.Bill.Spent)
+		}
+	}
 }
 
 // Draining a worker moves what it runs in the middle of its loop. The result is that of an unmoved run, to the unit.
