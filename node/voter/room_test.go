@@ -3,6 +3,7 @@ package voter
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 )
@@ -11,10 +12,16 @@ import (
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRoom(10)
+		var mu sync.Mutex // two may be let in at once; everybody else looks when all wait
 		in := map[string]error{}
 		take := func(name string, bytes int64) (cancel func()) {
 			ctx, cancel := context.WithCancel(t.Context())
-			go func() { in[name] = r.take(ctx, bytes) }()
+			go func() {
+				err := r.take(ctx, bytes)
+				mu.Lock()
+				defer mu.Unlock()
+				in[name] = err
+			}()
 			synctest.Wait()
 			return cancel
 		}
