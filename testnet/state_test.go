@@ -130,11 +130,11 @@ func TestWorkerDiesWithEffects(t *testing.T) {
 	t.Logf("it took %v, %v without the death", time.Since(began), unbroken)
 }
 
-var deathSeed = flag.Uint64("deaths", 0, "replay one seed of TestWorkerDiesAtAnyMoment")
+var deathSeed = flag.Uint64("deaths", 0, "replay one seed of TestWorkerDiesAnywhere")
 
 // Whenever a worker dies, from before it has the capsule until after its end, the next one comes to the same result, effects
 // and charge.
-func TestWorkerDiesAtAnyMoment(t *testing.T) {
+func TestWorkerDiesAnywhere(t *testing.T) {
 	seed := *deathSeed
 	if seed == 0 {
 		seed = rand.Uint64()
