@@ -75,6 +75,7 @@ var owners = map[string]string{
 	"github.com/ipfs/go-cid":             "capsule p2p",
 	"github.com/ipld/go-ipld-prime":      "capsule_test",
 	"github.com/klauspost/compress/":     "vm",
+	"golang.org/x/sync/":                 "node",
 	"golang.org/x/sys/":                  "vm jit cmd internal/edwards internal/faildisk zone/machine",
 	"github.com/libp2p/":                 "p2p",
 	"github.com/multiformats/":           "p2p",

@@ -68,10 +68,10 @@ func (s *Server) hold(ctx context.Context, peer capsule.Key, req *api.HoldReques
 // attestTo does so for whoever may ask. It waits its turn for the memory that it needs.
 func (s *Server) attestTo(ctx context.Context, req *api.HoldRequest, facts []machine.Attest, holders []capsule.Key) (*api.HoldReply, error) {
 	bytes := roomFor(facts)
-	if err := s.holds.take(ctx, bytes); err != nil {
+	if err := s.holds.Acquire(ctx, bytes); err != nil {
 		return nil, &api.Refusal{Code: api.CodeBusy, Detail: fmt.Sprintf("no room for %d bytes within %s: others have this voter hold content", bytes, holdTime), Retry: 1000}
 	}
-	defer s.holds.give(bytes)
+	defer s.holds.Release(bytes)
 	var state []byte // to check
 	for i := range facts {
 		f := &facts[i]

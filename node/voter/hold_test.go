@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/machine"
@@ -40,7 +42,7 @@ func TestHeldContentIsBounded(t *testing.T) {
 		defer p.close()
 		const requests = 7
 		on := &arriving{started: make(chan capsule.CID, 2*requests), in: make(chan []byte)}
-		s := &Server{cfg: Config{Identity: capsule.IdentityFromSeed([32]byte{1}), Contents: on}, holds: newRoom(maxHoldBytes), keep: &keeper{promises: p}}
+		s := &Server{cfg: Config{Identity: capsule.IdentityFromSeed([32]byte{1}), Contents: on}, holds: semaphore.NewWeighted(maxHoldBytes), keep: &keeper{promises: p}}
 		answers := make(chan error, requests)
 		for i := range requests {
 			facts := []machine.Attest{

@@ -6,18 +6,20 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+
+	"golang.org/x/sync/semaphore"
 )
 
 // TestRoom: never more than there is, in order, and whoever gives up leaves nothing behind.
 func TestRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(10)
+		r := semaphore.NewWeighted(10)
 		var mu sync.Mutex // two may be let in at once; everybody else looks when all wait
 		in := map[string]error{}
 		take := func(name string, bytes int64) (cancel func()) {
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
-				err := r.take(ctx, bytes)
+				err := r.Acquire(ctx, bytes)
 				mu.Lock()
 				defer mu.Unlock()
 				in[name] = err
@@ -41,7 +43,7 @@ func TestRoom(t *testing.T) {
 		take("all", 10)
 		take("one", 1)
 		want("six") // one would fit, but it isn't its turn
-		r.give(6)
+		r.Release(6)
 		want("six", "all")
 		cancel := take("two", 2)
 		take("three", 3)
@@ -51,7 +53,7 @@ func TestRoom(t *testing.T) {
 			t.Fatalf("who gave up got %v", err)
 		}
 		delete(in, "two")
-		r.give(10)
+		r.Release(10)
 		want("six", "all", "one", "three")
 		take("the rest", 6)
 		want("six", "all", "one", "three", "the rest")
@@ -61,24 +63,25 @@ func TestRoom(t *testing.T) {
 // TestRoomIsWholeAgain: whatever order turns and patience end in, everything that was taken comes back.
 func TestRoomIsWholeAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRoom(10)
+		r := semaphore.NewWeighted(10)
 		for range 200 {
-			if err := r.take(t.Context(), 10); err != nil {
+			if err := r.Acquire(t.Context(), 10); err != nil {
 				t.Fatal(err)
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			go func() {
-				if r.take(ctx, 7) == nil {
-					r.give(7)
+				if r.Acquire(ctx, 7) == nil {
+					r.Release(7)
 				}
 			}()
 			synctest.Wait()
 			cancel()
-			r.give(10) // and its turn comes, mostly before it has left the queue
+			r.Release(10) // and its turn comes, mostly before it has left the queue
 			synctest.Wait()
-			if r.left != 10 || len(r.queue) != 0 {
-				t.Fatalf("%d of 10 left, %d wait", r.left, len(r.queue))
+			if !r.TryAcquire(10) {
+				t.Fatal("not all is left, or somebody waits")
 			}
+			r.Release(10)
 		}
 	})
 }

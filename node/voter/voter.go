@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/node/attest"
 	"github.com/kitwork/kwnode/zone"
@@ -73,7 +75,9 @@ type Server struct {
 	queue   queue
 	keep    *keeper
 	vouches chan struct{} // a token for each Vouch whose content is on its way
-	holds   *room         // for contents that this voter is asked to hold
+	// holds are maxHoldBytes for contents that this voter is asked to hold. Turns are taken: many small ones can't keep a large
+	// one out.
+	holds   *semaphore.Weighted
 	words   words
 	pending *pending
 
@@ -87,7 +91,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{cfg: cfg, id: cfg.Zone.ID(), watch: newWatches(), pending: newPending(), holds: newRoom(maxHoldBytes), vouches: make(chan struct{}, attest.AtOnce)}
+	s := &Server{cfg: cfg, id: cfg.Zone.ID(), watch: newWatches(), pending: newPending(), holds: semaphore.NewWeighted(maxHoldBytes), vouches: make(chan struct{}, attest.AtOnce)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
 	if s.keep, err = newKeeper(s); err != nil {
