@@ -416,11 +416,7 @@ func (a *asker) capsules(from []byte, all bool) (*Capsules, error) {
 		return nil, err
 	}
 	out := &Capsules{Capsules: []CapsuleInfo{}}
-	places := map[capsule.ID]int{}
-	err = a.v.Waiting(func(place int, id capsule.ID) bool {
-		places[id] = place
-		return true
-	})
+	places, err := a.v.Places()
 	if err != nil {
 		return nil, err
 	}
@@ -431,7 +427,7 @@ func (a *asker) capsules(from []byte, all bool) (*Capsules, error) {
 		if !all && c.Author != a.peer && c.Payer != a.peer {
 			return
 		}
-		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Place: places[id], Expires: c.Expires,
+		i := CapsuleInfo{ID: id, Author: c.Author, Payer: c.Payer, Status: c.Status.String(), Hop: c.Hop, Segment: c.Segment, Place: int(places[id]), Expires: c.Expires,
 			Since: c.Since, Gas: c.Gas.Used + c.Gas.Spent + c.Gas.Retry, State: c.Run.Saved.Size}
 		if c.Status == machine.StatusRunning {
 			i.Worker = c.Lease.Worker.String()

@@ -41,10 +41,6 @@ func (s *Server) waiting() (map[capsule.ID]uint64, uint64, error) {
 		return nil, 0, err
 	}
 	defer v.Close()
-	places := map[capsule.ID]uint64{}
-	err = v.Waiting(func(place int, id capsule.ID) bool {
-		places[id] = uint64(place)
-		return true
-	})
+	places, err := v.Places()
 	return places, v.Index(), err
 }

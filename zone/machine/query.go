@@ -285,13 +285,14 @@ func (v View) Capsules(after capsule.ID, limit int, fn func(capsule.ID, CapsuleR
 // MaxPlace bounds how far back in the queue for workers a capsule's place is told.
 const MaxPlace = 4096
 
-// Waiting calls fn with the first MaxPlace capsules that wait for a worker and their places, from 1, until fn returns false.
-func (v View) Waiting(fn func(place int, id capsule.ID) bool) error {
-	place := 0
-	return v.tx.Scan([]byte{tabReady}, nil, func(_, id []byte) bool {
-		place++
-		return place <= MaxPlace && fn(place, capsule.ID(id))
+// Places returns where capsules stand, from 1, of the first MaxPlace that wait for a worker.
+func (v View) Places() (map[capsule.ID]uint64, error) {
+	places := map[capsule.ID]uint64{}
+	err := v.tx.Scan([]byte{tabReady}, nil, func(_, id []byte) bool {
+		places[capsule.ID(id)] = uint64(len(places) + 1)
+		return len(places) < MaxPlace
 	})
+	return places, err
 }
 
 // Namespaces calls fn with at most limit namespaces whose names are greater than after.
