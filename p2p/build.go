@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/config"
-	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -16,13 +15,12 @@ import (
 	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/host/peerstore/pstoremem"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
-	trimmer "github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcpreuse"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/quic-go/quic-go"
 	"go.uber.org/fx"
@@ -65,7 +63,7 @@ func build(cfg Config, g *gate, w *waste, relays autorelay.PeerSource) (host.Hos
 	if err != nil {
 		return nil, err
 	}
-	manager, err := trimmer.NewConnManager(limits.LowPeers, limits.HighPeers, trimmer.WithGracePeriod(gracePeriod))
+	manager, err := connmgr.NewConnManager(limits.LowPeers, limits.HighPeers, connmgr.WithGracePeriod(gracePeriod))
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +100,7 @@ func build(cfg Config, g *gate, w *waste, relays autorelay.PeerSource) (host.Hos
 	if cfg.Line != nil {
 		c.Transports = []fx.Option{provide(delayedTCP(cfg.Line))}
 	} else {
-		c.Transports = []fx.Option{provide(newQUIC), provide(newTCP)}
+		c.Transports = []fx.Option{provide(libp2pquic.NewTransport), provide(tcp.NewTCPTransport)}
 	}
 	return c.NewNode()
 }
@@ -110,14 +108,6 @@ func build(cfg Config, g *gate, w *waste, relays autorelay.PeerSource) (host.Hos
 // provide makes a transport's constructor known to libp2p.
 func provide(constructor any) fx.Option {
 	return fx.Provide(fx.Annotate(constructor, fx.As(new(transport.Transport)), fx.ResultTags(`group:"transport"`)))
-}
-
-func newQUIC(key crypto.PrivKey, m *quicreuse.ConnManager, gater connmgr.ConnectionGater, r network.ResourceManager) (transport.Transport, error) {
-	return libp2pquic.NewTransport(key, m, nil, gater, r)
-}
-
-func newTCP(u transport.Upgrader, r network.ResourceManager, shared *tcpreuse.ConnMgr) (*tcp.TcpTransport, error) {
-	return tcp.NewTCPTransport(u, r, shared)
 }
 
 func (r Reach) apply(c *config.Config, candidates autorelay.PeerSource) error {
@@ -158,7 +148,7 @@ type simulated struct {
 func newSimulated(packets func(*net.UDPAddr) (net.PacketConn, error), c *config.Config) (host.Host, error) {
 	s := new(simulated)
 	ip := new(fixedIP)
-	c.Transports = []fx.Option{provide(newQUIC)}
+	c.Transports = []fx.Option{provide(libp2pquic.NewTransport)}
 	// The observer of our address starts timers that keep a virtual clock from ever being idle.
 	c.DisableIdentifyAddressDiscovery = true
 	c.QUICReuse = []fx.Option{fx.Provide(func(reset quic.StatelessResetKey, token quic.TokenGeneratorKey) (*quicreuse.ConnManager, error) {

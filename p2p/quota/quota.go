@@ -8,8 +8,9 @@ import (
 	"github.com/kitwork/kwnode/internal/recent"
 )
 
-// Table holds one token bucket for each key it saw lately. It remembers between n and 2n keys. A key that is forgotten starts with a full
-// bucket, so the table bounds a busy key, not the number of keys; bound those elsewhere (connections, mint, stake).
+// Table holds one token bucket for each key it saw lately. It remembers between n and 2n keys. A key that is forgotten
+// starts with a full bucket, so the table bounds a busy key, not the number of keys; bound those elsewhere (connections,
+// mint, stake).
 type Table[K comparable] struct {
 	rate  float64 // tokens a second
 	burst float64
