@@ -70,23 +70,15 @@ func inspecting(use, short string, fn func(ctx context.Context, cmd *cobra.Comma
 
 // show finds the grant for this node among those in a file. Without one the client asks as anybody may.
 func show(ctx context.Context, c *admin.Client, file string) error {
-	chains, err := sdk.LoadGrants(file)
-	if err != nil {
-		return err
-	}
 	var i admin.NodeInfo
 	if err := c.Ask(ctx, c.Node(), &admin.Request{Op: admin.OpNode}, &i); err != nil {
 		return err
 	}
-	for _, chain := range chains {
-		g, err := chain.Leaf().Grant()
-		if err == nil && g.Audience == c.Identity().Key() && slices.Contains(i.Zones, g.Subject) &&
-			slices.ContainsFunc(g.Caps, func(p capsule.Cap) bool { return p.Covers(admin.CapInspect) }) {
-			c.Show(chain)
-			break
-		}
-	}
-	return nil
+	chain, err := grantIn(file, c.Identity().Key(), func(g *capsule.Grant) bool {
+		return slices.Contains(i.Zones, g.Subject) && slices.ContainsFunc(g.Caps, func(p capsule.Cap) bool { return p.Covers(admin.CapInspect) })
+	})
+	c.Show(chain)
+	return err
 }
 
 func newInspectNodeCmd() *cobra.Command {

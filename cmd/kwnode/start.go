@@ -322,15 +322,11 @@ func workConfig(w *proc.Work) (*node.Work, error) {
 	if w.Grants == "" {
 		return out, nil // the zone may let anybody work
 	}
-	chains, err := sdk.LoadGrants(w.Grants)
-	if err != nil {
+	if out.Chain, err = grantIn(w.Grants, id.Key(), func(*capsule.Grant) bool { return true }); err != nil {
 		return nil, err
 	}
-	for _, c := range chains {
-		if g, err := c.Leaf().Grant(); err == nil && g.Audience == id.Key() {
-			out.Chain = c
-			return out, nil
-		}
+	if len(out.Chain) > 0 {
+		return out, nil
 	}
 	return nil, fmt.Errorf("%s has no grant for the worker %s; make one with kwnode zone grant --to %s --cap worker=write", w.Grants, id.Key(), id.Key())
 }

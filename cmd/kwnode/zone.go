@@ -197,13 +197,16 @@ func (t *target) rootKeys(c *admin.Client) ([]*capsule.Identity, error) {
 	if len(t.roots) == 0 {
 		return []*capsule.Identity{c.Identity()}, nil
 	}
-	var ids []*capsule.Identity
-	for _, name := range t.roots {
-		id, err := capsule.LoadIdentity(name)
-		if err != nil {
+	return loadKeys(t.roots)
+}
+
+func loadKeys(files []string) ([]*capsule.Identity, error) {
+	ids := make([]*capsule.Identity, len(files))
+	for i, name := range files {
+		var err error
+		if ids[i], err = capsule.LoadIdentity(name); err != nil {
 			return nil, err
 		}
-		ids = append(ids, id)
 	}
 	return ids, nil
 }

@@ -36,12 +36,17 @@ func (f *dataFlags) chain(z *admin.Zone, to capsule.Key) (capsule.Chain, error) 
 	if f.grants == "" {
 		return capsule.Chain{}, nil
 	}
-	chains, err := sdk.LoadGrants(f.grants)
+	return grantIn(f.grants, to, func(g *capsule.Grant) bool { return g.Subject == z.ID })
+}
+
+// grantIn returns the first chain in a file whose last grant is to a key and fits, or an empty one.
+func grantIn(file string, to capsule.Key, fits func(*capsule.Grant) bool) (capsule.Chain, error) {
+	chains, err := sdk.LoadGrants(file)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range chains {
-		if g, err := c.Leaf().Grant(); err == nil && g.Audience == to && g.Subject == z.ID {
+		if g, err := c.Leaf().Grant(); err == nil && g.Audience == to && fits(g) {
 			return c, nil
 		}
 	}

@@ -155,7 +155,7 @@ func (r *recovery) begin(g *cert.Genesis, pos *zone.Position) error {
 		return err
 	}
 	// Keys that are no roots must not leave an act behind.
-	ids, err := r.rootKeys()
+	ids, err := loadKeys(r.roots)
 	if err != nil {
 		return err
 	}
@@ -163,17 +163,6 @@ func (r *recovery) begin(g *cert.Genesis, pos *zone.Position) error {
 		return fmt.Errorf("%w; name the zone's root keys with --root", err)
 	}
 	return writeAct(r.act, s)
-}
-
-func (r *recovery) rootKeys() ([]*capsule.Identity, error) {
-	ids := make([]*capsule.Identity, len(r.roots))
-	for i, name := range r.roots {
-		var err error
-		if ids[i], err = capsule.LoadIdentity(name); err != nil {
-			return nil, err
-		}
-	}
-	return ids, nil
 }
 
 // signed adds the signatures of the roots that are here to the act, and returns it.
@@ -195,7 +184,7 @@ func (r *recovery) signed(g *cert.Genesis, id capsule.ZoneID) (*cert.SignedAdmin
 	if len(r.roots) == 0 {
 		return s, e, nil
 	}
-	ids, err := r.rootKeys()
+	ids, err := loadKeys(r.roots)
 	if err != nil {
 		return nil, nil, err
 	}

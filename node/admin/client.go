@@ -32,7 +32,7 @@ func Dial(ctx context.Context, addr string, id *capsule.Identity) (*Client, erro
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{h: h, id: id}
+	c := &Client{h: h, id: id, chain: capsule.Chain{}}
 	err = p2p.First(ctx, addr, func(ctx context.Context, addr string) (err error) {
 		c.node, err = h.Connect(ctx, addr)
 		return err
@@ -101,9 +101,6 @@ func (c *Client) Ask(ctx context.Context, to capsule.Key, req *Request, out any)
 	}
 	if req.Chain == nil {
 		req.Chain = c.chain
-	}
-	if req.Chain == nil {
-		req.Chain = capsule.Chain{}
 	}
 	rep, err := ask[Reply](ctx, c, to, Proto, req, MaxReply)
 	if err != nil {
