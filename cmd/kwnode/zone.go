@@ -32,7 +32,7 @@ checked by every voter.`,
 	}
 	asGroup(cmd)
 	for _, construct := range []func() *cobra.Command{
-		newZoneInitCmd, newZoneTrustCmd, newZoneGrantCmd, newZoneStatusCmd,
+		newZoneInitCmd, newZoneTrustCmd, newZoneGrantCmd, newZoneRevokeCmd, newZoneStatusCmd,
 		newZonePolicyCmd, newZoneCreditCmd, newZoneNamespaceCmd, newZoneAccountsCmd, newZoneWorkersCmd, newZoneLedgerCmd,
 		newZonePutCmd, newZoneDeleteCmd, newZoneGetCmd, newZoneScanCmd,
 		newZoneJoinCmd, newZoneAddCmd, newZoneRemoveCmd, newZoneTransferCmd, newZoneDrainCmd,

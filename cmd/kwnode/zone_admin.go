@@ -149,43 +149,6 @@ func newZoneCreditCmd() *cobra.Command {
 	return cmd
 }
 
-func newZoneNamespaceCmd() *cobra.Command {
-	var t target
-	var quota uint64
-	cmd := &cobra.Command{
-		Use:   "namespace [NAME OWNER]",
-		Short: "List namespaces, or give one to an owner",
-		Long: `Without arguments: the namespaces that you own, or all for a root of the zone. With them: creates
-a namespace, or changes its owner and quota. The owner pays rent for the quota.`,
-		Example: `  kwnode zone namespace notes me.key --quota 1000000 --root root.key`,
-		Args:    cobra.MaximumNArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			switch len(args) {
-			case 0:
-				return list(&t, cmd, &admin.Request{Op: admin.OpNamespaces, Rows: admin.MaxRows}, func(l *[]admin.NamespaceInfo) error {
-					tw := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-					fmt.Fprintln(tw, "NAME\tUSED\tQUOTA\tOWNER")
-					for _, n := range *l {
-						fmt.Fprintf(tw, "%s\t%d\t%d\t%s\n", n.Name, n.Used, n.Quota, n.Owner)
-					}
-					return tw.Flush()
-				})
-			case 2:
-				k, err := publicKey(args[1])
-				if err != nil {
-					return err
-				}
-				return t.act(cmd, cert.OpNamespace, &machine.GiveNamespace{Name: args[0], Owner: k, Quota: quota}, fmt.Sprintf("namespace %s belongs to %s", args[0], k))
-			}
-			return usageError(cmd, "want NAME OWNER, or nothing")
-		},
-	}
-	t.rootFlag(cmd)
-	t.staleFlag(cmd)
-	cmd.Flags().Uint64Var(&quota, "quota", 16<<20, "`bytes` of keys and values that it may hold")
-	return cmd
-}
-
 func newZoneAccountsCmd() *cobra.Command {
 	var t target
 	cmd := &cobra.Command{

@@ -129,11 +129,12 @@ type AccountInfo struct {
 
 // NamespaceInfo is a namespace in bytes.
 type NamespaceInfo struct {
-	Name   string      `json:"name"`
-	Owner  capsule.Key `json:"owner"`
-	Quota  uint64      `json:"quota"`
-	Used   uint64      `json:"used"`
-	Frozen bool        `json:"frozen"` // the rent is due
+	Name     string      `json:"name"`
+	Owner    capsule.Key `json:"owner"`
+	Quota    uint64      `json:"quota"`
+	Used     uint64      `json:"used"`
+	Frozen   bool        `json:"frozen"`   // the rent is due
+	Sequence uint64      `json:"sequence"` // changes of owner so far: the next one is signed with one more
 }
 
 // CapsuleInfo is a capsule's place in its life.

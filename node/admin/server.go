@@ -35,6 +35,8 @@ type server struct {
 	cfg    Config
 	key    capsule.Key // the node's
 	chains *capsule.Cache
+	// revoked reports whether a zone's state, as it stands here, has a grant as withdrawn.
+	revoked func(capsule.ZoneID, capsule.Hash) (bool, error)
 }
 
 // limits: an operator asks little, and a stranger even less.
@@ -46,6 +48,7 @@ func Serve(cfg Config) error {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &server{cfg: cfg, key: cfg.Node.Key(), chains: capsule.NewCache(256 << 10)}
+	s.revoked = s.revokedHere
 	if err := cfg.Node.Host().Handle(ProtoBackup, backupLimits, s.serveBackup); err != nil {
 		return err
 	}
@@ -102,8 +105,36 @@ func (s *server) inspector(peer capsule.Key, chain capsule.Chain) bool {
 	now := uint64(time.Now().UnixMilli())
 	return slices.ContainsFunc(s.cfg.Zones, func(z capsule.ZoneID) bool {
 		v, err := chain.Verify(s.chains, s.operator, z, now)
-		return err == nil && v.Audience() == peer && v.Permits(CapInspect)&capsule.Read != 0
+		return err == nil && v.Audience() == peer && v.Permits(CapInspect)&capsule.Read != 0 && s.stands(z, v) == nil
 	})
+}
+
+// stands returns why a chain is worth nothing any more although its time is not over: one of its grants was revoked.
+func (s *server) stands(z capsule.ZoneID, c *capsule.VerifiedChain) error {
+	for i := range c.Len() {
+		is, err := s.revoked(z, c.Hash(i))
+		if err != nil {
+			return err
+		}
+		if is {
+			return &api.Refusal{Code: string(machine.CodeRevoked), Detail: fmt.Sprintf("the grant %s was revoked; ask %s for another", c.Hash(i), c.Grant(i).Issuer)}
+		}
+	}
+	return nil
+}
+
+// revokedHere asks the voter of a zone in this process. A node without one knows of no revocation.
+func (s *server) revokedHere(id capsule.ZoneID, grant capsule.Hash) (bool, error) {
+	z := s.cfg.Node.Voter(id)
+	if z == nil {
+		return false, nil
+	}
+	v, err := z.Query()
+	if err != nil {
+		return false, err
+	}
+	defer v.Close()
+	return v.Revoked(grant)
 }
 
 func (s *server) answer(ctx context.Context, peer capsule.Key, req *Request) (any, error) {
@@ -293,7 +324,7 @@ func (a *asker) answer(req *Request) (any, error) {
 		out := []NamespaceInfo{}
 		err := a.v.Namespaces(string(req.After), MaxRows, func(name string, n machine.NamespaceRow) {
 			if len(out) < a.rows && (a.all || n.Owner == a.peer) {
-				out = append(out, NamespaceInfo{name, n.Owner, n.Quota, n.Used, n.Frozen})
+				out = append(out, NamespaceInfo{name, n.Owner, n.Quota, n.Used, n.Frozen, n.Sequence})
 			}
 		})
 		return out, err
@@ -486,7 +517,7 @@ func (a *asker) mayRead(req *Request) error {
 		req.Op == OpScan && !machine.PermitsScan(c.Caps(), req.Key):
 		return denied("the grant doesn't let you read %.80q", req.Key)
 	}
-	return nil
+	return a.stands(req.Zone, c)
 }
 
 func (a *asker) get(req *Request) (*RowInfo, error) {

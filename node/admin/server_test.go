@@ -19,9 +19,15 @@ func TestInspector(t *testing.T) {
 	node, operator, friend, stranger := identity(1), identity(2), identity(3), identity(4)
 	zone, other := capsule.ZoneID{1}, capsule.ZoneID{2}
 	now := time.Now()
+	withdrawn := map[capsule.Hash]bool{}
 	s := &server{
 		cfg: Config{Zones: []capsule.ZoneID{{9}, zone}, Operators: []capsule.Key{operator.Key()}},
 		key: node.Key(), chains: capsule.NewCache(1 << 16),
+		revoked: func(z capsule.ZoneID, grant capsule.Hash) (bool, error) { return z == zone && withdrawn[grant], nil },
+	}
+	revoked := func(c capsule.Chain) capsule.Chain {
+		withdrawn[c.Hash()] = true
+		return c
 	}
 	grant := func(by *capsule.Identity, parent capsule.Chain, to *capsule.Identity, change func(*capsule.Grant)) capsule.Chain {
 		g := capsule.Grant{
@@ -59,6 +65,8 @@ func TestInspector(t *testing.T) {
 		{"of something else", friend, grant(operator, nil, friend, func(g *capsule.Grant) { g.Caps[0].Resource = "kv/*" }), false},
 		{"of another ability", friend, grant(operator, nil, friend, func(g *capsule.Grant) { g.Caps[0].Ability = capsule.Write }), false},
 		{"that is over", friend, grant(operator, nil, friend, func(g *capsule.Grant) { g.Expires = uint64(now.UnixMilli()) - 1 }), false},
+		{"that was revoked", friend, revoked(grant(operator, nil, friend, func(g *capsule.Grant) { g.Gas = 1 })), false},
+		{"that rests on a revoked one", stranger, grant(friend, revoked(grant(operator, nil, friend, func(g *capsule.Grant) { g.Gas = 2 })), stranger, nil), false},
 		{"that is not yet valid", friend, grant(operator, nil, friend, func(g *capsule.Grant) { g.NotBefore = g.Expires - 1 }), false},
 	} {
 		if got := s.inspector(c.peer.Key(), c.with); got != c.want {

@@ -335,6 +335,12 @@ func TestNamespaces(t *testing.T) {
 	w.refused(CodeSignature, give(w.author, 1, w.author.Key()))
 	w.refused(CodeSequence, give(w.owner, 2, w.author.Key()))
 	w.ok(give(w.owner, 1, w.author.Key()))
+	// Whoever did not learn the outcome says the same again.
+	if r := w.ok(give(w.owner, 1, w.author.Key())); !r.Repeated || r.N != 1 {
+		t.Fatalf("repeated: %+v", r)
+	}
+	w.refused(CodeSignature, give(w.owner, 1, w.payer.Key()))
+	w.refused(CodeSignature, give(w.owner, 2, w.owner.Key()))
 	w.refused(CodeDenied, w.putCmd(w.owner, nil, put("orders/1", "x")))
 	w.ok(w.putCmd(w.author, nil, put("orders/1", "x")))
 	w.checkState()

@@ -62,6 +62,9 @@ func runTransfer(a *apply, p *prepared) (Result, *Refusal) {
 	switch {
 	case !ok:
 		return Result{}, refuse(CodeNamespace, "no namespace %q", t.Namespace)
+	case ns.Owner == t.To && ns.Sequence == t.Sequence:
+		// Whoever did not learn the outcome repeats the command, and owns nothing any more. Nothing changes, whoever signed it.
+		return Result{Repeated: true, N: t.Sequence}, nil
 	case ns.Owner != p.signer:
 		return Result{}, refuse(CodeSignature, "only the owner can give namespace %q away", t.Namespace)
 	case t.Sequence != ns.Sequence+1:

@@ -229,6 +229,12 @@ func (v View) Namespace(name string) (NamespaceRow, error) {
 	return fetch[NamespaceRow](v, "namespace "+name, row(tabNamespace, []byte(name)))
 }
 
+// Revoked reports whether a grant was withdrawn, by its hash. That is forgotten when the grant would have expired by itself.
+func (v View) Revoked(grant capsule.Hash) (bool, error) {
+	_, ok, err := v.tx.Get(row(tabRevoked, grant[:]))
+	return ok, err
+}
+
 // Blob returns what the zone knows of a blob.
 func (v View) Blob(c capsule.CID) (BlobRow, error) {
 	return fetch[BlobRow](v, "blob "+c.String(), blobKey(c))

@@ -459,6 +459,10 @@ func (n *Node) change(start func() hraft.IndexFuture) error {
 	})
 }
 
+// transferTries is how often a leader tries to hand leadership over. Each try may take one election: on a busy machine the
+// other voter may get its turn too late, and this one leads on.
+const transferTries = 3
+
 // Transfer hands leadership to the peer, or to the most advanced other voter if it is zero. A leader that is to hand it
 // to itself has done so.
 func (n *Node) Transfer(k capsule.Key) error {
@@ -466,16 +470,22 @@ func (n *Node) Transfer(k capsule.Key) error {
 		if k == n.cfg.Self {
 			return nil
 		}
-		var f hraft.Future
-		if k.IsZero() {
-			f = n.raft.LeadershipTransfer()
-		} else {
-			f = n.raft.LeadershipTransferToServer(serverID(k), serverAddr(k))
+		term := n.raft.CurrentTerm()
+		for try := 1; ; try++ {
+			var f hraft.Future
+			if k.IsZero() {
+				f = n.raft.LeadershipTransfer()
+			} else {
+				f = n.raft.LeadershipTransferToServer(serverID(k), serverAddr(k))
+			}
+			err := f.Error()
+			if err == nil {
+				return nil
+			}
+			if try == transferTries || n.raft.State() != hraft.Leader || n.raft.CurrentTerm() != term {
+				return fmt.Errorf("transfer leadership: %w", err)
+			}
 		}
-		if err := f.Error(); err != nil {
-			return fmt.Errorf("transfer leadership: %w", err)
-		}
-		return nil
 	})
 }
 
