@@ -56,7 +56,9 @@ type Config struct {
 	// LinkDelay holds everything that the node sends for so long: see p2p.Config.
 	LinkDelay time.Duration
 	Line      *p2p.Line // takes the place of LinkDelay
-	Logger    *slog.Logger
+	// Packets replaces UDP sockets, for a simulated network: see p2p.Config.
+	Packets func(addr *net.UDPAddr) (net.PacketConn, error)
+	Logger  *slog.Logger
 }
 
 // Zone is a zone that the node takes part in.
@@ -146,7 +148,7 @@ func Start(cfg Config) (n *Node, err error) {
 	}
 	if n.host, err = p2p.New(p2p.Config{
 		Identity: cfg.Identity, Listen: cfg.Listen, Dir: cfg.Dir, Reach: cfg.Reach, Limits: cfg.Limits, Log: cfg.Logger,
-		LinkDelay: cfg.LinkDelay, Line: cfg.Line,
+		LinkDelay: cfg.LinkDelay, Line: cfg.Line, Packets: cfg.Packets,
 	}); err != nil {
 		return n, err
 	}
@@ -327,7 +329,7 @@ func (n *Node) openZone(z Zone) error {
 
 // startWorker gives the worker a host of its own: a zone knows it by the key that it connects with.
 func (n *Node) startWorker(cfg worker.Config) error {
-	h, err := p2p.New(p2p.Config{Identity: cfg.Identity, Log: n.log, LinkDelay: n.cfg.LinkDelay, Line: n.cfg.Line})
+	h, err := p2p.New(p2p.Config{Identity: cfg.Identity, Log: n.log, LinkDelay: n.cfg.LinkDelay, Line: n.cfg.Line, Packets: n.cfg.Packets})
 	if err != nil {
 		return err
 	}

@@ -70,6 +70,7 @@ type dialConfig struct {
 	trustNew string
 	grants   []capsule.Chain
 	delay    time.Duration
+	packets  func(addr *net.UDPAddr) (net.PacketConn, error)
 }
 
 // DialOption changes how Dial works.
@@ -93,6 +94,11 @@ func WithTransport(t Transport) DialOption { return func(c *dialConfig) { c.tr =
 // out on one machine, with nodes that do the same.
 func WithLinkDelay(d time.Duration) DialOption { return func(c *dialConfig) { c.delay = d } }
 
+// WithPackets replaces the mesh's UDP sockets, for a simulated network.
+func WithPackets(open func(addr *net.UDPAddr) (net.PacketConn, error)) DialOption {
+	return func(c *dialConfig) { c.packets = open }
+}
+
 // TrustFirst enters the zone that the dialled node serves into the book under this name, if the book has none of it.
 // It is for development: whoever answers at the address is believed.
 func TrustFirst(name string) DialOption { return func(c *dialConfig) { c.trustNew = name } }
@@ -115,7 +121,7 @@ func Dial(ctx context.Context, addr string, options ...DialOption) (*Client, err
 		cfg.book = NewBook()
 	}
 	if cfg.tr == nil {
-		if cfg.tr, err = newMesh(cfg.id, cfg.delay); err != nil {
+		if cfg.tr, err = newMesh(p2p.Config{Identity: cfg.id, LinkDelay: cfg.delay, Packets: cfg.packets}); err != nil {
 			return nil, fmt.Errorf("dial %s: %w", addr, err)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
@@ -32,8 +31,8 @@ type mesh struct {
 	prove map[capsule.ZoneID]func(context.Context, capsule.Key) error
 }
 
-func newMesh(id *capsule.Identity, delay time.Duration) (Transport, error) {
-	h, err := p2p.New(p2p.Config{Identity: id, LinkDelay: delay})
+func newMesh(cfg p2p.Config) (Transport, error) {
+	h, err := p2p.New(cfg)
 	if err != nil {
 		return nil, err
 	}

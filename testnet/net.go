@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/node"
+	"github.com/kitwork/kwnode/p2p/sim"
 	"github.com/kitwork/kwnode/sdk"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -40,6 +42,8 @@ type Options struct {
 	Policy     func(*machine.Policy)
 	// LinkDelay is one-way, between all nodes; a client adds its own with sdk.WithLinkDelay.
 	LinkDelay time.Duration
+	// Sim is the network; nil: this machine's loopback. Inside a testing/synctest bubble the whole net then runs on virtual time.
+	Sim *sim.Net
 	// Gateways are addresses of gateways that workers stand in for while none answers.
 	Gateways []string
 }
@@ -79,6 +83,7 @@ type Net struct {
 	genesis  *cert.Genesis
 	voters   []*capsule.Identity
 	sequence uint64
+	machines int // of Sim that are taken
 }
 
 // credits is what the client gets: enough for anything that is tried.
@@ -167,10 +172,21 @@ func (n *Net) start(name string, id *capsule.Identity, z node.Zone) (*node.Node,
 			peers = n.Voters[i].Addrs()[:1]
 		}
 	}
-	return n.launch(node.Config{
+	cfg := node.Config{
 		Identity: id, Dir: filepath.Join(n.dir, name), Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Peers: peers,
 		Zones: []node.Zone{z}, Interp: n.opt.Interp, Timing: n.opt.Timing, LinkDelay: n.opt.LinkDelay, Gateways: n.opt.Gateways, Logger: n.opt.Logger.With("node", name),
-	})
+	}
+	if n.opt.Sim != nil {
+		at := n.machine()
+		cfg.Listen, cfg.Packets = []string{fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", at, sim.Port)}, n.opt.Sim.Packets(at)
+	}
+	return n.launch(cfg)
+}
+
+// machine takes one of the simulated network's.
+func (n *Net) machine() netip.Addr {
+	n.machines++
+	return sim.Address(n.machines)
 }
 
 func (n *Net) launch(cfg node.Config) (*node.Node, error) {
@@ -363,7 +379,11 @@ func (n *Net) DialAt(ctx context.Context, addrs string) (*sdk.Client, error) {
 	if err := book.Trust("home", n.Zone); err != nil {
 		return nil, err
 	}
-	return sdk.Dial(ctx, addrs, sdk.WithIdentity(n.Client), sdk.WithBook(book), sdk.WithGrants(rights))
+	options := []sdk.DialOption{sdk.WithIdentity(n.Client), sdk.WithBook(book), sdk.WithGrants(rights)}
+	if n.opt.Sim != nil {
+		options = append(options, sdk.WithPackets(n.opt.Sim.Packets(n.machine())))
+	}
+	return sdk.Dial(ctx, addrs, options...)
 }
 
 // DialVoter is Dial through one of the voters.

@@ -68,14 +68,6 @@ func up(t *testing.T, o Options) (context.Context, *Net, *sdk.Client) {
 	return ctx, n, c
 }
 
-func TestSleepIsDurable(t *testing.T) {
-	ctx, _, c := up(t, Options{})
-	slept, err := sdk.Run(ctx, c, programs.Nap, 700*time.Millisecond)
-	if err != nil || slept < 700*time.Millisecond {
-		t.Errorf("slept %v: %v", slept, err)
-	}
-}
-
 // A trap takes the segment's writes with it, and its last words and its trace reach the client.
 func TestTrap(t *testing.T) {
 	ctx, n, c := up(t, Options{})
