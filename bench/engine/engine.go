@@ -1,5 +1,5 @@
-// Package engine lets every WebAssembly engine run the same kernel the same
-// way, so that their times can be compared in one process.
+// Package engine lets every WebAssembly engine run the same kernel the same way, so that their times can be compared in one
+// process; it must never know what a kernel computes.
 package engine
 
 import "context"

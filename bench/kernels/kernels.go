@@ -1,5 +1,5 @@
-// Package kernels holds small programs of our own, one hot loop each, as
-// WebAssembly. Each exports run(i32) -> i64: a size to a checksum.
+// Package kernels holds small programs of our own, one hot loop each, as WebAssembly; it must never know which engine runs
+// them. Each exports run(i32) -> i64: a size to a checksum.
 package kernels
 
 import (

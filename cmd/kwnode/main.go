@@ -1,5 +1,5 @@
-// Command kwnode is a node of the mesh and the tools around it. It only parses, calls and prints: what a
-// command does stands in the package that it calls.
+// Command kwnode is a node of the mesh and the tools around it. It only parses, calls and prints, and must never hold a rule
+// of its own: what a command does stands in the package that it calls.
 package main
 
 import "os"

@@ -1,5 +1,5 @@
-// Package guesttest runs programs that ordinary toolchains built, and freezes them on the way. Its programs and the
-// script that builds them are in vm/testdata/guests.
+// Package guesttest runs programs that ordinary toolchains built, and freezes them on the way; it must never know more of
+// them than what they print. The programs and the script that builds them are in vm/testdata/guests.
 package guesttest
 
 import (

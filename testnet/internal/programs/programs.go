@@ -1,4 +1,4 @@
-// Package programs holds the capsule functions that the tests of whole nets run.
+// Package programs holds the capsule functions that the tests of whole nets run; it must never know which net, or why.
 package programs
 
 import (
