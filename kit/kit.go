@@ -128,8 +128,8 @@ func le32(b []byte) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
 }
 
-// Emit adds an event to the zone's outbox. It is delivered at least once, after the segment committed, and carries an
-// identity (segment, position) by which a receiver drops duplicates.
+// Emit adds an event to the zone's outbox when the segment commits, and only then. Who watches the capsule is told of it, maybe
+// more than once: by segment and position it is known again. It stays in the outbox for a time that is the zone's policy.
 func Emit[T any](c Context, topic string, v T) error {
 	b, err := Marshal(v)
 	if err != nil {

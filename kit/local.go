@@ -18,6 +18,7 @@ type Local struct {
 	home   string
 	denied []string
 	clock  uint64
+	gas    uint64
 	rand   *rand.ChaCha8
 	events []Event
 	lines  []Line
@@ -39,12 +40,18 @@ type Line struct {
 // LocalStart is the time, in nanoseconds since 1970, at which a new Local's clock stands: the start of 2026.
 const LocalStart uint64 = 1767225600e9
 
+// localGas is what capsules of a Local find left unless a test says otherwise: plenty. Each answer of Gas counts as gasStep.
+const (
+	localGas uint64 = 1 << 40
+	gasStep  uint64 = 1000
+)
+
 // maxSleep is the longest single sleep in nanoseconds.
 const maxSleep = 1 << 60
 
 // NewLocal makes a mesh whose first zone, the one capsules start in, is called home.
 func NewLocal(home string) *Local {
-	l := &Local{home: home, zones: map[string]map[string][]byte{}, clock: LocalStart, rand: rand.NewChaCha8([32]byte{})}
+	l := &Local{home: home, zones: map[string]map[string][]byte{}, clock: LocalStart, gas: localGas, rand: rand.NewChaCha8([32]byte{})}
 	l.AddZone(home)
 	return l
 }
@@ -63,6 +70,14 @@ func (l *Local) Deny(prefix string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.denied = append(l.denied, prefix)
+}
+
+// SetGas says how many units the capsules that follow find left. Native code is not metered: each call of [Gas] counts as
+// 1,000 units and nothing else does, so that a loop that looks at what is left ends.
+func (l *Local) SetGas(units uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gas = units
 }
 
 // Events are those of committed segments, oldest first.
@@ -297,8 +312,11 @@ func (h host) goTo(zone string) Errno {
 func (h host) zone() string { return h.name }
 func (h host) now() uint64  { return h.l.clock }
 
-// gas is a plenty: native code is not metered.
-func (h host) gas() uint64 { return 1 << 40 }
+func (h host) gas() uint64 {
+	left := h.l.gas
+	h.l.gas -= min(left, gasStep)
+	return left
+}
 
 func (h host) random(p []byte) Errno {
 	h.l.rand.Read(p)

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -265,5 +266,27 @@ func BenchmarkPrepare(b *testing.B) {
 		if _, err := Prepare(b.Context(), p, fmt.Appendf(nil, "alice %d", i), PrepareOptions{}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestSealKeepsLimits holds that what is signed are the limits that the state was made under: others are refused, not left out.
+func TestSealKeepsLimits(t *testing.T) {
+	p := wasmFile(t, "testdata/chance.wasm", "run")
+	limits := capsule.Limits{MemoryPages: 64}
+	pr, err := Prepare(t.Context(), p, nil, PrepareOptions{Limits: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range []capsule.Limits{{}, limits} {
+		b, err := pr.Seal(author(t), newTerms([]Option{Home(capsule.ZoneID{1}), Limits(l)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Capsule.Manifest().Limits; got != fillLimits(limits) {
+			t.Errorf("signed %+v, prepared under %+v", got, limits)
+		}
+	}
+	if _, err := pr.Seal(author(t), newTerms([]Option{Home(capsule.ZoneID{1}), Limits(capsule.Limits{MemoryPages: 65})})); err == nil || !strings.Contains(err.Error(), "PrepareOptions") {
+		t.Errorf("other limits: %v", err)
 	}
 }

@@ -20,6 +20,7 @@ type Bundle struct {
 const defaultStateBytes = 4 << 20
 
 // Seal signs a capsule on terms. Every call makes another capsule: a bundle is what can be submitted again and again.
+// The limits are those that it was prepared under, since its state depends on them; terms may leave them out.
 func (p *Prepared) Seal(id *capsule.Identity, t Terms) (*Bundle, error) {
 	m, err := t.manifest(time.Now())
 	if err != nil {
@@ -30,6 +31,9 @@ func (p *Prepared) Seal(id *capsule.Identity, t Terms) (*Bundle, error) {
 	}
 	if m.Gas == 0 {
 		m.Gas = DefaultGas
+	}
+	if m.Limits != (capsule.Limits{}) && fillLimits(m.Limits) != p.Limits {
+		return nil, fmt.Errorf("seal %s: the terms' limits are not those that it was prepared under; give them to Prepare, in PrepareOptions", p.Program.Name)
 	}
 	m.Limits = p.Limits
 	m.Code, m.Entry, m.Seed, m.MeterVersion = p.Program.CID, p.Program.Entry, p.Program.seed(), wasm.MeterVersion

@@ -105,8 +105,8 @@ type Result struct {
 	Reason      string // of an end that the zone decided
 	Bill        Bill
 	Retries     Retries
-	Time        uint64 // zone milliseconds
-	Events      []api.Emitted
+	Time        uint64        // zone milliseconds
+	Events      []api.Emitted // of the last segment; Watch tells of all
 	Certificate []byte
 }
 

@@ -86,7 +86,7 @@ func Payer(k capsule.Key) Option { return func(t *Terms) { t.Payer = k } }
 // Lifetime is how long the capsule may take from now, waiting included.
 func Lifetime(d time.Duration) Option { return func(t *Terms) { t.Lifetime = d } }
 
-// Limits bound what the capsule may hold.
+// Limits bound what the capsule may hold. Its zones charge rent for Limits.StateBytes, so less is cheaper.
 func Limits(l capsule.Limits) Option { return func(t *Terms) { t.Limits = l } }
 
 // Ahead bounds the gas that the pure part may use here, on the client; below zero nothing runs here.

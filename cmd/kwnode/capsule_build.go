@@ -70,7 +70,7 @@ func (p *program) prepare(ctx context.Context, cmd *cobra.Command, args []string
 	}
 	o := build.Options{}
 	if !p.quiet {
-		o.Progress = func(s build.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), describeBuild(s)) }
+		o.Progress = func(s build.Progress) { fmt.Fprintln(cmd.ErrOrStderr(), s) }
 	}
 	prog, err := sdk.BuildPackage(ctx, args[0], args[1], o)
 	if err != nil {
@@ -86,16 +86,6 @@ func (p *program) prepare(ctx context.Context, cmd *cobra.Command, args []string
 		return nil, fmt.Errorf("input: %w", err)
 	}
 	return sdk.Prepare(ctx, prog, input, sdk.PrepareOptions{})
-}
-
-func describeBuild(s build.Progress) string {
-	switch {
-	case s.Stage == "done" && s.Cached:
-		return "build: nothing has changed"
-	case s.Stage == "compile" && s.Package != "":
-		return fmt.Sprintf("build: %s, %d packages compiled", s.Package, s.Done)
-	}
-	return "build: " + s.Stage
 }
 
 // options are the terms as the sdk takes them.

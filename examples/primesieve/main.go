@@ -7,10 +7,13 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"os"
 	"time"
 
+	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/kit"
 	"github.com/kitwork/kwnode/sdk"
+	"github.com/kitwork/kwnode/sdk/build"
 )
 
 // Primes is what was found below a limit.
@@ -76,7 +79,9 @@ func main() {
 	}
 	defer client.Close()
 	start := time.Now()
-	p, err := sdk.Run(ctx, client, Sieve, *limit, sdk.Keys("kv/primes/*"), sdk.Gas(uint64(*limit)*200+10_000_000))
+	p, err := sdk.Run(ctx, client, Sieve, *limit, sdk.Keys("kv/primes/*"), sdk.Gas(uint64(*limit)*200+10_000_000),
+		sdk.Limits(capsule.Limits{MemoryPages: 256}), // of 64 KiB: it needs little, and a worker has the more room for others
+		sdk.OnBuild(func(p build.Progress) { fmt.Fprintln(os.Stderr, p) }))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/machine"
 )
@@ -19,6 +20,9 @@ type watches struct {
 	m     map[capsule.ID]*history
 	keys  []capsule.ID // oldest first
 	bytes int          // Invariant: the sum of the histories' bytes
+
+	emitting sync.Mutex // held while what capsules emitted is told
+	emitted  uint64     // sequence in the zone's outbox of the last event that was told
 }
 
 // history is the ring of a capsule.
@@ -37,6 +41,7 @@ type history struct {
 
 // Bounds of what is kept: what guests log and emit is in it.
 const (
+	maxUntold       = 4096 // events in the outbox that a look goes through; of more the oldest are not told
 	maxWatched      = 4096
 	maxEvents       = 128
 	maxHistoryBytes = 1 << 20
@@ -216,11 +221,12 @@ func (s *Server) observe(id capsule.ID) bool {
 	if err != nil {
 		return false
 	}
+	emitted := s.tellEmitted(v, id) // first: nothing follows an end
 	row, err := v.Capsule(id)
 	index := v.Index()
 	v.Close()
 	if err != nil {
-		return false
+		return emitted
 	}
 	var place uint64
 	if row.Queue != 0 {
@@ -228,7 +234,7 @@ func (s *Server) observe(id capsule.ID) bool {
 	}
 	status, lease := s.watch.changed(id, &row, place)
 	if !status && !lease {
-		return false
+		return emitted
 	}
 	var end machine.EndBody
 	e := api.WatchEvent{Kind: api.EventStatus, Segment: row.Segment, N: place, Text: row.Status.String(), Final: row.Status.Ended()}
@@ -245,6 +251,27 @@ func (s *Server) observe(id capsule.ID) bool {
 		s.watch.add(id, e)
 	}
 	return true
+}
+
+// tellEmitted makes events of what capsules have emitted since the last look, and reports whether this one has.
+func (s *Server) tellEmitted(v *zone.View, id capsule.ID) (found bool) {
+	s.watch.emitting.Lock()
+	defer s.watch.emitting.Unlock()
+	counts, err := v.Counts()
+	if err != nil || counts.Event <= s.watch.emitted {
+		return false
+	}
+	after := max(s.watch.emitted, counts.Event-min(counts.Event, maxUntold))
+	if err := v.Events(after, maxUntold, func(_ uint64, e machine.EventRow) {
+		s.watch.add(e.Slot.Capsule, api.WatchEvent{
+			Kind: api.EventEmitted, Segment: e.Slot.Segment, N: uint64(e.N), Text: e.Event.Topic, Data: e.Event.Data,
+		})
+		found = found || e.Slot.Capsule == id
+	}); err != nil {
+		s.cfg.Logger.Debug("not told what capsules emitted", "zone", s.id, "err", err)
+	}
+	s.watch.emitted = counts.Event
+	return found
 }
 
 // tellRetries makes events of attempts that came to nothing. Those of a capsule that has ended stand in its end.

@@ -36,11 +36,22 @@ type Options struct {
 
 // Progress is one step of a build.
 type Progress struct {
-	Stage   string // "read", "compile", "link" or "done"
+	Stage   string // "read", "compile" or "done"
 	Package string // compiled last
 	Done    int    // packages compiled; those that are cached are never counted
 	Total   int    // packages in the program
 	Cached  bool   // with "done": nothing had changed
+}
+
+// String is the step in a line, for people who wait.
+func (p Progress) String() string {
+	switch {
+	case p.Stage == "done" && p.Cached:
+		return "build: nothing has changed"
+	case p.Stage == "compile" && p.Package != "":
+		return fmt.Sprintf("build: %s, %d packages compiled", p.Package, p.Done)
+	}
+	return "build: " + p.Stage
 }
 
 // Result is a finished module.

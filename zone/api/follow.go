@@ -49,7 +49,8 @@ type Outcome struct {
 // MaxOutcome bounds an Outcome: the largest result, and as many epochs as one reply may have.
 const MaxOutcome = 1 << 20
 
-// Emitted is an event that a capsule published. Only their number is certified: who depends on them subscribes.
+// Emitted is an event that a capsule published in its last segment. Only their number is certified. Who watches is told of
+// those of all segments.
 type Emitted struct {
 	_       struct{} `cbor:",toarray"`
 	Segment uint32
@@ -146,7 +147,7 @@ const (
 	EventLog                          // a line that the capsule logged: N its level
 	EventDenied                       // a call was refused: Text the call and the resource, N the error code
 	EventRetry                        // a segment is run again: Text the reason
-	EventEmitted                      // the capsule emitted Data under the topic Text
+	EventEmitted                      // the capsule emitted Data under the topic Text, as the N-th event of its segment, from 0
 	EventGas                          // units used so far: N
 	eventKinds
 )
