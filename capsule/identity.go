@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kitwork/kwnode/internal/atomicfile"
 	"github.com/kitwork/kwnode/internal/edwards"
 )
 
@@ -161,32 +162,17 @@ const (
 
 // Save writes the private key to a new file that only its owner can read: PKCS #8 in PEM, as OpenSSL
 // reads and writes it. It never overwrites: the error then satisfies errors.Is(err, fs.ErrExist).
-func (id *Identity) Save(path string) (err error) {
+func (id *Identity) Save(path string) error {
 	der, err := x509.MarshalPKCS8PrivateKey(id.private)
 	if err != nil {
 		return fmt.Errorf("encode identity: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	err = atomicfile.Create(path, pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}), 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("save identity: %w; choose another name or move the old file away, nothing was written", err)
 	}
 	if err != nil {
 		return fmt.Errorf("save identity: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(path) // a torn key file would only block the next attempt
-		}
-	}()
-	err = pem.Encode(f, &pem.Block{Type: pemType, Bytes: der})
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return fmt.Errorf("save identity %s: %w", path, err)
 	}
 	return nil
 }

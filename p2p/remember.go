@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 )
 
 // Bounds of the file of remembered peers. Together with maxAddrLen they keep it under 400 KiB.
@@ -158,7 +159,7 @@ func (b *book) all() []Known {
 	return out
 }
 
-// save writes the book if it changed: whole to a new file, flushed, then renamed over the old one.
+// save writes the book if it changed.
 func (b *book) save() error {
 	if b.path == "" {
 		return nil
@@ -172,7 +173,7 @@ func (b *book) save() error {
 	}
 	data, err := encodeBook(b.all())
 	if err == nil {
-		err = replaceFile(b.path, data)
+		err = atomicfile.Write(b.path, data, 0o600)
 	}
 	if err != nil {
 		b.mu.Lock()
@@ -181,25 +182,6 @@ func (b *book) save() error {
 		return fmt.Errorf("p2p: remembered peers: %w", err)
 	}
 	return nil
-}
-
-// replaceFile makes path hold data, or leaves it as it was.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once renamed, which is what we want then
-	if _, err = f.Write(data); err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func (b *book) addrs(k capsule.Key) []string {

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 	"github.com/kitwork/kwnode/zone/cert"
 )
 
@@ -80,26 +81,7 @@ func (b *Book) Trust(name string, id capsule.ZoneID) error {
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return fmt.Errorf("save book of zones: %w", err)
 	}
-	return replaceFile(filepath.Join(b.dir, bookFile), append(text, '\n'))
-}
-
-func replaceFile(name string, text []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*")
-	if err != nil {
-		return fmt.Errorf("save book of zones: %w", err)
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
+	if err := atomicfile.Write(filepath.Join(b.dir, bookFile), append(text, '\n'), 0o600); err != nil {
 		return fmt.Errorf("save book of zones: %w", err)
 	}
 	return nil

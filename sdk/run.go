@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 	"github.com/kitwork/kwnode/kit"
 )
 
@@ -150,7 +151,7 @@ func SaveGrants(name string, chains []capsule.Chain) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(name, b, 0o600); err != nil {
+	if err := atomicfile.Write(name, b, 0o600); err != nil {
 		return fmt.Errorf("save grants: %w", err)
 	}
 	return nil

@@ -13,10 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	hraft "github.com/hashicorp/raft"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/store"
 )
@@ -209,10 +209,7 @@ func Restore(cfg Config, r io.Reader) (info *BackupInfo, err error) {
 	if info, err = restoreInto(cfg, h, br); err != nil {
 		return nil, err
 	}
-	if err := os.Rename(cfg.Dir, dir); err != nil {
-		return nil, err
-	}
-	return info, syncParent(dir)
+	return info, atomicfile.Rename(cfg.Dir, dir)
 }
 
 func restoreInto(cfg Config, h *backupHead, r io.Reader) (*BackupInfo, error) {
@@ -285,12 +282,4 @@ func (z *Zone) beginLog(h *backupHead, p *proof) error {
 		return err
 	}
 	return errors.Join(log.SetUint64([]byte("CurrentTerm"), h.Term), log.Close())
-}
-
-func syncParent(path string) error {
-	d, err := vfs.Default.OpenDir(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

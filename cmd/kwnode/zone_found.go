@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 	"github.com/kitwork/kwnode/vm/wasm"
 	"github.com/kitwork/kwnode/zone/cert"
 )
@@ -50,7 +51,7 @@ files. Keep the root keys away from the voters.`,
 			if err != nil {
 				return err
 			}
-			if err := writeNew(args[0], b, 0o644); err != nil {
+			if err := atomicfile.Create(args[0], b, 0o644); err != nil {
 				return err
 			}
 			id := capsule.ZoneID(capsule.Sum(b))
@@ -101,18 +102,6 @@ func publicKey(s string) (capsule.Key, error) {
 		return capsule.Key{}, err
 	}
 	return id.Key(), nil
-}
-
-func writeNew(name string, b []byte, mode os.FileMode) error {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
 }
 
 func newZoneTrustCmd() *cobra.Command {

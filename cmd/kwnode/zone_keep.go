@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 	"github.com/kitwork/kwnode/node/admin"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/cert"
@@ -73,7 +74,7 @@ func backup(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Z
 	if info.Zone != z.ID {
 		return nil, fmt.Errorf("the voter has sent a backup of zone %s", info.Zone)
 	}
-	return info, os.Rename(f.Name(), name)
+	return info, atomicfile.Rename(f.Name(), name)
 }
 
 const progressEvery = 2 * time.Second

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 	"github.com/kitwork/kwnode/zone"
 	"github.com/kitwork/kwnode/zone/cert"
 )
@@ -209,14 +210,7 @@ func writeAct(name string, s *cert.SignedAdmin) error {
 	if err != nil {
 		return err
 	}
-	tmp := name + ".new"
-	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := writeNew(tmp, b, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
+	return atomicfile.Write(name, b, 0o644)
 }
 
 // recovered is what the command has to say at its end.

@@ -410,7 +410,7 @@ func transfer(z *zone.Zone, to capsule.Key) error {
 		return err
 	}
 	if err != nil {
-		return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error()}
+		return &api.Refusal{Code: api.CodeUnavailable, Detail: err.Error() + "; this voter leads on: see kwnode zone status whether the other is up and has the whole log, and try again"}
 	}
 	return nil
 }

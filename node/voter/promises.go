@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 )
 
 // promises is what this voter has said that it holds, and until when. A word is on disk before it is given: the entry
@@ -90,17 +91,10 @@ func (p *promises) rewrite(now uint64) error {
 		}
 		b = append(b, encodePromise(id, until)...)
 	}
-	next, err := os.OpenFile(p.path+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err = next.Write(b); err == nil {
-		err = next.Sync()
-	}
 	// Windows renames over a file only when nobody has it open.
-	err = errors.Join(err, next.Close(), p.f.Close())
+	err := p.f.Close()
 	if err == nil {
-		err = os.Rename(p.path+".new", p.path)
+		err = atomicfile.Write(p.path, b, 0o600)
 	}
 	var again error
 	if p.f, again = os.OpenFile(p.path, os.O_RDWR|os.O_APPEND, 0o600); again == nil {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 )
 
 // Cache keeps blobs in one directory, at most a given number of bytes of them.
@@ -317,7 +318,7 @@ func (c *Cache) Flush(id capsule.CID) error {
 	if err != nil {
 		return fmt.Errorf("blob: flush %s: %w", d, err)
 	}
-	if err := errors.Join(f.Sync(), f.Close(), syncDir(c.dir)); err != nil {
+	if err := errors.Join(f.Sync(), f.Close(), atomicfile.SyncDir(c.dir)); err != nil {
 		return fmt.Errorf("blob: flush %s: %w", d, err)
 	}
 	c.mu.Lock()

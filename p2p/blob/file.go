@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"github.com/kitwork/kwnode/capsule"
 )
@@ -167,16 +166,3 @@ func (p *part) putEmpty() error {
 
 // done reports whether every chunk is there.
 func (p *part) done() bool { return p.size >= 0 && p.next < 0 }
-
-// syncDir makes a rename in dir survive a power loss. Windows flushes directories by itself and refuses to be asked.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
-}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/kitwork/kwnode/internal/atomicfile"
 )
 
 // outside are packages whose work a capsule can't do: it has no network, processes or machine of its own.
@@ -166,19 +168,6 @@ func writeCached(name string, code []byte) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), "new-*")
-	if err != nil {
-		return
-	}
 	sum := sha256.Sum256(code)
-	_, err = tmp.Write(append(sum[:], code...))
-	if cerr := tmp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp.Name(), name)
-	}
-	if err != nil {
-		os.Remove(tmp.Name())
-	}
+	_ = atomicfile.WriteUnflushed(name, append(sum[:], code...), 0o600)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 )
 
 // Files of a network, below its folder.
@@ -106,11 +107,7 @@ func (st *State) save(dir string) error {
 	if err != nil {
 		return err
 	}
-	name := filepath.Join(dir, stateFile)
-	if err := os.WriteFile(name+".new", append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(name+".new", name)
+	return atomicfile.Write(filepath.Join(dir, stateFile), append(b, '\n'), 0o600)
 }
 
 // State is a copy of how the network stands.

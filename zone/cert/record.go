@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/internal/atomicfile"
 )
 
 // Record is what a voter remembers of its own signatures, so that it never contradicts one.
@@ -56,28 +56,10 @@ func CreateRecord(path string, key capsule.Key) (*FileRecord, error) {
 		return nil, fmt.Errorf("create signing record %s: %w; open it instead", path, fs.ErrExist)
 	}
 	r := &FileRecord{key: key, seq: 1}
-	tmp := path + ".new"
-	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("create signing record: %w", err)
-	}
 	var b [recordFile]byte
 	r.encode(b[:recordArea], 0, Record{})
 	r.encode(b[recordArea:], 1, Record{})
-	_, err = f.WriteAt(b[:], 0)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err == nil {
-		err = syncDir(filepath.Dir(path))
-	}
-	if err != nil {
+	if err := atomicfile.Write(path, b[:], 0o600); err != nil {
 		return nil, fmt.Errorf("create signing record: %w", err)
 	}
 	return OpenRecord(path, key)
