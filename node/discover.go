@@ -18,7 +18,7 @@ const (
 	maxTold       = 32               // voters of one that nodes have named without proof
 	maxEpochsTold = api.MaxEpochs    // acts of one that are kept to be told on
 	lookTime      = 5 * time.Second  // one search, for whoever waits for it
-	lookAgain     = 2 * time.Second  // after a search that found nobody
+	lookAgain     = time.Second      // after a search that found nobody; clients come again as soon
 	lookNewer     = 5 * time.Minute  // after one that did: voters come and go
 	lookLost      = 10 * time.Second // when none of the voters known is connected
 	maxLooks      = 16               // searches at a time: strangers ask for zones that don't exist
@@ -38,6 +38,7 @@ type known struct {
 	told    []capsule.Key // named by nodes that this one was given
 	looked  time.Time     // last search
 	looking chan struct{} // closed when the search under way ends
+	missing error         // what the last search ended with; nil: it found somebody
 }
 
 // zoneOf returns what is known of a zone, if there is room to know it. n.mu is held.
@@ -104,7 +105,7 @@ func (n *Node) check(ctx context.Context, z capsule.ZoneID, peer capsule.Key) er
 		if i < 0 {
 			return fmt.Errorf("%s does not serve zone %s", peer, z)
 		}
-		err = n.believe(&zones.Zones[i])
+		err = n.believe(&zones.Zones[i], peer)
 		// A zone of many epochs tells them in several answers.
 		if !errors.Is(err, cert.ErrEpoch) || int64(req.Epoch) <= before {
 			return err
@@ -113,10 +114,11 @@ func (n *Node) check(ctx context.Context, z capsule.ZoneID, peer capsule.Key) er
 	}
 }
 
-var errBusy = errors.New("the zone is being checked; ask again")
+var errBusy = fmt.Errorf("%w: what another node tells of the zone is being checked", find.ErrNotYet)
 
-// believe takes what a node tells of a zone if it is the zone's own word.
-func (n *Node) believe(z *api.ZoneInfo) error {
+// believe takes what a node tells of a zone if it is the zone's own word. From a voter of the zone it takes that there is none yet,
+// which is find.ErrNotYet.
+func (n *Node) believe(z *api.ZoneInfo, from capsule.Key) error {
 	n.mu.Lock()
 	k := n.zoneOf(z.Zone)
 	if k.busy {
@@ -143,6 +145,9 @@ func (n *Node) believe(z *api.ZoneInfo) error {
 	k.tracker = t
 	if grown := t.Newest().Epoch - before; grown > 0 {
 		k.epochs = append(k.epochs, z.Epochs[len(z.Epochs)-int(min(grown, uint64(len(z.Epochs)))):]...)
+	}
+	if api.Undescribed(err, t, from) {
+		return fmt.Errorf("%w: %w", find.ErrNotYet, err)
 	}
 	if err != nil {
 		return err
@@ -252,6 +257,44 @@ func (n *Node) Locate(ctx context.Context, z capsule.ZoneID) []capsule.Key {
 	return n.locate(ctx, z, nil)
 }
 
+// seek looks for a zone until its own word is known, waits for that, and says why it isn't.
+func (n *Node) seek(ctx context.Context, z capsule.ZoneID) *api.Refusal {
+	refuse := func(code string, retry uint64, format string) *api.Refusal {
+		return &api.Refusal{Code: code, Detail: fmt.Sprintf(format, z), Retry: retry}
+	}
+	n.mu.Lock()
+	k := n.zoneOf(z)
+	wait := k.looking
+	proved := func() bool { return uint64(time.Now().UnixMilli()) < k.expires }
+	if wait == nil && !proved() && time.Since(k.looked) >= lookAgain && n.ctx.Err() == nil {
+		if wait = n.look(z, k); wait == nil {
+			n.mu.Unlock()
+			return refuse(api.CodeBusy, 1000, "zone %s is not known here, and this node looks for as many others as it can at a time")
+		}
+	}
+	n.mu.Unlock()
+	if wait != nil {
+		t := time.NewTimer(lookTime)
+		defer t.Stop()
+		select {
+		case <-wait:
+		case <-t.C:
+		case <-ctx.Done():
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case proved():
+		return nil
+	case k.looking != nil:
+		return refuse(api.CodeUnavailable, 1000, "zone %s is still being looked for")
+	case errors.Is(k.missing, find.ErrNotYet):
+		return refuse(api.CodeUnavailable, 1000, "voters of zone %s were found and have not signed how it stands: it is being founded, or too few of them run")
+	}
+	return refuse(api.CodeUnknownZone, 2000, "zone %s was not found: nobody announces it; is the ID right, and do its voters run?")
+}
+
 // look starts a search for a zone, if not too many are under way. n.mu is held.
 func (n *Node) look(z capsule.ZoneID, k *known) chan struct{} {
 	select {
@@ -269,7 +312,7 @@ func (n *Node) look(z capsule.ZoneID, k *known) chan struct{} {
 			n.log.Debug("zone not found", "zone", z, "err", err)
 		}
 		n.mu.Lock()
-		k.looked, k.looking = time.Now(), nil
+		k.looked, k.looking, k.missing = time.Now(), nil, err
 		n.mu.Unlock()
 		<-n.looks
 		close(done)

@@ -58,15 +58,15 @@ func (n *Node) ask(addr string) error {
 		return err
 	}
 	for i := range zones.Zones[:min(len(zones.Zones), api.MaxZones)] {
-		n.learn(&zones.Zones[i])
+		n.learn(&zones.Zones[i], k)
 	}
 	return nil
 }
 
 // learn takes a node's word for where a zone's voters are, beside what proves itself: a zone that has no quorum yet, or
 // no more, cannot sign how it stands.
-func (n *Node) learn(z *api.ZoneInfo) {
-	if err := n.believe(z); err == nil {
+func (n *Node) learn(z *api.ZoneInfo, from capsule.Key) {
+	if err := n.believe(z, from); err == nil {
 		return
 	}
 	for _, p := range z.Voters[:min(len(z.Voters), maxTold)] {

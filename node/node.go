@@ -179,7 +179,7 @@ func Start(cfg Config) (n *Node, err error) {
 	}
 	n.gateway = gateway.New(gateway.Config{
 		Verified: n.verified,
-		Host:     n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.find, Tell: n.tell, Known: n.zonesElsewhere, Publish: n.publish, Trusting: cfg.Trusting, Logger: cfg.Logger,
+		Host:     n.host, Voter: n.localVoter, Zones: n.localVoters, Find: n.Locate, Seek: n.seek, Tell: n.tell, Known: n.zonesElsewhere, Publish: n.publish, Trusting: cfg.Trusting, Logger: cfg.Logger,
 	})
 	if len(cfg.Gateways) > 0 && len(n.voters) == 0 {
 		n.wg.Go(n.standIn)
@@ -411,11 +411,6 @@ func (n *Node) localVoters() []gateway.Voter {
 		out = append(out, v.server)
 	}
 	return out
-}
-
-// find names voters of a zone that is not served here.
-func (n *Node) find(ctx context.Context, z capsule.ZoneID) []capsule.Key {
-	return n.locate(ctx, z, nil)
 }
 
 // zonesElsewhere are those whose voters are known and that are not served here.

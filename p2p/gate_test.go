@@ -196,6 +196,42 @@ func TestStreamLimits(t *testing.T) {
 	})
 }
 
+func TestStreamsOverTheRateAreRefused(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		const all, burst = 40, 10
+		nw := sim.New(1, sim.Link{Delay: time.Millisecond})
+		a, b := simHost(t, nw, 1), simHost(t, nw, 2)
+		if err := b.Handle(proto, p2p.StreamLimits{Rate: 1, Burst: burst, PerPeer: all}, echo); err != nil {
+			t.Fatal(err)
+		}
+		connect(t, a, b)
+		answers := make(chan error, all)
+		for range all {
+			go func() {
+				_, err := roundTrip(t.Context(), a, b.Key(), []byte("x"))
+				answers <- err
+			}()
+		}
+		served := 0
+		for range all {
+			switch err := <-answers; {
+			case err == nil:
+				served++
+			case !errors.Is(err, p2p.ErrBusy):
+				t.Errorf("refused with %v", err)
+			}
+		}
+		if served < burst || served > burst+2 {
+			t.Errorf("served %d of %d at once, want %d", served, all, burst)
+		}
+		for _, p := range b.Snapshot().Protocols {
+			if p.ID == proto && (p.Limited != uint64(all-served) || p.Open != 0) {
+				t.Errorf("counts %+v", p)
+			}
+		}
+	})
+}
+
 func TestHandlersEndWithTheirTimeoutAndWithTheHost(t *testing.T) {
 	bubble.Test(t, func(t *testing.T) {
 		nw := sim.New(1, sim.Link{Delay: time.Millisecond})

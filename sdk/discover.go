@@ -31,7 +31,8 @@ type seeking struct {
 	done  chan struct{}
 	err   error
 	ended time.Time
-	// misses counts the searches in a row, this one included, after which a node that was asked for the zone did not know it.
+	// misses counts the searches in a row, this one included, after which a node that was asked for the zone did not know it and
+	// no other had met its voters.
 	misses int
 }
 
@@ -116,8 +117,7 @@ func (c *Client) search(ctx context.Context, zone capsule.ZoneID, seeker Seeker)
 	alone := time.NewTimer(seekAlone)
 	defer alone.Stop()
 	left, started := len(known)+1, false
-	var last error
-	unknown := false // to a node that was asked to find it
+	var why error
 	for left > 0 {
 		if left == 1 && !started {
 			alone.Reset(0) // nobody else is left
@@ -128,9 +128,8 @@ func (c *Client) search(ctx context.Context, zone capsule.ZoneID, seeker Seeker)
 				cancel()
 				return nil
 			}
-			var r *api.Refusal
-			if now := errors.As(err, &r) && r.Code == api.CodeUnknownZone; now || !unknown {
-				last, unknown = err, now
+			if why == nil || telling(err) >= telling(why) {
+				why = err
 			}
 			left--
 		case <-alone.C:
@@ -142,7 +141,20 @@ func (c *Client) search(ctx context.Context, zone capsule.ZoneID, seeker Seeker)
 			}
 		}
 	}
-	return last
+	return why
+}
+
+// telling orders what searches in vain ended with by what they say of the zone: that it was met and can't prove itself yet, that a
+// node that was asked to find it didn't, nothing.
+func telling(err error) int {
+	r, refused := errors.AsType[*api.Refusal](err)
+	switch {
+	case refused && r.Code == api.CodeUnavailable, errors.Is(err, api.ErrUndescribed):
+		return 2
+	case refused && r.Code == api.CodeUnknownZone:
+		return 1
+	}
+	return 0
 }
 
 // prove has a node show how a zone stands, and notes the zone's nodes if that is the zone's own word.
@@ -169,7 +181,9 @@ func (c *Client) prove(ctx context.Context, zone capsule.ZoneID, key capsule.Key
 		z.Epochs = nil // followed
 		var d *cert.Descriptor
 		err = c.book.with(zone, func(t *cert.Tracker) (err error) {
-			_, d, err = z.Describe(zone, t, uint64(time.Now().UnixMilli()))
+			if _, d, err = z.Describe(zone, t, uint64(time.Now().UnixMilli())); errors.Is(err, api.ErrUndescribed) && !api.Undescribed(err, t, key) {
+				err = fmt.Errorf("%s tells of zone %s and proves nothing", key, zone)
+			}
 			return err
 		})
 		if errors.Is(err, cert.ErrEpoch) && int64(req.Epoch) > last {

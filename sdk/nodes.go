@@ -154,6 +154,9 @@ func anyNode[T any](ctx context.Context, c *Client, zone capsule.ZoneID, wanted 
 		if last == nil {
 			last = fmt.Errorf("no node of zone %s that could do this was found", zone)
 		}
+		if len(c.candidates(zone, wanted)) == 0 {
+			wait = min(wait, seekAgain) // nobody is spared by waiting for longer
+		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():

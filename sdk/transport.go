@@ -2,12 +2,15 @@ package sdk
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"sync"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/find"
+	"github.com/kitwork/kwnode/zone/api"
 )
 
 // Transport is how a client reaches nodes. A connection is authenticated: it leads to the key that was asked for. One that
@@ -48,7 +51,11 @@ func (m *mesh) check(ctx context.Context, zone capsule.ZoneID, k capsule.Key) er
 	m.mu.Lock()
 	prove := m.prove[zone]
 	m.mu.Unlock()
-	return prove(ctx, k)
+	err := prove(ctx, k)
+	if errors.Is(err, api.ErrUndescribed) {
+		return fmt.Errorf("%w: %w", find.ErrNotYet, err)
+	}
+	return err
 }
 
 func (m *mesh) Seek(ctx context.Context, zone capsule.ZoneID, prove func(context.Context, capsule.Key) error) error {

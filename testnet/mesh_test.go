@@ -88,6 +88,56 @@ func TestAZoneIsFoundFromAnyNode(t *testing.T) {
 	}
 }
 
+// TestAZoneIsFoundWhileItIsFounded: who looks for a zone of which only one voter runs yet, through a node that has never heard of
+// it, waits until the others are there.
+func TestAZoneIsFoundWhileItIsFounded(t *testing.T) {
+	boot := gatewayAt(t, identity(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	n := &Net{opt: Options{Bootstrap: boot.Addrs()[0]}.withDefaults(), dir: t.TempDir(), configs: map[*node.Node]node.Config{}}
+	defer n.Close()
+	var err error
+	if n.voters, err = n.found(); err != nil {
+		t.Fatal(err)
+	}
+	n.Voters = make([]*node.Node, len(n.voters))
+	if err := n.Move(0); err != nil {
+		t.Fatal(err)
+	}
+	entry := gatewayAt(t, identity(t), boot.Addrs()[0])
+	waitFor(t, ctx, "the zone to be announced", func() bool {
+		return slices.ContainsFunc(boot.Finder().Snapshot().Held, func(r find.Record) bool { return r.Zone == n.Zone })
+	})
+	book := sdk.NewBook()
+	if err := book.Trust("home", n.Zone); err != nil {
+		t.Fatal(err)
+	}
+	c, err := sdk.Dial(ctx, entry.Addrs()[0], sdk.WithIdentity(n.Client), sdk.WithBook(book))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	given := make(chan error, 1)
+	go func() {
+		_, err := c.Follow(n.Zone, capsule.ID{1}).Await(ctx)
+		given <- err
+	}()
+	// Longer than a zone is looked for that nobody knows.
+	waitFor(t, ctx, "two searches", func() bool { return len(given) > 0 || entry.Finder().Snapshot().Finds >= 2 })
+	for i := 1; i < len(n.Voters); i++ {
+		if err := n.Move(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waitFor(t, ctx, "the zone to be found", func() bool {
+		_, err := c.Locate(ctx, n.Zone)
+		return len(given) > 0 || err == nil
+	})
+	if len(given) > 0 {
+		t.Fatalf("given up: %v", <-given)
+	}
+}
+
 // TestAnyVoterProposesWhatItHolds: the leader is gone and with it the quorum; a voter acknowledges capsules and is gone
 // too. Another one holds them, by gossip or, beyond its size, by comparing notes, and proposes them as soon as there is a
 // quorum again.

@@ -96,15 +96,18 @@ func (c *caller) slot(ctx context.Context, to capsule.Key) (chan struct{}, error
 // call asks a voter. It may come twice, and every call may be repeated.
 func (c *caller) call(ctx context.Context, to capsule.Key, kind callKind, body []byte) ([]byte, error) {
 	fail := func(err error) ([]byte, error) { return nil, fmt.Errorf("call voter %s: %w", to, err) }
+	req, err := api.Encode(&callRequest{Kind: kind, Body: body}, maxCall)
+	if err != nil {
+		return fail(err)
+	}
 	slots, err := c.slot(ctx, to)
 	if err != nil {
 		return fail(err)
 	}
 	defer func() { <-slots }()
-	req := &callRequest{Kind: kind, Body: body}
 	var resp callResponse
 	err = c.pool.Use(ctx, to, c.proto, func(s net.Conn) error {
-		if err := api.Write(s, req); err != nil {
+		if err := api.WriteFrame(s, req); err != nil {
 			return err
 		}
 		return api.Read(bufio.NewReader(s), &resp, maxCall)
@@ -167,16 +170,20 @@ func (c *caller) serve(conn net.Conn, k capsule.Key) {
 		case <-c.ctx.Done():
 			return
 		}
-		resp := c.answer(k, &req)
+		resp, err := c.answer(k, &req)
 		<-c.gate
+		if err != nil {
+			return
+		}
 		conn.SetDeadline(time.Now().Add(callTimeout))
-		if err := api.Write(conn, resp); err != nil {
+		if err := api.WriteFrame(conn, resp); err != nil {
 			return
 		}
 	}
 }
 
-func (c *caller) answer(k capsule.Key, req *callRequest) *callResponse {
+// answer serves a call and encodes what came of it: an answer too long to be read is an error like any other.
+func (c *caller) answer(k capsule.Key, req *callRequest) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, callTimeout)
 	defer cancel()
 	resp := &callResponse{Body: []byte{}}
@@ -192,7 +199,11 @@ func (c *caller) answer(k capsule.Key, req *callRequest) *callResponse {
 	} else if body != nil {
 		resp.Body = body
 	}
-	return resp
+	b, err := api.Encode(resp, maxCall)
+	if errors.Is(err, api.ErrTooLong) {
+		return api.Encode(&callResponse{Error: err.Error(), Body: []byte{}}, maxCall)
+	}
+	return b, err
 }
 
 func (c *caller) close() {

@@ -2,6 +2,7 @@ package zone
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
+	"github.com/kitwork/kwnode/zone/machine"
 )
 
 const (
@@ -18,7 +20,9 @@ const (
 	descriptorFresh = descriptorLife / 4
 	// descriptorWait bounds how long somebody who asks waits for the signatures.
 	descriptorWait = 500 * time.Millisecond
-	// descriptorEvery paces the attempts: strangers' questions must not become calls of all voters.
+	// descriptorSoon and descriptorEvery pace the attempts, the first after one that failed and the longest after many: strangers'
+	// questions must not become calls of all voters.
+	descriptorSoon  = 50 * time.Millisecond
 	descriptorEvery = time.Second
 	// descriptorSkew is how far a descriptor may be from the clock of a voter that signs it, in milliseconds.
 	descriptorSkew = 5000
@@ -30,13 +34,14 @@ type described struct {
 	set    cert.VoterSet
 	at     uint64 // voter's clock
 	bytes  []byte
-	tried  time.Time
+	next   time.Time     // before which nothing is tried
+	pause  time.Duration // from the start of the last attempt to that, if it failed
 	signed chan struct{} // closed when the attempt under way has ended; nil: none is
 }
 
 // Descriptor tells strangers how the zone stands: a cert.SignedDescriptor, encoded. It asks the voters for their
 // signatures when the last descriptor is old or of another epoch, and fails if no quorum answers and none is left that
-// is valid.
+// is valid. Before the zone's genesis is applied here there is nothing to sign, and nobody is asked.
 func (z *Zone) Descriptor(ctx context.Context) ([]byte, error) {
 	set, now := z.sets.newest(), z.cfg.Now()
 	d := &z.described
@@ -46,11 +51,18 @@ func (z *Zone) Descriptor(ctx context.Context) ([]byte, error) {
 		defer d.mu.Unlock()
 		return d.bytes, nil
 	}
-	wait := d.signed
-	if wait == nil && time.Since(d.tried) >= descriptorEvery {
-		wait = make(chan struct{})
-		d.signed, d.tried = wait, time.Now()
-		z.duties.background(func() { z.describe(&set, now, wait) })
+	wait, why := d.signed, errUnsigned
+	if began := time.Now(); wait == nil && !began.Before(d.next) {
+		own, err := z.descriptor(&set)
+		if err == nil {
+			wait = make(chan struct{})
+			d.signed = wait
+			d.pause = min(max(2*d.pause, descriptorSoon), descriptorEvery)
+			d.next = began.Add(d.pause)
+			z.duties.background(func() { z.describe(&set, own, now, wait) })
+		} else if why = err; errors.Is(err, machine.ErrNotFound) {
+			why = errUnfounded
+		}
 	}
 	d.mu.Unlock()
 	if wait != nil && !(same && now < d.at+descriptorLife) {
@@ -65,14 +77,19 @@ func (z *Zone) Descriptor(ctx context.Context) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.bytes == nil || now >= d.at+descriptorLife {
-		return nil, fmt.Errorf("zone %s: no quorum has signed how it stands", z.id)
+		return nil, fmt.Errorf("zone %s: %w", z.id, why)
 	}
 	return d.bytes, nil
 }
 
+var (
+	errUnsigned  = errors.New("no quorum has signed how it stands")
+	errUnfounded = errors.New("its genesis is not applied here yet")
+)
+
 // describe has the voters sign how the zone stands.
-func (z *Zone) describe(set *cert.VoterSet, now uint64, done chan struct{}) {
-	b, err := z.signedDescriptor(set, now)
+func (z *Zone) describe(set *cert.VoterSet, own *cert.Descriptor, now uint64, done chan struct{}) {
+	b, err := z.signedDescriptor(set, own, now)
 	if err != nil {
 		z.log.Debug("descriptor not signed", "zone", z.id, "err", err)
 	}
@@ -80,17 +97,13 @@ func (z *Zone) describe(set *cert.VoterSet, now uint64, done chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err == nil {
-		d.set, d.at, d.bytes = *set, now, b
+		d.set, d.at, d.bytes, d.pause = *set, now, b, 0
 	}
 	d.signed = nil
 	close(done)
 }
 
-func (z *Zone) signedDescriptor(set *cert.VoterSet, now uint64) ([]byte, error) {
-	d, err := z.descriptor(set)
-	if err != nil {
-		return nil, err
-	}
+func (z *Zone) signedDescriptor(set *cert.VoterSet, d *cert.Descriptor, now uint64) ([]byte, error) {
 	d.At, d.Expires = now, now+descriptorLife
 	payload, err := capsule.Marshal(d)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/internal/plant"
+	"github.com/kitwork/kwnode/zone/api"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
 	"github.com/kitwork/kwnode/zone/raft"
@@ -260,6 +261,9 @@ func (z *Zone) proposeOnce(ctx context.Context, cmds [][]byte) (*Outcome, error)
 		kind, body = callProposeAll, entry
 	}
 	b, err := z.calls.call(ctx, leader, kind, body)
+	if errors.Is(err, api.ErrTooLong) {
+		return nil, err
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}

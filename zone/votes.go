@@ -324,13 +324,17 @@ func (v *voting) stream(k capsule.Key, p *votePeer) {
 			if m == nil {
 				break
 			}
-			var err error
+			b, err := api.Encode(m, maxVoteMessage)
+			if err != nil {
+				v.certs.log.Error("votes not sent", "voter", k, "err", err) // and not again: it would be as long
+				continue
+			}
 			if c == nil {
 				c, err = v.dial(k)
 			}
 			if err == nil {
 				c.SetWriteDeadline(time.Now().Add(voteWrite))
-				err = api.Write(c, m)
+				err = api.WriteFrame(c, b)
 			}
 			if err != nil {
 				if c != nil {

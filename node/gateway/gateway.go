@@ -34,7 +34,9 @@ type Config struct {
 	// Voter returns the voter of a zone that runs in this process, or nil.
 	Voter func(z capsule.ZoneID) Voter
 	// Find returns voters of a zone elsewhere, best first.
-	Find  func(ctx context.Context, z capsule.ZoneID) []capsule.Key
+	Find func(ctx context.Context, z capsule.ZoneID) []capsule.Key
+	// Seek looks for a zone elsewhere until Tell can tell of it, or says why it can't.
+	Seek  func(ctx context.Context, z capsule.ZoneID) *api.Refusal
 	Zones func() []Voter // those of this process
 	// Tell returns what was proved of a zone elsewhere, or nil. It must not ask anybody.
 	Tell func(req *api.ZoneRequest) *api.ZoneInfo
@@ -310,11 +312,13 @@ func (g *Gateway) seek(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
 		}
 		info := g.cfg.Tell(req)
 		if info == nil {
-			g.cfg.Find(ctx, req.Zone)
+			if r := g.cfg.Seek(ctx, req.Zone); r != nil {
+				return api.Refuse(s, r)
+			}
 			info = g.cfg.Tell(req)
 		}
 		if info == nil {
-			return api.Refuse(s, &api.Refusal{Code: api.CodeUnknownZone, Detail: "zone " + req.Zone.String() + " was not found: nobody announces it; is the ID right, and do its voters run?", Retry: 2000})
+			return api.Refuse(s, &api.Refusal{Code: api.CodeUnavailable, Detail: "zone " + req.Zone.String() + " was found, and this node can't tell of it: ask one of its voters"})
 		}
 		return api.Accept(s, &api.Zones{V: api.Version, Zones: []api.ZoneInfo{*info}})
 	})

@@ -52,7 +52,8 @@ type Config struct {
 	Bootstrap []string
 	// LAN announces this host, and finds others, by multicast DNS.
 	LAN bool
-	// Check asks peer to prove that it serves zone. It may be called for many peers at once and for the same one again.
+	// Check asks peer to prove that it serves zone. It may be called for many peers at once and for the same one again. An error
+	// that is ErrNotYet has it called again soon.
 	Check func(ctx context.Context, zone capsule.ZoneID, peer capsule.Key) error
 	// MinPeers: with fewer connections, bootstrap and remembered peers are dialled again; default 4.
 	MinPeers int
@@ -89,7 +90,7 @@ type Finder struct {
 	provided map[capsule.ZoneID]*provision
 	known    map[capsule.ZoneID][]capsule.Key // proven members, last proven first, at most maxKnown
 	lanPeers []capsule.Key                    // last seen last, at most maxKnown
-	failed   map[claim]time.Time              // who could not prove what, and until when it is not asked again
+	failed   map[claim]silence                // who could not prove what, and for how long it is not asked again
 	outcomes []Outcome                        // what became of claims, last last, at most maxOutcomes
 }
 
@@ -124,7 +125,7 @@ func New(h *p2p.Host, cfg Config) (*Finder, error) {
 		h: h, inner: raw.Unwrap(h.Raw()), cfg: cfg, wake: make(chan struct{}, 1),
 		rate: quota.New[peer.ID](1024, 20, 200), held: newHeld(),
 		provided: make(map[capsule.ZoneID]*provision), known: make(map[capsule.ZoneID][]capsule.Key),
-		failed: make(map[claim]time.Time),
+		failed: make(map[claim]silence),
 	}
 	var err error
 	if f.dht, err = dht.New(f.inner, f.options()...); err != nil {

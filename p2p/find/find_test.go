@@ -19,23 +19,63 @@ import (
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
-	"github.com/kitwork/kwnode/p2p/rpc"
 	"github.com/kitwork/kwnode/p2p/sim"
+	"github.com/kitwork/kwnode/zone/api"
 )
 
 func zoneOf(i int) capsule.ZoneID {
 	return capsule.ZoneID(capsule.Sum([]byte{'z', byte(i), byte(i >> 8)}))
 }
 
-var prove = rpc.Method{ID: "/kitwork/test/prove/1", MaxRequest: 32, MaxResponse: 96, Rate: -1, PerPeer: 64}
-
-// node is a host with its discovery. It proves the zones in serves with its signature.
+// node is a host with its discovery. It proves the zones in serves by its key.
 type node struct {
 	h *p2p.Host
 	f *Finder
 
 	mu     sync.Mutex
 	serves map[capsule.ZoneID]bool
+	later  map[capsule.ZoneID]bool // says that it can't prove them yet
+	asked  int
+}
+
+// answer serves api.ProtoZone.
+func (n *node) answer(ctx context.Context, _ capsule.Key, s *p2p.Stream) {
+	api.Each(ctx, s, api.MaxMessage, func(req *api.ZoneRequest) error {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.asked++
+		switch {
+		case n.later[req.Zone]:
+			return api.Refuse(s, &api.Refusal{Code: api.CodeUnavailable})
+		case n.serves[req.Zone] || n.serves[capsule.ZoneID{}]:
+			return api.Accept(s, &api.Zones{V: api.Version, Zones: []api.ZoneInfo{}})
+		}
+		return api.Refuse(s, &api.Refusal{Code: api.CodeUnknownZone})
+	})
+}
+
+// ask has a peer prove a zone.
+func ask(ctx context.Context, h *p2p.Host, peer capsule.Key, zone capsule.ZoneID) error {
+	s, err := h.Dial(ctx, peer, api.ProtoZone)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	_, err = api.Ask[api.Zones](s, &api.ZoneRequest{V: api.Version, Zone: zone}, api.MaxMessage)
+	return err
+}
+
+func (n *node) delay(zone capsule.ZoneID, yes bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.later[zone] = yes
+}
+
+func (n *node) questions() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.asked
 }
 
 func (n *node) serve(zone capsule.ZoneID, yes bool) {
@@ -84,29 +124,23 @@ func (w *world) start(i, at int, cfg Config, lies bool, tweak ...func(*p2p.Confi
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	n := &node{h: h, serves: make(map[capsule.ZoneID]bool)}
-	_, err = rpc.Serve(h, prove, func(_ context.Context, _ capsule.Key, req []byte) ([]byte, error) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if lies || n.serves[capsule.ZoneID(req)] {
-			return []byte("yes"), nil
-		}
-		return nil, rpc.Errorf(rpc.NotFound, "not here")
-	})
-	if err != nil {
+	n := &node{h: h, serves: map[capsule.ZoneID]bool{{}: lies}, later: make(map[capsule.ZoneID]bool)}
+	if err := h.Handle(api.ProtoZone, p2p.StreamLimits{Rate: -1, PerPeer: 64, Streams: 64}, n.answer); err != nil {
 		w.t.Fatal(err)
 	}
 	if !lies {
 		w.true.add(h.Key())
 	}
 	cfg.Check = func(ctx context.Context, zone capsule.ZoneID, peer capsule.Key) error {
-		if _, err := rpc.Call(ctx, h, peer, prove, zone[:]); err != nil {
-			return err
-		}
-		if !w.true.has(peer) {
+		err := ask(ctx, h, peer, zone)
+		r, refused := errors.AsType[*api.Refusal](err)
+		switch {
+		case !w.true.has(peer) && (err == nil || refused):
 			return errors.New("the descriptor is not signed by the zone")
+		case refused && r.Code == api.CodeUnavailable:
+			return fmt.Errorf("%w: %w", ErrNotYet, err)
 		}
-		return nil
+		return err
 	}
 	if n.f, err = New(h, cfg); err != nil {
 		w.t.Fatal(err)
@@ -205,11 +239,8 @@ func TestANodeThatMovedIsFoundAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		// By key alone, through the resolver, without a restart of the client.
-		if _, err := rpc.Call(t.Context(), c.h, key, prove, bytes.Repeat([]byte{1}, 32)); err != nil {
-			var refused *rpc.Error
-			if !errors.As(err, &refused) {
-				t.Fatalf("dial by key after the move: %v", err)
-			}
+		if err := ask(t.Context(), c.h, key, zoneOf(1)); err != nil {
+			t.Fatalf("dial by key after the move: %v", err)
 		}
 		if got, err := c.f.Find(t.Context(), zoneOf(1), 1); err != nil || got[0] != key {
 			t.Fatalf("find after the move: %v, %v", got, err)
@@ -239,6 +270,81 @@ func TestFalseRecordsAreRefutedAndAnotherWayInWorks(t *testing.T) {
 		}
 		if s := c.f.Snapshot(); s.Refuted == 0 {
 			t.Fatalf("no claim was refuted: %+v", s)
+		}
+	})
+}
+
+// TestAZoneIsFoundOnceItCanProveItself: who looks for a zone whose members can't prove it yet finds it soon after they can, in the
+// same search or in one that follows at once. Until then they are asked a few times a second, and say why nobody is found. Who
+// answers falsely is asked once in ten seconds, whatever it says.
+func TestAZoneIsFoundOnceItCanProveItself(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		boot := w.start(0, 0, Config{Mode: Server}, false)
+		member := w.start(50, 50, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, false)
+		liar := w.start(51, 51, Config{Mode: Server, Bootstrap: boot.h.Addrs()}, true)
+		zone := zoneOf(1)
+		member.serve(zone, true)
+		member.delay(zone, true)
+		liar.delay(zone, true)
+		time.Sleep(5 * time.Second)
+		for _, n := range []*node{member, liar} {
+			if err := n.f.Provide(t.Context(), zone); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := w.start(100, 100, Config{Mode: Client, Bootstrap: boot.h.Addrs()}, false)
+		start := time.Now()
+		for time.Since(start) < forgive-patience {
+			began := time.Now()
+			if _, err := c.f.Find(t.Context(), zone, 1); !errors.Is(err, ErrNotFound) || !errors.Is(err, ErrNotYet) {
+				t.Fatalf("a zone that can't prove itself yet: %v", err)
+			}
+			if took := time.Since(began); took > patience+200*time.Millisecond {
+				t.Fatalf("given up after %s", took)
+			}
+		}
+		if n, most := member.questions(), int(time.Since(start)/forgiveUndone)+6; n < most/2 || n > most {
+			t.Errorf("%d questions in %s to one that can't prove it yet, want at most %d", n, time.Since(start), most)
+		}
+		if n := liar.questions(); n != 1 {
+			t.Errorf("%d questions in %s to one that lies", n, time.Since(start))
+		}
+		for _, early := range []time.Duration{10 * time.Millisecond, 700 * time.Millisecond} {
+			var ready time.Time
+			time.AfterFunc(early, func() {
+				ready = time.Now()
+				member.delay(zone, false)
+			})
+			got, err := c.f.Find(t.Context(), zone, 1)
+			if err != nil || len(got) != 1 || got[0] != member.h.Key() {
+				t.Fatalf("found %v, %v", got, err)
+			}
+			if late := time.Since(ready); late > forgiveUndone+200*time.Millisecond {
+				t.Errorf("found %s after it could prove itself", late)
+			}
+			member.delay(zone, true)
+		}
+	})
+}
+
+// TestWhoIsStartingIsAskedAgain: a member that doesn't speak the protocol yet is no liar.
+func TestWhoIsStartingIsAskedAgain(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		boot := w.start(0, 0, Config{Mode: Server}, false)
+		c := w.start(100, 100, Config{Mode: Client, Bootstrap: boot.h.Addrs()}, false)
+		boot.serve(zoneOf(1), true)
+		boot.h.Unhandle(api.ProtoZone)
+		if _, err := c.f.Find(t.Context(), zoneOf(1), 1); !errors.Is(err, ErrNotFound) {
+			t.Fatalf("found without an answer: %v", err)
+		}
+		if err := boot.h.Handle(api.ProtoZone, p2p.StreamLimits{}, boot.answer); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(forgiveAbsent)
+		if _, err := c.f.Find(t.Context(), zoneOf(1), 1); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/kitwork/kwnode/capsule"
+	"github.com/kitwork/kwnode/p2p"
 	"github.com/kitwork/kwnode/p2p/internal/raw"
 )
 
@@ -24,6 +25,9 @@ const (
 	otherWays     = 300 * time.Millisecond // head start of the DHT, which needs 3 to 50 ms when nothing is wrong
 	forgive       = 10 * time.Second       // before who answered wrongly is asked again
 	forgiveAbsent = time.Second            // before who did not answer is
+	forgiveNotYet = 50 * time.Millisecond  // before who can't prove it yet is, and twice as long each time after that
+	forgiveUndone = 500 * time.Millisecond // at most
+	patience      = 2 * time.Second        // of a Find that has met nobody but those
 	maxFailed     = 4096
 	maxOutcomes   = 128 // for inspection
 )
@@ -31,22 +35,33 @@ const (
 // ErrNotFound: no peer proved that it serves the zone.
 var ErrNotFound = errors.New("find: no peer of the zone was found; connect to a node that knows it, or try again")
 
+// ErrNotYet, wrapped by [Config].Check, means that the peer is one of the zone's, or can't be judged now: it is asked again soon.
+// Whoever lets strangers pass for that lets them be asked several times a second.
+var ErrNotYet = errors.New("find: the zone's peers can't prove yet that they serve it")
+
 // claim is what a peer could not prove.
 type claim struct {
 	zone capsule.ZoneID
 	peer capsule.Key
 }
 
+// silence is how long a claim is left alone.
+type silence struct {
+	until time.Time
+	pause time.Duration // that led to until; 0 unless the peer was not able to prove it yet
+}
+
 // Find returns up to want peers that proved to serve zone, first proven first, with a connection to each. It tries
 // members known from before, the DHT (twice, if it knows nobody), and, a little later or when those fail, the LAN, the
-// bootstrap, remembered and connected peers.
+// bootstrap, remembered and connected peers. A peer that can't prove it yet is asked again, for a short
+// while: the error is then also ErrNotYet.
 func (f *Finder) Find(ctx context.Context, zone capsule.ZoneID, want int) ([]capsule.Key, error) {
 	if want < 1 {
 		return nil, nil
 	}
 	f.count.finds.Add(1)
 	ctx, cancel := context.WithCancel(ctx)
-	s := &search{f: f, zone: zone, want: want, cancel: cancel, seen: map[capsule.Key]bool{f.h.Key(): true}, slots: make(chan struct{}, checksAtOnce)}
+	s := &search{f: f, zone: zone, want: want, cancel: cancel, end: time.Now().Add(patience), seen: map[capsule.Key]bool{f.h.Key(): true}, slots: make(chan struct{}, checksAtOnce)}
 	f.mu.Lock()
 	before := slices.Clone(f.known[zone])
 	f.mu.Unlock()
@@ -95,12 +110,14 @@ type search struct {
 	want   int
 	cancel context.CancelFunc
 	slots  chan struct{}
+	end    time.Time // of its patience
 	checks sync.WaitGroup
 
 	mu    sync.Mutex // owns the fields below
 	seen  map[capsule.Key]bool
 	found []capsule.Key
 	last  error // of the last check that failed
+	soon  error // of the last one that is to be repeated
 }
 
 // lookup asks the DHT. A lookup that finds no record at all is repeated once: the first may have met peers that had
@@ -144,18 +161,64 @@ func (s *search) offer(ctx context.Context, peers []capsule.Key) {
 		old := s.seen[k]
 		s.seen[k] = true
 		s.mu.Unlock()
-		if old || s.f.refuted(s.zone, k) {
+		if old {
 			continue
 		}
-		select {
-		case s.slots <- struct{}{}:
-		case <-ctx.Done():
+		wait, refuted := s.f.silent(s.zone, k)
+		if refuted {
+			continue
+		}
+		if wait == 0 {
+			select {
+			case s.slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		s.checks.Go(func() { s.pursue(ctx, k, wait) })
+	}
+}
+
+// pursue checks a peer, after wait or, if that is 0, in the slot that the caller took, and again while it can't prove itself yet,
+// nobody else has, and the search is young. Who is waited for holds no slot.
+func (s *search) pursue(ctx context.Context, k capsule.Key, wait time.Duration) {
+	for {
+		if wait > 0 {
+			if !s.pause(ctx, wait) {
+				return
+			}
+			select {
+			case s.slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+		s.check(ctx, k)
+		<-s.slots
+		if wait, _ = s.f.silent(s.zone, k); wait == 0 {
 			return
 		}
-		s.checks.Go(func() {
-			defer func() { <-s.slots }()
-			s.check(ctx, k)
-		})
+	}
+}
+
+// pause waits, if the search may still wait for so long, and reports whether it goes on.
+func (s *search) pause(ctx context.Context, wait time.Duration) bool {
+	s.mu.Lock()
+	if s.soon == nil {
+		s.soon = ErrNotYet // it said so to an earlier search
+	}
+	late := len(s.found) > 0 || time.Until(s.end) < wait
+	s.mu.Unlock()
+	if late {
+		return false
+	}
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -170,6 +233,10 @@ func (s *search) check(ctx context.Context, k capsule.Key) {
 	s.f.learn(s.zone, k, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if errors.Is(err, ErrNotYet) {
+		s.soon = err
+		return
+	}
 	if err != nil {
 		s.last = err
 		return
@@ -186,6 +253,9 @@ func (s *search) result() ([]capsule.Key, error) {
 	if len(s.found) > 0 {
 		s.f.count.found.Add(1)
 		return s.found[:min(len(s.found), s.want)], nil
+	}
+	if s.soon != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotFound, s.soon)
 	}
 	if s.last != nil {
 		return nil, fmt.Errorf("%w (the last of those asked: %v)", ErrNotFound, s.last)
@@ -212,11 +282,8 @@ func (f *Finder) learn(zone capsule.ZoneID, k capsule.Key, err error) {
 		if len(f.failed) >= maxFailed {
 			clear(f.failed) // asking some again costs less than keeping order among strangers
 		}
-		wait := forgiveAbsent
-		if f.h.Connected(k) {
-			wait = forgive
-		}
-		f.failed[claim{zone, k}] = now.Add(wait)
+		c := claim{zone, k}
+		f.failed[c] = f.silence(c, err, now)
 		return
 	}
 	delete(f.failed, claim{zone, k})
@@ -230,11 +297,29 @@ func (f *Finder) learn(zone capsule.ZoneID, k capsule.Key, err error) {
 	f.known[zone] = f.known[zone][:min(len(f.known[zone]), maxKnown)]
 }
 
-func (f *Finder) refuted(zone capsule.ZoneID, k capsule.Key) bool {
+// silence is for how long a claim is left alone after a check that failed with err. f.mu is held.
+func (f *Finder) silence(c claim, err error, now time.Time) silence {
+	switch {
+	case errors.Is(err, ErrNotYet):
+		pause := min(max(2*f.failed[c].pause, forgiveNotYet), forgiveUndone)
+		return silence{now.Add(pause), pause}
+	case errors.Is(err, p2p.ErrUnsupported), !f.h.Connected(c.peer): // it may be starting
+		return silence{until: now.Add(forgiveAbsent)}
+	}
+	return silence{until: now.Add(forgive)}
+}
+
+// silent returns how long a peer that could not prove yet that it serves the zone is to be left alone, and whether one is that
+// failed otherwise.
+func (f *Finder) silent(zone capsule.ZoneID, k capsule.Key) (wait time.Duration, refuted bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	until, ok := f.failed[claim{zone, k}]
-	return ok && time.Now().Before(until)
+	s := f.failed[claim{zone, k}]
+	left := max(0, time.Until(s.until))
+	if s.pause == 0 {
+		return 0, left > 0
+	}
+	return left, false
 }
 
 // remember puts k last and drops the first beyond maxKnown.

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/kitwork/kwnode/capsule"
-	"github.com/kitwork/kwnode/p2p/rpc"
 )
 
 const (
@@ -146,7 +145,7 @@ func (a *honest) flatOut(d time.Duration) float64 {
 	n := 0
 	for start := time.Now(); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		_, err := rpc.Call(ctx, a.client, a.to, ask, make([]byte, 512))
+		err := a.ask(ctx)
 		cancel()
 		if err == nil {
 			n++
@@ -172,7 +171,7 @@ func (a *honest) offer(b *testing.B, rate float64, d time.Duration) (calls, caps
 		all.Go(func() {
 			ctx, cancel := context.WithDeadline(context.Background(), due.Add(inTime))
 			defer cancel()
-			if _, err := rpc.Call(ctx, a.client, a.to, ask, make([]byte, 512)); err == nil {
+			if a.ask(ctx) == nil {
 				answered.Add(1)
 			}
 		})

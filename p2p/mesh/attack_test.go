@@ -38,7 +38,7 @@ var attacks = map[string]attack{
 	"stream flood": {at: 12, run: func(ctx context.Context, h host.Host, target peer.ID) {
 		for n := 0; there(ctx, h, target); n++ {
 			if n%5 == 0 {
-				if s, err := h.NewStream(ctx, target, protocol.ID(ask.ID)); err == nil {
+				if s, err := h.NewStream(ctx, target, echo); err == nil {
 					_, _ = s.Write([]byte{0, 0})
 				}
 			} else if s, err := h.Network().NewStream(ctx, target); err == nil {
@@ -56,7 +56,7 @@ var attacks = map[string]attack{
 	}},
 	"length that never comes": {run: func(ctx context.Context, h host.Host, target peer.ID) {
 		for there(ctx, h, target) {
-			if s, err := h.NewStream(ctx, target, protocol.ID(ask.ID)); err == nil {
+			if s, err := h.NewStream(ctx, target, echo); err == nil {
 				_, _ = s.Write([]byte{0x7f, 0xff, 0xff, 0xff, 1, 2, 3})
 			}
 		}

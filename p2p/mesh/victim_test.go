@@ -13,13 +13,15 @@ import (
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p"
-	"github.com/kitwork/kwnode/p2p/rpc"
 	"github.com/kitwork/kwnode/p2p/sim"
+	"github.com/kitwork/kwnode/zone/api"
 )
 
-const firehose = "/kitwork/test/firehose/1"
-
-var ask = rpc.Method{ID: "/kitwork/test/ask/1", MaxRequest: 1 << 10, MaxResponse: 1 << 10, Rate: -1, Concurrency: 512, PerPeer: 100}
+const (
+	firehose = "/kitwork/test/firehose/1"
+	echo     = "/kitwork/test/echo/1"
+	maxEcho  = 1 << 10
+)
 
 // member is the only author whose capsules the zone would pay for.
 var member = sim.Identity(100)
@@ -27,7 +29,21 @@ var member = sim.Identity(100)
 // victim is a node on real sockets.
 type victim struct {
 	*node
-	calls *rpc.Server
+	malformed atomic.Int64 // requests
+}
+
+// answer sends one request back.
+func (v *victim) answer(_ context.Context, _ capsule.Key, s *p2p.Stream) {
+	var req api.Response
+	if err := api.Read(s, &req, maxEcho); err != nil {
+		v.malformed.Add(1)
+		s.Fault()
+		s.Reset()
+		return
+	}
+	if s.CloseRead() != nil || api.Write(s, &req) != nil {
+		s.Reset()
+	}
 }
 
 // startHost starts host i on the loopback. shared are the networks where no address pays for its peers.
@@ -75,11 +91,11 @@ func newVictim(t testing.TB, shared ...netip.Prefix) *victim {
 	t.Helper()
 	h := startHost(t, 1, shared...)
 	v := &victim{node: joinOn(t, h)}
-	var err error
-	if v.calls, err = rpc.Serve(h, ask, func(_ context.Context, _ capsule.Key, req []byte) ([]byte, error) { return req, nil }); err != nil {
+	limits := p2p.StreamLimits{Rate: -1, PerPeer: 100, Streams: 512, Memory: 2 * maxEcho, Timeout: 10 * time.Second}
+	if err := h.Handle(echo, limits, v.answer); err != nil {
 		t.Fatal(err)
 	}
-	err = h.Handle(firehose, p2p.StreamLimits{Timeout: 10 * time.Second, Memory: 64 << 10}, func(_ context.Context, _ capsule.Key, s *p2p.Stream) {
+	err := h.Handle(firehose, p2p.StreamLimits{Timeout: 10 * time.Second, Memory: 64 << 10}, func(_ context.Context, _ capsule.Key, s *p2p.Stream) {
 		if s.CloseRead() != nil { // as our protocols do once they have the request
 			return
 		}
@@ -144,6 +160,29 @@ func (a *honest) publish(t testing.TB, done <-chan struct{}) (sent []capsule.ID)
 	}
 }
 
+// ask makes one call.
+func (a *honest) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	s, err := a.client.Dial(ctx, a.to, echo)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	defer context.AfterFunc(ctx, func() { s.Reset() })()
+	err = api.Write(s, &api.Response{V: api.Version, Body: make([]byte, 512)})
+	if err == nil {
+		err = s.CloseWrite()
+	}
+	if err == nil {
+		err = api.Read(s, new(api.Response), maxEcho)
+	}
+	if err != nil {
+		s.Reset()
+	}
+	return err
+}
+
 // call makes calls, 100 a second, until done. It takes "busy" for what it says and tries again, but not for ever.
 func (a *honest) call(t testing.TB, done <-chan struct{}) (offered, answered int) {
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -158,7 +197,7 @@ func (a *honest) call(t testing.TB, done <-chan struct{}) (offered, answered int
 		}
 		offered++
 		for {
-			_, err := rpc.Call(ctx, a.client, a.to, ask, make([]byte, 512))
+			err := a.ask(ctx)
 			if err == nil {
 				answered++
 				break
@@ -199,7 +238,7 @@ func (v *victim) total() (n total) {
 		n.rejected += int(x)
 	}
 	n.ignored = int(s.Topics[0].Ignored[reasonState])
-	n.frames, n.unread, n.malformed, n.refused = int(s.Frames), int(s.OverQuota), int(v.calls.Counts().Malformed), int(h.Refused)
+	n.frames, n.unread, n.malformed, n.refused = int(s.Frames), int(s.OverQuota), int(v.malformed.Load()), int(h.Refused)
 	return n
 }
 

@@ -87,6 +87,22 @@ type Response struct {
 // ErrMessage means that the other side does not speak the protocol: close the stream.
 var ErrMessage = errors.New("malformed message")
 
+// ErrTooLong means that a message is longer than the other side reads. Nothing of it was sent.
+var ErrTooLong = errors.New("message too long")
+
+// Encode is v's canonical encoding for [WriteFrame], for who must not send more than most bytes: the other side would end the
+// stream and not say why.
+func Encode(v any, most int) ([]byte, error) {
+	b, err := capsule.Marshal(v)
+	if err == nil && len(b) > most {
+		err = fmt.Errorf("%w: %d bytes, at most %d; send it in parts", ErrTooLong, len(b), most)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("write %T: %w", v, err)
+	}
+	return b, nil
+}
+
 // Write frames v: a big-endian length of four bytes, and its canonical encoding.
 func Write(w io.Writer, v any) error {
 	b, err := capsule.Marshal(v)

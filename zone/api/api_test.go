@@ -99,6 +99,26 @@ type pipe struct {
 	io.Writer
 }
 
+// TestEncodeBounds: what a sender may send is exactly what the receiver reads.
+func TestEncodeBounds(t *testing.T) {
+	const most = 1000
+	v := &SubmitReply{V: 1, Ack: []byte{}, Missing: []capsule.CID{}}
+	for ; len(v.Ack) < 2*most; v.Ack = append(v.Ack, 0) {
+		b, err := Encode(v, most)
+		var sent bytes.Buffer
+		if werr := Write(&sent, v); werr != nil {
+			t.Fatal(werr)
+		}
+		read := Read(&sent, new(SubmitReply), most) == nil
+		if read != (err == nil) || err != nil && (!errors.Is(err, ErrTooLong) || b != nil) {
+			t.Fatalf("%d bytes: encoded %v, read %v", sent.Len(), err, read)
+		}
+	}
+	if _, err := Encode(v, most); err == nil {
+		t.Fatal("nothing was too long")
+	}
+}
+
 func TestRefusalComesBack(t *testing.T) {
 	var wire, sent bytes.Buffer
 	if err := Refuse(&wire, &Refusal{Code: CodeBusy, Detail: "over the quota", Retry: 50}); err != nil {

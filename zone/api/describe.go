@@ -1,11 +1,26 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/zone/cert"
 )
+
+// ErrUndescribed means that a node tells of a zone and has no descriptor of it: the zone is just being founded, or has no quorum.
+// From a voter of the zone this is an honest answer, and another one may come soon; see [Undescribed].
+var ErrUndescribed = errors.New("no descriptor that a quorum has signed")
+
+// Undescribed reports whether err, from Describe, is a voter's word that its zone can't prove itself yet. Only the voters that
+// t knows can say so: anybody else who tells of a zone without its word has nothing to tell.
+func Undescribed(err error, t *cert.Tracker, from capsule.Key) bool {
+	if t == nil || !errors.Is(err, ErrUndescribed) {
+		return false
+	}
+	set := t.Newest()
+	return set.Position(from) >= 0
+}
 
 // Describe checks that what a node tells of a zone is the zone's own word: the genesis is the one that the zone is named
 // by, the epochs follow from it, and a quorum of the newest has signed a descriptor that has not expired at now, in Unix
@@ -37,7 +52,7 @@ func (z *ZoneInfo) Describe(zone capsule.ZoneID, t *cert.Tracker, now uint64) (*
 		}
 	}
 	if len(z.Descriptor) == 0 {
-		return t, nil, fmt.Errorf("zone %s: the node has no descriptor that a quorum of it has signed", zone)
+		return t, nil, fmt.Errorf("zone %s: the node has %w", zone, ErrUndescribed)
 	}
 	var s cert.SignedDescriptor
 	if err := capsule.Unmarshal(z.Descriptor, &s); err != nil {
