@@ -201,12 +201,14 @@ func Open(cfg Config) (*Node, error) {
 	c.NotifyCh = notify
 	c.MaxAppendEntries = appendAtOnce
 	paced := &pacedLog{Log: cfg.Log, n: n}
-	if n.raft, err = hraft.NewRaft(c, &fsm{n}, paced, cfg.Log, cfg.Snapshots, n.trans); err != nil {
+	steady := &steadyTransport{NetworkTransport: n.trans, n: n}
+	if n.raft, err = hraft.NewRaft(c, &fsm{n}, paced, cfg.Log, cfg.Snapshots, steady); err != nil {
 		n.cancel()
 		n.trans.Close()
 		return nil, fmt.Errorf("start consensus: %w", err)
 	}
 	paced.raft.Store(n.raft)
+	steady.raft.Store(n.raft)
 	cfg.Log.Serve()
 	n.raft.RegisterObserver(hraft.NewObserver(nil, false, n.leaderSeen))
 	if _, ok := n.Leader(); ok {

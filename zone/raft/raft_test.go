@@ -438,6 +438,34 @@ func TestReadAsksForTheTerm(t *testing.T) {
 	})
 }
 
+// A voter that was away gets what it missed about as soon as it hears the leader, however long it was away: a zone may have
+// lacked just its signature.
+func TestReturningVoterIsServedAtOnce(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		z := newZone(t, 3)
+		defer z.close()
+		l := z.leader()
+		away := z.keys[0]
+		if away == l.key {
+			away = z.keys[1]
+		}
+		for _, d := range []time.Duration{5 * time.Second, 30 * time.Second, 47 * time.Second, 10 * time.Minute} {
+			z.stop(away)
+			i := z.propose(l, "what it misses")
+			time.Sleep(d)
+			v := z.start(away, nil, z.keys)
+			start := time.Now()
+			if err := v.node.WaitApplied(t.Context(), i); err != nil {
+				t.Fatal(err)
+			}
+			// Half a heartbeat until it is tried again, and what the exchange takes.
+			if took := time.Since(start); took > 600*time.Millisecond {
+				t.Errorf("away for %s, and without what it missed for %s more", d, took)
+			}
+		}
+	})
+}
+
 // A voter that is asked to hand leadership over before it has begun to serve, to one that it cannot reach, leads on and
 // must serve then: nobody else will be elected as long as its heartbeats arrive.
 func TestLeaderSettlesAfterAFailedTransfer(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	hraft "github.com/hashicorp/raft"
@@ -120,4 +121,43 @@ func (c *gatedConn) Close() error {
 	delete(c.s.conns, c)
 	c.s.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// steadyTransport is hashicorp/raft's way to its peers, with another patience: after each failed append hashicorp/raft waits
+// twice as long, up to 10 s, and nothing tells it that the follower is back. A zone that lacked just this voter's signature
+// would decide nothing meanwhile, although the follower hears the leader's heartbeats. Here a failed append is tried again
+// until it arrives, as often as heartbeats are.
+type steadyTransport struct {
+	*hraft.NetworkTransport
+	n    *Node
+	raft atomic.Pointer[hraft.Raft] // nil until it has started
+}
+
+// AppendEntries implements hraft.Transport. What is tried again is the same append, as an append may arrive twice, with the
+// commit index of now: it is what hashicorp/raft would send, and the follower would learn of it a commit timeout later.
+func (t *steadyTransport) AppendEntries(id hraft.ServerID, target hraft.ServerAddress, req *hraft.AppendEntriesRequest, resp *hraft.AppendEntriesResponse) error {
+	err := t.NetworkTransport.AppendEntries(id, target, req, resp)
+	if err == nil || isHeartbeat(req) {
+		return err
+	}
+	const first = 10 * time.Millisecond
+	for wait := first; t.n.pause(wait) && t.owed(target, req.Term); wait = min(2*wait, t.n.cfg.Timing.Heartbeat/2) {
+		req.LeaderCommitIndex = t.raft.Load().CommitIndex()
+		if err = t.NetworkTransport.AppendEntries(id, target, req, resp); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// owed reports whether this voter still leads the term and the peer is a member.
+func (t *steadyTransport) owed(peer hraft.ServerAddress, term uint64) bool {
+	r := t.raft.Load()
+	k, err := capsule.ParseKey(string(peer))
+	return err == nil && t.n.Member(k) && r != nil && r.State() == hraft.Leader && r.CurrentTerm() == term
+}
+
+// isHeartbeat knows heartbeats as hashicorp/raft does. They have a goroutine and a patience of their own.
+func isHeartbeat(req *hraft.AppendEntriesRequest) bool {
+	return req.PrevLogEntry == 0 && req.PrevLogTerm == 0 && len(req.Entries) == 0 && req.LeaderCommitIndex == 0
 }
