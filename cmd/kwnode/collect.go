@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"runtime/debug"
@@ -8,13 +9,16 @@ import (
 	"time"
 )
 
-// A node at rest is to be small, one at work is not to spend its time on collecting the same few megabytes. So its heap may
-// grow to three times what lives, instead of two, while collections come often; and when there has been nothing to do for
-// some seconds, what lives no longer is collected at once and given back to the system, where the runtime would wait for
-// minutes, or for as much again.
+// A node at rest is to be small, one at work is not to spend its time on collecting the same few megabytes. So while
+// collections come often the heap may grow by more than what lives, up to a bound: beyond it a larger heap would save little
+// time, and whatever else lives for a while would be multiplied. When there has been nothing to do for some seconds, what
+// lives no longer is collected at once and given back to the system, where the runtime would wait for minutes, or for as
+// much again.
 const (
-	percentAtRest = 100
-	percentAtWork = 200
+	percentAtRest = 100      // of what lives: by so much the heap grows until it is collected
+	percentAtWork = 200      // at most
+	roomAtWork    = 64 << 20 // bytes that the heap grows by at work, between the two percentages
+	percentStep   = 5        // changes that are less stop the world for nothing
 	collectLook   = time.Second
 	oftenCycles   = 2       // collections in a second from which on the node is at work
 	restAfter     = 30      // seconds with less than that until it is at rest
@@ -35,6 +39,7 @@ type usage struct {
 type pace struct {
 	before   usage
 	work     bool
+	percent  int
 	calm     int    // seconds without many collections
 	idle     int    // seconds without much allocated
 	released uint64 // bytes allocated when memory was given back last
@@ -43,15 +48,20 @@ type pace struct {
 // next takes the usage after another second. It returns the percentage and whether it has changed, and whether memory is to
 // be given back now.
 func (p *pace) next(u usage) (percent int, changed, release bool) {
-	was := p.work
 	if p.calm++; u.cycles-p.before.cycles >= oftenCycles {
 		p.work, p.calm = true, 0
 	} else if p.calm >= restAfter {
 		p.work = false
 	}
-	if percent = percentAtRest; p.work {
-		percent = percentAtWork
+	was := cmp.Or(p.percent, percentAtRest)
+	percent = percentAtRest
+	if p.work {
+		percent = int(min(max(roomAtWork*100/max(u.live, 1), percentAtRest), percentAtWork))
 	}
+	if d := percent - was; max(d, -d) < percentStep && percent != percentAtRest && percent != percentAtWork {
+		percent = was
+	}
+	p.percent = percent
 	if p.idle++; u.allocated-p.before.allocated > idleBytes {
 		p.idle = 0
 	}
@@ -59,7 +69,7 @@ func (p *pace) next(u usage) (percent int, changed, release bool) {
 		p.released = u.allocated
 	}
 	p.before = u
-	return percent, p.work != was, release
+	return percent, percent != was, release
 }
 
 // meter reads the usage.

@@ -30,6 +30,33 @@ func TestPace(t *testing.T) {
 	step(0, percentAtRest, false)
 }
 
+// TestPaceRoom: at work a heap grows by the room that there is for it, but by no less than at rest.
+func TestPaceRoom(t *testing.T) {
+	var p pace
+	var u usage
+	for _, c := range []struct {
+		live    uint64
+		percent int
+		changed bool
+	}{
+		{live: 0, percent: percentAtWork, changed: true},
+		{live: roomAtWork / 4, percent: percentAtWork},
+		{live: roomAtWork / 2, percent: percentAtWork},
+		{live: roomAtWork * 2 / 3, percent: 150, changed: true},
+		{live: roomAtWork * 100 / 152, percent: 150},
+		{live: roomAtWork * 100 / 144, percent: 144, changed: true},
+		{live: roomAtWork, percent: percentAtRest, changed: true},
+		{live: roomAtWork * 9, percent: percentAtRest},
+		{live: roomAtWork / 3, percent: percentAtWork, changed: true},
+	} {
+		u.cycles += oftenCycles
+		u.live = c.live
+		if percent, changed, _ := p.next(u); percent != c.percent || changed != c.changed {
+			t.Errorf("%d bytes alive: %d, changed: %v; want %d, %v", c.live, percent, changed, c.percent, c.changed)
+		}
+	}
+}
+
 // TestPaceRelease: memory is given back once when a node has nothing more to do, and again only when that is worth it.
 func TestPaceRelease(t *testing.T) {
 	var p pace
