@@ -85,11 +85,7 @@ func (z *Zone) prepare(entries []*hraft.Log) {
 			if err != nil {
 				return
 			}
-			parallel(len(cmds), func(i int) {
-				if z.db.Applied().Index < index { // or nobody would ask for the result, and it would only fill memory
-					z.m.Prepare(cmds[i])
-				}
-			})
+			parallel(len(cmds), func(i int) { z.m.PrepareLogged(index, i, cmds[i]) })
 		})
 	}
 }

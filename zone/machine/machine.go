@@ -142,8 +142,8 @@ func (a *apply) commands(entry []byte) error {
 		a.out.Results = []Result{{Refusal: r}}
 		return nil
 	}
-	for _, c := range e.Commands {
-		p := a.m.prepared(c)
+	for i, c := range e.Commands {
+		p := a.m.prepared(c, place{a.index, i})
 		if p.fatal != nil {
 			return fmt.Errorf("%w: %v at index %d", ErrUnknownEntry, p.fatal, a.index)
 		}

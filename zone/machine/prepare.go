@@ -3,6 +3,7 @@ package machine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	"github.com/kitwork/kwnode/capsule"
@@ -181,12 +182,7 @@ func (p *prepared) verifyEnvelope(m *Machine, envelope []byte) {
 // Apply. It may run in parallel with itself and with Apply, and be left out: Apply then does it. The error
 // is a *Refusal that Apply would give for certain, or ErrUnknownEntry.
 func (m *Machine) Prepare(command []byte) error {
-	hash := capsule.Sum(command)
-	p := m.memo.look(hash) // a voter that passed the command on to its leader finds it in the log again
-	if p == nil {
-		p = m.prepare(command, hash)
-		m.memo.put(p)
-	}
+	p := m.prepareAhead(command, place{index: math.MaxUint64})
 	if p.fatal != nil {
 		return fmt.Errorf("%w: %v", ErrUnknownEntry, p.fatal)
 	}
@@ -194,6 +190,23 @@ func (m *Machine) Prepare(command []byte) error {
 		return p.refusal
 	}
 	return nil
+}
+
+// PrepareLogged is Prepare for the command at a place of an entry that is in the log, unless Apply has come so far.
+func (m *Machine) PrepareLogged(index uint64, at int, command []byte) {
+	if pl := (place{index, at}); !m.memo.passed(pl) {
+		m.prepareAhead(command, pl)
+	}
+}
+
+func (m *Machine) prepareAhead(command []byte, pl place) *prepared {
+	hash := capsule.Sum(command)
+	p := m.memo.look(hash) // a voter that passed the command on to its leader finds it in the log again
+	if p == nil {
+		p = m.prepare(command, hash)
+		m.memo.put(p, pl)
+	}
+	return p
 }
 
 // Commands splits an entry, so that its commands can be prepared in parallel.
@@ -205,10 +218,10 @@ func Commands(entry []byte) ([][]byte, error) {
 	return e.Commands, nil
 }
 
-// prepared returns the kept result, or computes it.
-func (m *Machine) prepared(command []byte) *prepared {
+// prepared returns the kept result for the command that is applied, or computes it.
+func (m *Machine) prepared(command []byte, pl place) *prepared {
 	hash := capsule.Sum(command)
-	if p := m.memo.take(hash); p != nil {
+	if p := m.memo.take(hash, pl); p != nil {
 		return p
 	}
 	return m.prepare(command, hash)
@@ -232,11 +245,20 @@ func (m *Machine) prepare(command []byte, hash capsule.Hash) *prepared {
 	return p
 }
 
+// place is where a command stands: its entry, and which of the entry's commands it is.
+type place struct {
+	index uint64
+	at    int
+}
+
+func (p place) after(q place) bool { return p.index > q.index || p.index == q.index && p.at > q.at }
+
 // memo keeps prepared commands between Prepare and Apply. A command that is never applied is pushed out
 // by later ones.
 type memo struct {
-	mu   sync.Mutex // guards kept
+	mu   sync.Mutex // guards what follows
 	kept *recent.Map[capsule.Hash, *prepared]
+	last place // of the command that Apply asked for last
 }
 
 // memoBytes bounds the commands of one generation of the memo, as encoded. Decoded they take about twice as much. It is
@@ -247,10 +269,21 @@ func newMemo() memo {
 	return memo{kept: recent.New(memoBytes, func(_ capsule.Hash, p *prepared) int { return p.size })}
 }
 
-func (c *memo) put(p *prepared) {
+// put keeps what Apply may still ask for. A result that comes too late would only fill the memo, and so would those of
+// commands that nobody proposes because they are refused.
+func (c *memo) put(p *prepared, pl place) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.kept.Put(p.hash, p)
+	if pl.after(c.last) && p.refusal == nil && p.fatal == nil {
+		c.kept.Put(p.hash, p)
+	}
+}
+
+// passed reports whether Apply has asked for the command at a place.
+func (c *memo) passed(pl place) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !pl.after(c.last)
 }
 
 func (c *memo) look(h capsule.Hash) *prepared {
@@ -261,9 +294,10 @@ func (c *memo) look(h capsule.Hash) *prepared {
 }
 
 // take removes the result: a command is applied once, and several machines' worth of log would not fit.
-func (c *memo) take(h capsule.Hash) *prepared {
+func (c *memo) take(h capsule.Hash, pl place) *prepared {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.last = pl
 	p, _ := c.kept.Take(h)
 	return p
 }
