@@ -92,7 +92,7 @@ func beside(ctx context.Context, o *options, row string) (*bed, *rawRaft, error)
 	return b, r, nil
 }
 
-// gcAtWork is the percentage that `kwnode start` gives the collector while a node is at work.
+// gcAtWork is about the percentage that `kwnode start` gives the collector while a voter is at work: up to 200, for 64 MB a node.
 const gcAtWork = 200
 
 func throughputRow(ctx context.Context, o *options) ([]line, error) {
