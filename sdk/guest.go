@@ -17,6 +17,7 @@ type guest struct {
 	store *vm.Store
 	host  *hostabi.Host
 	inst  *vm.Instance
+	lacks string // what it called of WASI that no capsule has, and what to do instead
 }
 
 // initializer is the export that a reactor is initialised by: the language runtime's start and the packages' own.
@@ -47,7 +48,36 @@ func (p *Program) begin(eff hostabi.Effects, l capsule.Limits) (*guest, error) {
 	return g, nil
 }
 
-func (g *guest) resolver() vm.Resolver { return vm.Resolvers{g.host, wasi.New(g.host)} }
+func (g *guest) resolver() vm.Resolver { return vm.Resolvers{g.host, noting{wasi.New(g.host), g}} }
+
+// noting is WASI that remembers a call of what no capsule has: the program is told that there is no such file, which says
+// little to its author.
+type noting struct {
+	vm.Resolver
+	g *guest
+}
+
+// Resolve implements vm.Resolver.
+func (n noting) Resolve(module, name string) vm.Extern {
+	e := n.Resolver.Resolve(module, name)
+	f, ok := e.(*vm.HostFunc)
+	instead := ""
+	switch {
+	case strings.HasPrefix(name, "path_"):
+		instead = "a capsule has no files; pass the content as input, or keep it in the zone's data"
+	case strings.HasPrefix(name, "sock_"):
+		instead = "a capsule has no network; do that in the client, and pass the outcome as input"
+	}
+	if !ok || instead == "" {
+		return e
+	}
+	noted := *f
+	noted.Fn = func(h *vm.HostCall) error {
+		n.g.lacks = "it called WASI's " + name + ": " + instead
+		return f.Fn(h)
+	}
+	return &noted
+}
 
 // enter ends the initialisation and queues the entry with its input.
 func (g *guest) enter(input []byte) error {
@@ -78,7 +108,7 @@ type ending struct {
 func (g *guest) end(stop vm.Stop) ending {
 	state := &g.host.State
 	g.host.Flush(wasi.Levels)
-	e := &GuestError{Func: g.prog.Name, Log: state.Log}
+	e := &GuestError{Func: g.prog.Name, Log: state.Log, Lacks: g.lacks}
 	switch {
 	case state.End != nil && state.End.Fail:
 		e.Code, e.Reason = state.End.Code, state.End.Msg
@@ -102,6 +132,7 @@ type GuestError struct {
 	Code   uint32 // of kit.Fail, or 0 for a trap, an exit or a return value
 	Reason string
 	Trace  string // of a trap
+	Lacks  string // what it called last of WASI that no capsule has, and what to do instead
 	Log    []hostabi.Line
 }
 
@@ -110,6 +141,9 @@ func (e *GuestError) Error() string {
 	fmt.Fprintf(&b, "%s failed: %s", e.Func, e.Reason)
 	if e.Code != 0 {
 		fmt.Fprintf(&b, " (code %d)", e.Code)
+	}
+	if e.Lacks != "" {
+		b.WriteString("; " + e.Lacks)
 	}
 	if e.Trace != "" {
 		b.WriteString("\n" + strings.TrimRight(e.Trace, "\n"))

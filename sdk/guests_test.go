@@ -379,6 +379,32 @@ func TestRefusedModules(t *testing.T) {
 	if _, err := FromWasm("x", unknown, "run"); err == nil || !strings.Contains(err.Error(), `"pat"`) {
 		t.Errorf("an unknown import: %v", err)
 	}
+	libc, err := os.ReadFile("../examples/guests/c/hello.wasm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, x := range map[string][2]string{
+		"a call that preview 1 lacks": {"fd_close", "fd_clone"},
+		"another version of WASI":     {"wasi_snapshot_preview1", "wasi_snapshot_preview0"},
+	} {
+		module := []byte(strings.Replace(string(libc), x[0], x[1], 1))
+		if _, err := FromWasm("x", module, "run"); err == nil || !strings.Contains(err.Error(), x[1]) || !strings.Contains(err.Error(), "build it for kitwork:host@0.1.0 and WASI preview 1 alone") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestNoFiles holds that who asks WASI for a file is told by its author's own machine what a capsule has instead.
+func TestNoFiles(t *testing.T) {
+	input, err := kit.Marshal("/etc/hosts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var guest *GuestError
+	_, err = Prepare(t.Context(), example(t, "../sdk/testdata/files", "Load"), input, PrepareOptions{})
+	if !errors.As(err, &guest) || !strings.Contains(err.Error(), "/etc/hosts: Bad file number (code 1); it called WASI's path_open: a capsule has no files; pass the content as input") {
+		t.Errorf("a file: %v", err)
+	}
 }
 
 func TestPrepareIsCancelled(t *testing.T) {

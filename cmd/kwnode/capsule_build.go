@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -58,7 +59,7 @@ func (p *program) prepare(ctx context.Context, cmd *cobra.Command, args []string
 		}
 	}
 	if len(args) == 1 {
-		code, err := readInput(cmd, args[0], build.MaxCode)
+		code, err := readInput(cmd, args[0], 8*build.MaxCode) // of one that is too large FromWasm says what to do
 		if err != nil {
 			return nil, err
 		}
@@ -289,16 +290,31 @@ func newCapsuleEstimateCmd() *cobra.Command {
 	var p program
 	var asJSON bool
 	var runs int
+	var samples []string
 	cmd := &cobra.Command{
 		Use:   "estimate (PACKAGE FUNCTION | FILE.wasm)",
-		Short: "Run a capsule here, on an empty zone, and say what it may cost",
-		Args:  programArgs,
+		Short: "Run a capsule here, on a sample of a zone, and say what it may cost",
+		Long: `Runs the capsule here again and again, with other random numbers each time, and says how many units half of the
+runs and 99 % of them kept to, and what its code alone proves: a bound that no run exceeds, or unbounded. It runs on an
+empty zone, or on rows that kwnode zone scan --json has printed: several samples are as many states that it may meet.`,
+		Example: `  kwnode capsule estimate ./examples/counter Count --input '{"Name":"visits","By":1}'
+  kwnode zone scan acct/ --json > acct.json
+  kwnode capsule estimate ./examples/transfer Move --input '{"From":"alice","To":"bob","Amount":5}' --sample acct.json`,
+		Args: programArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pr, err := p.prepare(cmd.Context(), cmd, args)
 			if err != nil {
 				return err
 			}
-			e, err := pr.Estimate(cmd.Context(), nil, runs)
+			var states []sdk.Sample
+			for _, name := range samples {
+				s, err := readSample(cmd, name)
+				if err != nil {
+					return err
+				}
+				states = append(states, s)
+			}
+			e, err := pr.Estimate(cmd.Context(), states, runs)
 			if err != nil {
 				return err
 			}
@@ -314,6 +330,28 @@ func newCapsuleEstimateCmd() *cobra.Command {
 	}
 	p.flags(cmd)
 	addJSON(cmd, &asJSON)
-	cmd.Flags().IntVar(&runs, "runs", sdk.EstimateRuns, "how often to run it")
+	cmd.Flags().IntVar(&runs, "runs", sdk.EstimateRuns, "how often to run it on each sample")
+	cmd.Flags().StringArrayVar(&samples, "sample", nil, "`file` with rows as kwnode zone scan --json prints them, - for the standard input (repeat it)")
 	return cmd
+}
+
+// maxSample bounds the file of a sample: the rows of one scan, as JSON.
+const maxSample = 512 << 20
+
+func readSample(cmd *cobra.Command, name string) (s sdk.Sample, err error) {
+	b, err := readInput(cmd, name, maxSample)
+	if err != nil {
+		return s, err
+	}
+	var scan struct {
+		Rows []struct{ Key, Value []byte } `json:"rows"`
+	}
+	if err := json.Unmarshal(b, &scan); err != nil {
+		return s, fmt.Errorf("sample %s: %w; want what kwnode zone scan --json prints", name, err)
+	}
+	s.Rows = map[string][]byte{}
+	for _, r := range scan.Rows {
+		s.Rows[string(r.Key)] = r.Value
+	}
+	return s, nil
 }

@@ -29,6 +29,7 @@ import (
 //	begin NAME TEXT ARGS kwnode ARGS in the background, until it prints TEXT
 //	await NAME           waits until that has ended well
 //	waitfor REGEXP ARGS  kwnode ARGS again and again, until its output matches
+//	atleast TIME ARGS    kwnode ARGS, which takes no less
 //	forge FILE NEW       copies a capsule with its content, one bit of its last signature changed
 //	orphans              waits until no node of the network answers any more
 //	leader               sets $LEADER to the node that leads, $KITWORK_NODE to another voter, and $OTHER to a third
@@ -108,6 +109,15 @@ func TestNetScripts(t *testing.T) {
 					if time.Now().After(deadline) {
 						ts.Fatalf("no %q within %s", args[0], startTimeout)
 					}
+				}
+			},
+			"atleast": func(ts *testscript.TestScript, _ bool, args []string) {
+				least, err := time.ParseDuration(args[0])
+				ts.Check(err)
+				start := time.Now()
+				ts.Check(ts.Exec(self, args[1:]...))
+				if took := time.Since(start); took < least {
+					ts.Fatalf("it took %v, and at least %v was to be expected", took, least)
 				}
 			},
 			"forge": func(ts *testscript.TestScript, _ bool, args []string) {
