@@ -134,20 +134,30 @@ type steadyTransport struct {
 }
 
 // AppendEntries implements hraft.Transport. What is tried again is the same append, as an append may arrive twice, with the
-// commit index of now: it is what hashicorp/raft would send, and the follower would learn of it a commit timeout later.
+// commit index of now: the follower would learn of it a commit timeout later.
 func (t *steadyTransport) AppendEntries(id hraft.ServerID, target hraft.ServerAddress, req *hraft.AppendEntriesRequest, resp *hraft.AppendEntriesResponse) error {
-	err := t.NetworkTransport.AppendEntries(id, target, req, resp)
-	if err == nil || isHeartbeat(req) {
-		return err
+	if isHeartbeat(req) {
+		return t.NetworkTransport.AppendEntries(id, target, req, resp)
 	}
+	req.LeaderCommitIndex = commitFor(req, req.LeaderCommitIndex)
+	err := t.NetworkTransport.AppendEntries(id, target, req, resp)
 	const first = 10 * time.Millisecond
-	for wait := first; t.n.pause(wait) && t.owed(target, req.Term); wait = min(2*wait, t.n.cfg.Timing.Heartbeat/2) {
-		req.LeaderCommitIndex = t.raft.Load().CommitIndex()
-		if err = t.NetworkTransport.AppendEntries(id, target, req, resp); err == nil {
-			return nil
-		}
+	for wait := first; err != nil && t.n.pause(wait) && t.owed(target, req.Term); wait = min(2*wait, t.n.cfg.Timing.Heartbeat/2) {
+		req.LeaderCommitIndex = commitFor(req, t.raft.Load().CommitIndex())
+		err = t.NetworkTransport.AppendEntries(id, target, req, resp)
 	}
 	return err
+}
+
+// commitFor is what a follower may commit of all that is committed: nothing behind the append's last entry. A follower of
+// hashicorp/raft commits whatever it has up to the index that it is told, and what it has behind the append may be of a
+// leader that was deposed.
+func commitFor(req *hraft.AppendEntriesRequest, committed uint64) uint64 {
+	last := req.PrevLogEntry
+	if n := len(req.Entries); n > 0 {
+		last = req.Entries[n-1].Index
+	}
+	return min(committed, last)
 }
 
 // owed reports whether this voter still leads the term and the peer is a member.
