@@ -122,8 +122,8 @@ func TestAZoneIsFoundWhileItIsFounded(t *testing.T) {
 		_, err := c.Follow(n.Zone, capsule.ID{1}).Await(ctx)
 		given <- err
 	}()
-	// Longer than a zone is looked for that nobody knows.
-	waitFor(t, ctx, "two searches", func() bool { return len(given) > 0 || entry.Finder().Snapshot().Finds >= 2 })
+	// As often as a zone is looked for that nobody knows.
+	waitFor(t, ctx, "three searches", func() bool { return len(given) > 0 || entry.Finder().Snapshot().Finds >= 3 })
 	for i := 1; i < len(n.Voters); i++ {
 		if err := n.Move(i); err != nil {
 			t.Fatal(err)
