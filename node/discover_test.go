@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/kitwork/kwnode/capsule"
 	"github.com/kitwork/kwnode/p2p/find"
 	"github.com/kitwork/kwnode/zone/api"
+	"github.com/kitwork/kwnode/zone/api/apitest"
 )
 
 // TestSeekSaysWhy: clients give up a zone that nobody knows; one whose voters were met, and a node that has no time, are others.
@@ -32,5 +34,23 @@ func TestSeekSaysWhy(t *testing.T) {
 		if r == nil && c.want != "" || r != nil && r.Code != c.want {
 			t.Errorf("%s: %v, want %q", name, r, c.want)
 		}
+	}
+}
+
+// TestOnlyVotersSayNotYet: a voter without a descriptor is asked again soon, anybody else without one has answered falsely; what
+// arrives while another answer is checked says nothing of who sent it.
+func TestOnlyVotersSayNotYet(t *testing.T) {
+	z := apitest.NewZone(t, "z", 4)
+	n := &Node{known: map[capsule.ZoneID]*known{}, ctx: t.Context()}
+	info := &api.ZoneInfo{V: api.Version, Zone: z.ID, Genesis: z.Genesis}
+	if err := n.believe(info, z.Voters[0].Key()); !errors.Is(err, find.ErrNotYet) {
+		t.Errorf("a voter: %v", err)
+	}
+	if err := n.believe(info, capsule.Key{1}); err == nil || errors.Is(err, find.ErrNotYet) {
+		t.Errorf("a stranger: %v", err)
+	}
+	n.known[z.ID].busy = true
+	if err := n.believe(info, capsule.Key{1}); !errors.Is(err, find.ErrNotYet) {
+		t.Errorf("beside another answer: %v", err)
 	}
 }

@@ -60,6 +60,20 @@ func TestDescribe(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, d, err)
 		}
 	}
+	// That there is no descriptor is a voter's to say.
+	tracker, _, err = (&ZoneInfo{V: Version, Zone: z.ID, Genesis: z.Genesis}).Describe(z.ID, nil, 1500)
+	for _, v := range z.Voters {
+		if !Undescribed(err, tracker, v.Key()) {
+			t.Errorf("voter %s is not heard: %v", v.Key(), err)
+		}
+	}
+	if Undescribed(err, tracker, other.Voters[0].Key()) || Undescribed(err, nil, z.Voters[0].Key()) {
+		t.Error("a stranger says that the zone can't prove itself")
+	}
+	_, _, wrong := described(t, z, nil, z.Voters[:2]).Describe(z.ID, tracker, 1500)
+	if Undescribed(wrong, tracker, z.Voters[0].Key()) {
+		t.Errorf("a voter that lies is heard: %v", wrong)
+	}
 	// The zone moves on: a reader of the genesis follows, one with the old descriptor alone does not believe it any more.
 	act := z.Advance(t)
 	next := described(t, z, [][]byte{act}, z.Voters[1:])
