@@ -112,7 +112,7 @@ func (b *Book) Only() (capsule.ZoneID, error) {
 	var only capsule.ZoneID
 	for _, id := range b.names {
 		if !only.IsZero() && only != id {
-			return capsule.ZoneID{}, errors.New("several zones are trusted; say which one to use")
+			return capsule.ZoneID{}, errors.New("several zones are trusted; say which one to use, by --zone NAME or sdk.Zone")
 		}
 		only = id
 	}
