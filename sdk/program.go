@@ -66,6 +66,9 @@ func (ps *programs) get(ctx context.Context, src build.Source, o build.Options) 
 	ps.mu.Lock()
 	defer ps.mu.Unlock()
 	if p := ps.m[src]; p != nil {
+		if o.Progress != nil {
+			o.Progress(build.Progress{Stage: "done", Cached: true})
+		}
 		return p, nil
 	}
 	r, err := build.Go(ctx, src, o)

@@ -100,8 +100,9 @@ func TestThrifty(t *testing.T) {
 		}
 		last = rounds
 	}
-	if len(stages) < 2 || stages[0] != "read" || stages[len(stages)-1] != "done" {
-		t.Errorf("the build told of %q", stages)
+	stages = slices.DeleteFunc(stages, func(s string) bool { return s != "done" })
+	if len(stages) != 2 {
+		t.Errorf("of two builds %d were told to be done", len(stages))
 	}
 	// What fits into the memory that a capsule has unless its author says otherwise doesn't fit into a quarter of it.
 	_, err := sdk.Run(ctx, c, programs.Carry, programs.Load{Bytes: 20 << 20}, sdk.Limits(limits), sdk.Gas(1e10))
