@@ -102,6 +102,8 @@ func TestNotYetIsNotUnknown(t *testing.T) {
 			if took < want || took > want+4*seekAgain {
 				t.Errorf("%s: given up after %s, want %s", name, took, want)
 			}
+			l.mu.Lock()
+			defer l.mu.Unlock()
 			if least := int(took / (2 * seekAgain)); l.seeks < least {
 				t.Errorf("%s: %d searches in %s, want %d", name, l.seeks, took, least)
 			}
