@@ -53,8 +53,8 @@ type silence struct {
 
 // Find returns up to want peers that proved to serve zone, first proven first, with a connection to each. It tries
 // members known from before, the DHT (twice, if it knows nobody), and, a little later or when those fail, the LAN, the
-// bootstrap, remembered and connected peers. A peer that can't prove it yet is asked again, for a short
-// while: the error is then also ErrNotYet.
+// bootstrap, remembered and connected peers. A peer that can't prove it yet is asked again, for a short while: the error is
+// then also ErrNotYet.
 func (f *Finder) Find(ctx context.Context, zone capsule.ZoneID, want int) ([]capsule.Key, error) {
 	if want < 1 {
 		return nil, nil
@@ -182,8 +182,8 @@ func (s *search) offer(ctx context.Context, peers []capsule.Key) {
 // pursue checks a peer, after wait or, if that is 0, in the slot that the caller took, and again while it can't prove itself yet,
 // nobody else has, and the search is young. Who is waited for holds no slot.
 func (s *search) pursue(ctx context.Context, k capsule.Key, wait time.Duration) {
-	for {
-		if wait > 0 {
+	for held := wait == 0; ; held = false {
+		if !held {
 			if !s.pause(ctx, wait) {
 				return
 			}
@@ -193,11 +193,12 @@ func (s *search) pursue(ctx context.Context, k capsule.Key, wait time.Duration) 
 				return
 			}
 		}
-		s.check(ctx, k)
+		again := s.check(ctx, k)
 		<-s.slots
-		if wait, _ = s.f.silent(s.zone, k); wait == 0 {
+		if !again {
 			return
 		}
+		wait, _ = s.f.silent(s.zone, k)
 	}
 }
 
@@ -222,29 +223,31 @@ func (s *search) pause(ctx context.Context, wait time.Duration) bool {
 	}
 }
 
-func (s *search) check(ctx context.Context, k capsule.Key) {
+// check asks a peer, and reports whether it can't prove itself yet.
+func (s *search) check(ctx context.Context, k capsule.Key) (again bool) {
 	cctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
 	s.f.count.checks.Add(1)
 	err := s.f.cfg.Check(cctx, s.zone, k)
 	if ctx.Err() != nil {
-		return // the search ended; this says nothing about k
+		return false // the search ended; this says nothing about k
 	}
 	s.f.learn(s.zone, k, err)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if errors.Is(err, ErrNotYet) {
+	switch {
+	case errors.Is(err, ErrNotYet):
 		s.soon = err
-		return
-	}
-	if err != nil {
+		return true
+	case err != nil:
 		s.last = err
-		return
+		return false
 	}
 	s.found = append(s.found, k)
 	if len(s.found) == s.want {
 		s.cancel()
 	}
+	return false
 }
 
 func (s *search) result() ([]capsule.Key, error) {
