@@ -14,6 +14,7 @@ import (
 	"github.com/kitwork/kwnode/internal/bubble"
 	"github.com/kitwork/kwnode/zone/cert"
 	"github.com/kitwork/kwnode/zone/machine"
+	"github.com/kitwork/kwnode/zone/raft"
 )
 
 // A backup becomes a voter under a new key: it catches up from where the backup ends, and decides with the others.
@@ -160,6 +161,61 @@ func FuzzBackupHead(f *testing.F) {
 		var again bytes.Buffer
 		if err := writeHead(&again, h); err != nil || !bytes.HasPrefix(in, again.Bytes()) {
 			t.Fatalf("read, and written otherwise: %v", err)
+		}
+	})
+}
+
+// Of five voters three elect a leader and order entries, but four must sign what comes of them: with two gone nothing is
+// decided although there is a leader. Whoever writes is told so at once, by whatever voter; reads go on; and the first write
+// after one of them is back waits for no more than its connection.
+func TestTooFewToSignFailsAtOnce(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		c := newCluster(t, 5)
+		defer c.close()
+		z := c.furnish()
+		c.ok(z, c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("v")}))
+		c.converge(5 * time.Second)
+		c.stop(0)
+		c.stop(1)
+		var leader, follower *Zone
+		waitFor(t, time.Minute, "a leader that misses two", func() bool {
+			leader, follower = nil, nil
+			for _, z := range c.zones[2:] {
+				if _, leads := z.node.Leading(); leads {
+					leader = z
+				} else {
+					follower = z
+				}
+			}
+			return leader != nil && leader.Status().NoQuorum != ""
+		})
+		ctx, cancel := c.ctx(time.Minute)
+		defer cancel()
+		began := time.Now()
+		for _, z := range []*Zone{leader, follower} {
+			_, err := z.Propose(ctx, c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("w")}))
+			if !errors.Is(err, raft.ErrNoQuorum) || !strings.Contains(err.Error(), "no answer from [") || !strings.Contains(err.Error(), "4 of the 5 voters of epoch 0 must be up") {
+				t.Errorf("write: %v", err)
+			}
+			v, err := z.Read(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if row, err := v.Get([]byte("orders/1"), 0); err != nil || string(row.Value) != "v" {
+				t.Errorf("read: %q %v", row.Value, err)
+			}
+			v.Close()
+		}
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("it took %v of virtual time to refuse", d)
+		}
+		time.Sleep(time.Minute) // virtual: long enough for hashicorp/raft to ask the lost ones every 10 s only
+		c.start(0)
+		began = time.Now()
+		waitFor(t, 10*time.Second, "the quorum to be back", func() bool { return leader.Status().NoQuorum == "" })
+		c.ok(leader, c.data(machine.Write{Key: []byte("orders/1"), Value: []byte("back")}))
+		if d := time.Since(began); d > 2*time.Second {
+			t.Errorf("the first write after that took %v", d)
 		}
 	})
 }

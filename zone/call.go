@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,6 +57,7 @@ const (
 	codeOther uint8 = iota
 	codeNotLeader
 	codeUnknown
+	codeNoQuorum
 )
 
 // caller is both ends of the protocol.
@@ -124,6 +126,8 @@ func (c *caller) call(ctx context.Context, to capsule.Key, kind callKind, body [
 		err = fmt.Errorf("%w: %w", raft.ErrNotLeader, err)
 	case codeUnknown:
 		err = fmt.Errorf("%w: %w", raft.ErrUnknown, err)
+	case codeNoQuorum:
+		err = fmt.Errorf("%w: %s", raft.ErrNoQuorum, strings.TrimPrefix(resp.Error, raft.ErrNoQuorum.Error()+": "))
 	}
 	return nil, err
 }
@@ -195,6 +199,8 @@ func (c *caller) answer(k capsule.Key, req *callRequest) ([]byte, error) {
 			resp.Code = codeUnknown
 		case errors.Is(err, raft.ErrNotLeader):
 			resp.Code = codeNotLeader
+		case errors.Is(err, raft.ErrNoQuorum):
+			resp.Code = codeNoQuorum
 		}
 	} else if body != nil {
 		resp.Body = body

@@ -261,7 +261,7 @@ func (z *Zone) proposeOnce(ctx context.Context, cmds [][]byte) (*Outcome, error)
 		kind, body = callProposeAll, entry
 	}
 	b, err := z.calls.call(ctx, leader, kind, body)
-	if errors.Is(err, api.ErrTooLong) {
+	if errors.Is(err, api.ErrTooLong) || errors.Is(err, raft.ErrNoQuorum) {
 		return nil, err
 	}
 	if err != nil {
@@ -272,16 +272,24 @@ func (z *Zone) proposeOnce(ctx context.Context, cmds [][]byte) (*Outcome, error)
 
 // noQuorum says why nothing can be decided, if that will not pass by itself.
 func (z *Zone) noQuorum() error {
+	set := z.sets.newest()
 	err := z.node.Quorumless()
 	if err == nil {
-		return nil
+		// Of five voters three can order entries, and four must sign what comes of them.
+		silent := z.node.Silent(set.Keys)
+		if len(set.Keys)-len(silent) >= set.Quorum() {
+			return nil
+		}
+		err = fmt.Errorf("%w: no answer from %v", raft.ErrNoQuorum, silent)
 	}
-	set := z.sets.newest()
 	return fmt.Errorf("%w; %d of the %d voters of epoch %d must be up and reach each other", err, set.Quorum(), len(set.Keys), set.Epoch)
 }
 
 // proposeHere is Propose on the leader.
 func (z *Zone) proposeHere(ctx context.Context, cmds [][]byte) (*Outcome, error) {
+	if err := z.noQuorum(); err != nil {
+		return nil, err
+	}
 	pr, err := z.proposer.propose(ctx, cmds...)
 	if err != nil {
 		return nil, err

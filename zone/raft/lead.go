@@ -111,6 +111,21 @@ func (n *Node) Quorumless() error {
 	return fmt.Errorf("%w: no leader for %s", ErrNoQuorum, d.Round(100*time.Millisecond))
 }
 
+// Silent returns those of some voters that have answered none of this leader's heartbeats for longer than elections take.
+// On others it is empty.
+func (n *Node) Silent(voters []capsule.Key) (silent []capsule.Key) {
+	term, ok := n.Leading()
+	if !ok {
+		return nil
+	}
+	for _, k := range voters {
+		if at, ok := n.steady.silentSince(serverAddr(k), term); ok && time.Since(at) >= patience*n.cfg.Timing.Heartbeat {
+			silent = append(silent, k)
+		}
+	}
+	return silent
+}
+
 // Propose appends an entry and waits until it is applied here. It returns the state machine's answer and the entry's index.
 func (n *Node) Propose(entry []byte) (any, uint64, error) {
 	if !n.begin() {

@@ -99,6 +99,7 @@ type Node struct {
 	log    *store.Log
 	layer  *streamLayer
 	trans  *hraft.NetworkTransport
+	steady *steadyTransport // trans as hashicorp/raft has it
 	raft   *hraft.Raft
 	ctx    context.Context // ends with the node; hashicorp/raft's callbacks carry none
 	cancel context.CancelFunc
@@ -201,7 +202,8 @@ func Open(cfg Config) (*Node, error) {
 	c.NotifyCh = notify
 	c.MaxAppendEntries = appendAtOnce
 	paced := &pacedLog{Log: cfg.Log, n: n}
-	steady := &steadyTransport{NetworkTransport: n.trans, n: n}
+	steady := &steadyTransport{NetworkTransport: n.trans, n: n, silent: map[hraft.ServerAddress]silence{}}
+	n.steady = steady
 	if n.raft, err = hraft.NewRaft(c, &fsm{n}, paced, cfg.Log, cfg.Snapshots, steady); err != nil {
 		n.cancel()
 		n.trans.Close()

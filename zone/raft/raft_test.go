@@ -95,13 +95,17 @@ type zone struct {
 	keys   []capsule.Key
 	voters map[capsule.Key]*voter
 	timing raft.Timing
+	around func(write func() error) error // each write of a log, if set
 	// confirm answers for a voter, if set.
 	confirm func(context.Context, capsule.Key) (uint64, error)
 }
 
-func newZone(t *testing.T, n int) *zone {
+func newZone(t *testing.T, n int, change ...func(*zone)) *zone {
 	z := &zone{t: t, net: memnet.New(func(_, _ capsule.Key) time.Duration { return time.Millisecond }),
 		dir: t.TempDir(), fs: map[capsule.Key]*vfs.MemFS{}, voters: map[capsule.Key]*voter{}}
+	for _, fn := range change {
+		fn(z)
+	}
 	for i := range n {
 		z.keys = append(z.keys, capsule.Key{byte(i + 1)})
 	}
@@ -130,7 +134,7 @@ func (z *zone) start(k capsule.Key, bootstrap, contacts []capsule.Key) *voter {
 		last = l[0].Index
 	}
 	v.log, err = store.OpenLog(filepath.Join(z.dir, fmt.Sprintf("%x", k[:2])), store.LogOptions{
-		NoSync: true, Applied: v.j.Applied, SnapshotIndex: last, Fatal: func(err error) { v.node.Fail(err) },
+		NoSync: true, Around: z.around, Applied: v.j.Applied, SnapshotIndex: last, Fatal: func(err error) { v.node.Fail(err) },
 	})
 	if err != nil {
 		z.t.Fatal(err)
@@ -434,6 +438,60 @@ func TestReadAsksForTheTerm(t *testing.T) {
 		ahead.Store(1)
 		if _, err := l.node.ReadIndex(t.Context()); !errors.Is(err, raft.ErrNotLeader) {
 			t.Fatalf("read while all others have elected again: %v", err)
+		}
+	})
+}
+
+// A leader that lost its followers has entries of its own at its log's end. The next leader's first append to it, from before that
+// one had decided anything, is tried again until it arrives, and must not make the old one believe its own entries.
+func TestLateAppendCommitsNothingElse(t *testing.T) {
+	bubble.Test(t, func(t *testing.T) {
+		z := newZone(t, 3, func(z *zone) {
+			// A slow disk: the first append leaves before the leader has stored an entry of its term, and covers none.
+			z.around = func(write func() error) error {
+				time.Sleep(20 * time.Millisecond)
+				return write()
+			}
+		})
+		defer z.close()
+		old := z.leader()
+		z.propose(old, "a")
+		time.Sleep(3 * time.Second)
+		for _, k := range z.keys {
+			if k != old.key {
+				z.net.Cut(old.key, k)
+				z.net.Cut(k, old.key)
+			}
+		}
+		lost := make(chan error, 1)
+		go func() {
+			_, _, err := old.node.Propose([]byte("of nobody else"))
+			lost <- err
+		}()
+		if err := <-lost; err == nil {
+			t.Fatal("a leader committed alone")
+		}
+		var next *voter
+		for next == nil {
+			for _, v := range z.voters {
+				if _, ok := v.node.Leading(); ok && v != old {
+					next = v
+				}
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		i := z.propose(next, "b")
+		time.Sleep(15 * time.Second)
+		z.net.Heal()
+		for _, v := range z.voters {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			if err := v.node.WaitApplied(ctx, i); err != nil {
+				t.Errorf("%v, %v", err, v.node.Err())
+			}
+			cancel()
+			if got := fmt.Sprint(v.j.list()); got != "[a b]" {
+				t.Error(got)
+			}
 		}
 	})
 }

@@ -131,13 +131,44 @@ type steadyTransport struct {
 	*hraft.NetworkTransport
 	n    *Node
 	raft atomic.Pointer[hraft.Raft] // nil until it has started
+
+	mu     sync.Mutex // guards silent
+	silent map[hraft.ServerAddress]silence
+}
+
+// silence is since when a peer has answered none of the heartbeats of a term.
+type silence struct {
+	term  uint64
+	since time.Time
+}
+
+// heard notes what became of a heartbeat that was sent at a time.
+func (t *steadyTransport) heard(peer hraft.ServerAddress, term uint64, sent time.Time, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err == nil {
+		delete(t.silent, peer)
+	} else if s, ok := t.silent[peer]; !ok || s.term < term {
+		t.silent[peer] = silence{term, sent}
+	}
+}
+
+// silentSince reports since when a peer has answered none of the term's heartbeats.
+func (t *steadyTransport) silentSince(peer hraft.ServerAddress, term uint64) (time.Time, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.silent[peer]
+	return s.since, ok && s.term == term
 }
 
 // AppendEntries implements hraft.Transport. What is tried again is the same append, as an append may arrive twice, with the
 // commit index of now: the follower would learn of it a commit timeout later.
 func (t *steadyTransport) AppendEntries(id hraft.ServerID, target hraft.ServerAddress, req *hraft.AppendEntriesRequest, resp *hraft.AppendEntriesResponse) error {
 	if isHeartbeat(req) {
-		return t.NetworkTransport.AppendEntries(id, target, req, resp)
+		sent := time.Now()
+		err := t.NetworkTransport.AppendEntries(id, target, req, resp)
+		t.heard(target, req.Term, sent, err)
+		return err
 	}
 	req.LeaderCommitIndex = commitFor(req, req.LeaderCommitIndex)
 	err := t.NetworkTransport.AppendEntries(id, target, req, resp)
