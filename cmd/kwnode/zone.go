@@ -101,7 +101,7 @@ func (t *target) load() (*capsule.Identity, error) {
 
 // run connects, finds the zone and calls fn within the time given.
 func (t *target) run(cmd *cobra.Command, fn func(ctx context.Context, c *admin.Client, z *admin.Zone) error) error {
-	ctx, cancel := context.WithTimeoutCause(cmd.Context(), t.timeout, fmt.Errorf("no answer within %s", t.timeout))
+	ctx, cancel := context.WithTimeoutCause(cmd.Context(), t.timeout, fmt.Errorf("no answer within %s (--timeout waits longer)", t.timeout))
 	defer cancel()
 	c, err := t.dial(ctx, cmd)
 	if err != nil {
@@ -158,6 +158,9 @@ func (t *target) find(ctx context.Context, c *admin.Client) (*admin.Zone, error)
 	if t.zone == "" {
 		if len(zones) == 1 {
 			return &zones[0], nil
+		}
+		if len(zones) == 0 {
+			return nil, errors.New("the node serves no zone; ask a voter of one with --node, or again in a moment if this one was just started")
 		}
 		return nil, fmt.Errorf("the node serves %d zones; say which one with --zone, or ask a voter of it", len(zones))
 	}

@@ -410,7 +410,7 @@ the others answer is refused.`,
 				return t.changeVoters(ctx, cmd, c, z, func(keys []capsule.Key) ([]capsule.Key, error) {
 					i := slices.Index(keys, k)
 					if i < 0 {
-						return nil, fmt.Errorf("%s is no voter of the zone", k)
+						return nil, fmt.Errorf("%s is no voter of the zone; kwnode zone status lists them", k)
 					}
 					if len(keys) <= 3 && !z.Genesis.Dev {
 						return nil, fmt.Errorf("%d voters would remain, who survive no crash; add one first", len(keys)-1)

@@ -72,7 +72,7 @@ func backup(ctx context.Context, cmd *cobra.Command, c *admin.Client, z *admin.Z
 		return nil, fmt.Errorf("what the voter has sent is no good backup: %w; take one from another voter", err)
 	}
 	if info.Zone != z.ID {
-		return nil, fmt.Errorf("the voter has sent a backup of zone %s", info.Zone)
+		return nil, fmt.Errorf("the voter has sent a backup of zone %s instead of %s; take one from another voter", info.Zone, z.ID)
 	}
 	return info, atomicfile.Rename(f.Name(), name)
 }

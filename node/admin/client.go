@@ -181,7 +181,7 @@ func (c *Client) try(ctx context.Context, keys func() ([]capsule.Key, error), fn
 			}
 			last = fmt.Errorf("node %s: %w", k, err)
 			if ctx.Err() != nil {
-				return last
+				return fmt.Errorf("%w; last: %w", context.Cause(ctx), last)
 			}
 			if hopeless(err) {
 				lost = last
