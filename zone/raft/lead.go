@@ -486,6 +486,7 @@ func (n *Node) Transfer(k capsule.Key) error {
 			return nil
 		}
 		term := n.raft.CurrentTerm()
+		n.steady.relent(term)
 		for try := 1; ; try++ {
 			var f hraft.Future
 			if k.IsZero() {

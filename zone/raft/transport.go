@@ -132,8 +132,17 @@ type steadyTransport struct {
 	n    *Node
 	raft atomic.Pointer[hraft.Raft] // nil until it has started
 
-	mu     sync.Mutex // guards silent
+	mu     sync.Mutex // guards what follows
 	silent map[hraft.ServerAddress]silence
+	lax    uint64 // in this term and before a failed append is hashicorp/raft's to try again
+}
+
+// relent leaves failed appends of a term to hashicorp/raft, which tries to hand leadership over: its goroutine that appends is
+// asked to report how each append went, and while it doesn't, the leader takes no entries. When that is over is not told.
+func (t *steadyTransport) relent(term uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lax = max(t.lax, term)
 }
 
 // silence is since when a peer has answered none of the heartbeats of a term.
@@ -191,8 +200,14 @@ func commitFor(req *hraft.AppendEntriesRequest, committed uint64) uint64 {
 	return min(committed, last)
 }
 
-// owed reports whether this voter still leads the term and the peer is a member.
+// owed reports whether this voter still leads the term and has not tried to hand it over, and the peer is a member.
 func (t *steadyTransport) owed(peer hraft.ServerAddress, term uint64) bool {
+	t.mu.Lock()
+	lax := t.lax
+	t.mu.Unlock()
+	if term <= lax {
+		return false
+	}
 	r := t.raft.Load()
 	k, err := capsule.ParseKey(string(peer))
 	return err == nil && t.n.Member(k) && r != nil && r.State() == hraft.Leader && r.CurrentTerm() == term
