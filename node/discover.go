@@ -229,14 +229,19 @@ func (n *Node) locate(ctx context.Context, z capsule.ZoneID, first []capsule.Key
 	if len(have) > 0 || wait == nil {
 		return have
 	}
+	awaitLook(ctx, wait)
+	return n.votersOf(z, first)
+}
+
+// awaitLook waits until a search has ended, or has taken as long as anybody waits for one.
+func awaitLook(ctx context.Context, ended <-chan struct{}) {
 	t := time.NewTimer(lookTime)
 	defer t.Stop()
 	select {
-	case <-wait:
+	case <-ended:
 	case <-t.C:
 	case <-ctx.Done():
 	}
-	return n.votersOf(z, first)
 }
 
 // askLeader asks one of the voters that are connected how the zone stands, mostly for who leads it.
@@ -274,13 +279,7 @@ func (n *Node) seek(ctx context.Context, z capsule.ZoneID) *api.Refusal {
 	}
 	n.mu.Unlock()
 	if wait != nil {
-		t := time.NewTimer(lookTime)
-		defer t.Stop()
-		select {
-		case <-wait:
-		case <-t.C:
-		case <-ctx.Done():
-		}
+		awaitLook(ctx, wait)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
